@@ -1,0 +1,28 @@
+"""Segments one subject with an exported model; the label map lies on the first image's grid.
+
+python launch/predict.py --model models/kohl_hybrid --image t1.nii.gz --output label.nii.gz
+
+Give one --image per modality, in the order of the model's assets/description.json.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from launch import cli
+
+MODEL = flags.DEFINE_string("model", None, "Model made by launch/export.py.", required=True)
+IMAGE = flags.DEFINE_multi_string("image", None, "One file per modality.", required=True)
+OUTPUT = flags.DEFINE_string("output", None, "NIfTI file to write.", required=True)
+
+
+def main() -> None:
+    # Imported here, so that --help and wrong flags do not wait for TensorFlow.
+    from tfadv.prediction import predict  # noqa: PLC0415
+
+    predict(Path(MODEL.value), [Path(image) for image in IMAGE.value], Path(OUTPUT.value))
+    print(f"label map: {OUTPUT.value}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

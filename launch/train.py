@@ -1,0 +1,63 @@
+"""Trains a method on a record set; the same command resumes a run that was stopped.
+
+python launch/train.py --method kohl_purely_adversarial --preset small
+python launch/train.py --method kohl_hybrid --hp.width=32 --hp.epochs=60
+
+Watch it with: tensorboard --logdir runs
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from launch import cli
+
+METHOD = flags.DEFINE_string("method", None, "See launch/methods.py.", required=True)
+RECORDS = flags.DEFINE_string("records", "records/demo_tumour", "Record set to train on.")
+WORK_DIR = flags.DEFINE_string("work_dir", None, "Run to write or resume. [runs/METHOD]")
+PRESET = flags.DEFINE_enum(
+    "preset", "paper", ["paper", "small"], "The paper's values, or ones that fit a CPU."
+)
+HP = flags.DEFINE_multi_string("hp", [], "One hyperparameter: --hp.name=value. Repeatable.")
+EPOCHS = flags.DEFINE_integer("epochs", None, "Short for --hp.epochs.", 1)
+STEPS = flags.DEFINE_integer("steps_per_epoch", None, "Short for --hp.steps_per_epoch.", 1)
+PRECISION = flags.DEFINE_enum(
+    "precision", "mixed_bfloat16", ["float32", "mixed_bfloat16"], "Of the networks' inner layers."
+)
+VALIDATION = flags.DEFINE_string("validation_folds", None, "Comma-separated. [last but one]")
+TEST = flags.DEFINE_string("test_folds", None, "Comma-separated; evaluate's default. [last]")
+SEED = flags.DEFINE_integer("seed", 0, "Of weights, batches and augmentation.", 0)
+DETERMINISTIC = flags.DEFINE_bool(
+    "deterministic", False, "Equal runs, bit for bit; slower on GPUs."
+)
+
+
+def main() -> None:
+    # Imported here, so that --help and wrong flags do not wait for TensorFlow.
+    import tensorflow as tf  # noqa: PLC0415
+
+    from tfadv import methods, training  # noqa: PLC0415
+    from tfadv.work_dir import WorkDir  # noqa: PLC0415
+    from tfrecords.input import open_record_set  # noqa: PLC0415
+
+    method = methods.get(METHOD.value)
+    hp = method.resolve(PRESET.value, _overrides())
+    records = open_record_set(Path(RECORDS.value))
+    split = training.choose_split(
+        records.manifest, cli.comma_list(VALIDATION.value), cli.comma_list(TEST.value)
+    )
+    if DETERMINISTIC.value:
+        tf.config.experimental.enable_op_determinism()
+    work_dir = WorkDir(Path(WORK_DIR.value or f"runs/{method.name}"))
+    training.train(work_dir, method, hp, records, split, PRECISION.value, SEED.value)
+    print(f"TensorBoard: tensorboard --logdir {work_dir.tensorboard}")
+    print(f"Next: python launch/evaluate.py --work_dir {work_dir.folder}")
+
+
+def _overrides() -> list[str]:
+    short = {"epochs": EPOCHS.value, "steps_per_epoch": STEPS.value}
+    return [*HP.value, *(f"{name}={value}" for name, value in short.items() if value is not None)]
+
+
+if __name__ == "__main__":
+    cli.run(main)

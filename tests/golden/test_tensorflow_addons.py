@@ -1,0 +1,57 @@
+"""What takes the place of tensorflow-addons computes what tensorflow-addons did.
+
+The references are written by make_tensorflow_addons.py.
+"""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfrecords.augmentation import rotate
+
+Golden = dict[str, np.ndarray]
+
+PATH = Path(__file__).with_name("tensorflow_addons.npz")
+
+
+@pytest.fixture(scope="module")
+def golden() -> Golden:
+    with np.load(PATH) as arrays:
+        return dict(arrays)
+
+
+def test_group_normalisation_of_single_channels_is_instance_normalisation(golden: Golden) -> None:
+    layer = keras.layers.GroupNormalization(groups=-1, epsilon=float(golden["instance/epsilon"]))
+    inputs = tf.Variable(golden["instance/inputs"])
+    layer.build(inputs.shape)
+    layer.gamma.assign(golden["instance/gamma"])
+    layer.beta.assign(golden["instance/beta"])
+
+    with tf.GradientTape() as tape:
+        outputs = layer(inputs)
+        loss = tf.reduce_sum(outputs * golden["instance/weights"])
+    gradient = tape.gradient(loss, inputs)
+
+    np.testing.assert_allclose(outputs, golden["instance/outputs"], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(gradient, golden["instance/gradient"], rtol=1e-5, atol=1e-5)
+
+
+def test_rotates_images_bilinearly(golden: Golden) -> None:
+    images = tf.constant(golden["rotation/images"])
+
+    rotated = rotate(images, tf.constant(golden["rotation/angles"]), "bilinear")
+
+    assert rotated.dtype == images.dtype
+    np.testing.assert_allclose(rotated, golden["rotation/rotated_images"], rtol=0, atol=1e-5)
+
+
+def test_rotates_labels_by_the_nearest_voxel(golden: Golden) -> None:
+    labels = tf.constant(golden["rotation/labels"])
+
+    rotated = rotate(labels, tf.constant(golden["rotation/angles"]), "nearest")
+
+    assert rotated.dtype == labels.dtype
+    np.testing.assert_array_equal(rotated, golden["rotation/rotated_labels"])

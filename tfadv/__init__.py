@@ -1,0 +1,1 @@
+"""Adversarial training of medical image segmentation in TensorFlow and Keras."""

@@ -1,0 +1,1 @@
+"""Losses as pure functions: the mean over a replica's minibatch, knowing no network."""

@@ -1,0 +1,18 @@
+"""Cross entropy over voxels."""
+
+import tensorflow as tf
+
+
+def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Multi-class cross entropy, the mean over all voxels and samples (Kohl 2017, eq. 2).
+
+    Args:
+        labels: integer class indices [B, ...].
+        logits: [B, ..., C].
+
+    Returns:
+        float32 scalar in [0, inf); log C where all classes are equally likely.
+    """
+    return tf.reduce_mean(
+        tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(labels, tf.int32), logits)
+    )

@@ -1,0 +1,57 @@
+"""Image files to a label map on the first one's grid, by an exported model."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from tfadv.export import DESCRIPTION
+from tfrecords import scan, volumes
+from tfrecords.errors import UserError
+from tfrecords.subject import Subject
+
+# A model that saw one spacing is told of images that differ by more than this share.
+SPACING_TOLERANCE = 0.2
+
+
+def predict(model_dir: Path, images: Sequence[Path], output: Path) -> None:
+    """Writes the label map of one subject, in the dataset's label values.
+
+    Args:
+        images: one file per modality in the model's order, or a single 4D file.
+
+    Raises:
+        UserError: no such model, unreadable images, or other modalities than the model's.
+    """
+    path = model_dir / "assets" / DESCRIPTION
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; expected a model made by launch/export.py")
+    if not volumes.is_nifti(output):
+        raise UserError(f"--output: expected a name ending in .nii or .nii.gz, received {output}")
+    description = json.loads(path.read_text())
+    array, source = scan.load_image(Subject(output.name, tuple(images), output))
+    modalities = description["modalities"]
+    if array.shape[-1] != len(modalities):
+        raise UserError(
+            f"--image: expected {len(modalities)} modalities in the order {modalities}, "
+            f"received {array.shape[-1]}"
+        )
+    spacing_mm = tuple(description["spacing_mm"])
+    working = volumes.working_grid(
+        source, description["orientation"], spacing_mm if description["resampled"] else None
+    )
+    ratio = np.array(working.spacing_mm) / spacing_mm
+    if (np.abs(ratio - 1) > SPACING_TOLERANCE).any():
+        print(f"warning: the model was trained at {spacing_mm} mm; {images[0]} is {source}")
+    volume = np.stack(
+        [
+            volumes.to_working(array[..., c], source, working, label=False)
+            for c in range(array.shape[-1])
+        ],
+        axis=-1,
+    )
+    serve = tf.saved_model.load(str(model_dir)).signatures["serving_default"]
+    label = serve(volume=tf.constant(volume.astype(np.float32)))["label"].numpy()
+    volumes.write_label(output, volumes.to_source(label, working, source), images[0])

@@ -1,0 +1,204 @@
+"""One training run, from a record set to checkpoints.
+
+record set -> training batches -> AdversarialModel.fit -> (each epoch) validation, checkpoint
+"""
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfadv.adversarial import AdversarialModel
+from tfadv.callbacks import (
+    Checkpoints,
+    Duration,
+    LearningRates,
+    StopAtDivergence,
+    StopAtSignal,
+    StoppedError,
+    TensorBoard,
+    Validation,
+)
+from tfadv.inference import Predictor, Window
+from tfadv.methods.method import Method
+from tfadv.work_dir import Settings, WorkDir
+from tfrecords.errors import UserError
+from tfrecords.input import RecordSet, damage_named, open_record_set, training_batches
+from tfrecords.manifest import Manifest
+
+PRECISIONS = ("float32", "mixed_bfloat16")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Folds by use; see `choose_split`."""
+
+    training: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+def choose_split(
+    manifest: Manifest, validation: tuple[str, ...] = (), test: tuple[str, ...] = ()
+) -> Split:
+    """By default the last fold tests, the one before validates, and the others train.
+
+    Raises:
+        UserError: an unknown fold, one named twice, or none left to train on.
+    """
+    folds = manifest.folds
+    test = test or folds[-1:]
+    validation = validation or tuple(fold for fold in folds if fold not in test)[-1:]
+    unknown = sorted({*validation, *test} - set(folds))
+    both = sorted(set(validation) & set(test))
+    training = tuple(fold for fold in folds if fold not in (*validation, *test))
+    if unknown or both or not training or not validation:
+        raise UserError(
+            "--validation_folds, --test_folds: expected different folds and others left for "
+            f"training, among {list(folds)}. Received: {list(validation)} and {list(test)}"
+        )
+    return Split(training, validation, test)
+
+
+def train(
+    work_dir: WorkDir,
+    method: Method,
+    hp: Any,
+    records: RecordSet,
+    split: Split,
+    precision: str,
+    seed: int,
+) -> None:
+    """Trains, or goes on where an earlier call with the same settings was stopped.
+
+    Raises:
+        UserError: the folder holds another run, or the losses are no longer finite.
+    """
+    work_dir.begin(
+        Settings(
+            method.name,
+            asdict(hp),
+            str(records.folder.resolve()),
+            split.training,
+            split.validation,
+            split.test,
+            precision,
+            seed,
+        )
+    )
+    # Not 0: tf.data, given a tensor as seed, compares it with a global seed of 0, and fails.
+    keras.utils.set_random_seed(1 + seed)
+    strategy = tf.distribute.MirroredStrategy()
+    model = build_model(method, hp, records.manifest, precision, strategy)
+    progress = work_dir.restore(model)
+    if progress.epochs >= hp.epochs:
+        print(f"{work_dir.folder}: all {hp.epochs} epochs are finished.")
+        return
+    _announce(method, model, split, records, strategy, progress.epochs)
+    recipe = method.recipe(hp, records.manifest)
+    step_batch = recipe.batch * model.players.minibatches * strategy.num_replicas_in_sync
+    batches = training_batches(
+        records,
+        split.training,
+        replace(recipe, batch=step_batch),
+        seed,
+        range(progress.epochs, hp.epochs),
+        hp.steps_per_epoch,
+    )
+    predictor = make_predictor(model, method, hp, records.manifest)
+    validation = Validation(predictor, records, split.validation)
+    stop = StopAtSignal()
+    try:
+        with damage_named(records):
+            model.fit(
+                batches,
+                initial_epoch=progress.epochs,
+                epochs=hp.epochs,
+                steps_per_epoch=hp.steps_per_epoch,
+                callbacks=[
+                    StopAtDivergence(),
+                    stop,
+                    LearningRates(method, hp),
+                    Duration((hp.epochs - progress.epochs) * hp.steps_per_epoch),
+                    validation,
+                    TensorBoard(work_dir, validation),
+                    Checkpoints(work_dir, progress),
+                ],
+            )
+    except StoppedError as stopped:
+        done = work_dir.progress().epochs
+        raise UserError(
+            f"stopped by {stopped}; {done} of {hp.epochs} epochs are saved in {work_dir.folder}. "
+            "The same command goes on with the epoch after them"
+        ) from None
+    finally:
+        stop.restore()
+    print(
+        f"best epoch {progress.best_epoch} of {progress.epochs}: validation Dice "
+        f"{progress.best_dice:.3f}"
+    )
+
+
+def build_model(
+    method: Method,
+    hp: Any,
+    manifest: Manifest,
+    precision: str = "float32",
+    strategy: tf.distribute.Strategy | None = None,
+) -> AdversarialModel:
+    """A method's compiled model for a record set."""
+    keras.config.set_dtype_policy(precision)
+    with (strategy or tf.distribute.get_strategy()).scope():
+        model = AdversarialModel(
+            method.build(hp, len(manifest.modalities), outputs(method, manifest))
+        )
+        model.compile()
+    return model
+
+
+def outputs(method: Method, manifest: Manifest) -> int:
+    """Maps that the segmentor gives: one per class, or one per region."""
+    if method.targets == "regions":
+        return len(manifest.regions_or_classes())
+    return len(manifest.classes)
+
+
+def make_predictor(
+    model: AdversarialModel, method: Method, hp: Any, manifest: Manifest
+) -> Predictor:
+    window = Window(method.recipe(hp, manifest).size)
+    return Predictor(model.segmentor, manifest, hp.normalisation, method.targets, window)
+
+
+def load_run(work_dir: WorkDir) -> tuple[Settings, RecordSet, AdversarialModel, Predictor]:
+    """A trained run with the weights of its best epoch."""
+    settings = work_dir.settings()
+    records = open_record_set(Path(settings.records))
+    method, hp = settings.resolved()
+    model = build_model(method, hp, records.manifest, settings.precision)
+    work_dir.restore_best(model)
+    return settings, records, model, make_predictor(model, method, hp, records.manifest)
+
+
+def _announce(
+    method: Method,
+    model: AdversarialModel,
+    split: Split,
+    records: RecordSet,
+    strategy: tf.distribute.Strategy,
+    epochs: int,
+) -> None:
+    counts = ", ".join(f"{n} {k.count_params():,}" for n, k in model.players.networks.items())
+    print(f"{method.name}: {method.summary}. Parameters: {counts}.")
+    of_fold = [subject.fold for subject in records.manifest.subjects]
+    for use in ("training", "validation", "test"):
+        folds = getattr(split, use)
+        number = sum(fold in folds for fold in of_fold)
+        print(f"{use}: {number} subjects (folds {', '.join(folds)})")
+    print(
+        f"{strategy.num_replicas_in_sync} replica(s): {', '.join(strategy.extended.worker_devices)}"
+    )
+    if epochs:
+        print(f"resuming after epoch {epochs}")

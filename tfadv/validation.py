@@ -1,0 +1,52 @@
+"""Segmenting whole held-out volumes, as a server would, and scoring them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from tfadv.inference import Predictor
+from tfrecords.input import RecordSet, SubjectVolume, subject_volumes
+from tfrecords.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """A subject with its prediction, as class indices [Z, Y, X] of the body's box."""
+
+    volume: SubjectVolume
+    prediction: np.ndarray
+
+
+def segment(
+    predictor: Predictor, records: RecordSet, folds: tuple[str, ...]
+) -> Iterator[Segmented]:
+    """Every subject of the given folds, one at a time."""
+    index_of = np.zeros(256, np.uint8)
+    for index, label_class in enumerate(records.manifest.classes):
+        index_of[label_class.labels[0]] = index
+    for volume in subject_volumes(records, folds):
+        label = predictor.predict(tf.constant(volume.image.astype(np.float32)))["label"]
+        yield Segmented(volume, index_of[label.numpy()])
+
+
+def scored_regions(manifest: Manifest) -> dict[str, tuple[int, ...]]:
+    """What is scored: each foreground class, and each region, as class indices."""
+    scored = {c.name: (index,) for index, c in enumerate(manifest.classes) if index}
+    for name, members in manifest.regions.items():
+        scored[name] = tuple(manifest.class_index(member) for member in members)
+    return scored
+
+
+def dice(reference: np.ndarray, prediction: np.ndarray) -> float:
+    """2 |R and P| / (|R| + |P|) of two masks; 1 where both are empty."""
+    total = int(reference.sum()) + int(prediction.sum())
+    return 2.0 * int((reference & prediction).sum()) / total if total else 1.0
+
+
+def dice_by_region(segmented: Segmented, regions: dict[str, tuple[int, ...]]) -> dict[str, float]:
+    return {
+        name: dice(np.isin(segmented.volume.label, members), np.isin(segmented.prediction, members))
+        for name, members in regions.items()
+    }

@@ -1,0 +1,106 @@
+"""Geometric augmentation in the graph: images bilinear, labels nearest, zeros from outside."""
+
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How training slices are varied (Kohl 2017, Training).
+
+    Attributes:
+        rotation_rad: angles are drawn from U[-rotation_rad, rotation_rad].
+        shift: the crop is moved by U[-shift, shift] voxels in both axes.
+        mirror: whether left and right are swapped in half of the cases.
+    """
+
+    rotation_rad: float = 0.0
+    shift: float = 0.0
+    mirror: bool = False
+
+
+def rotate(images: tf.Tensor, angles: tf.Tensor, interpolation: str) -> tf.Tensor:
+    """Rotates about the centre, counter-clockwise, as tensorflow-addons' `image.rotate` did.
+
+    Args:
+        images: [B, H, W, C].
+        angles: float32 [B], radians.
+        interpolation: "bilinear" or "nearest".
+    """
+    size = tf.shape(images)[1:3]
+    zeros = tf.zeros_like(angles)
+    transforms = _transforms(angles, tf.ones_like(angles), zeros, zeros, size, size)
+    return _resample(images, transforms, size, interpolation)
+
+
+def augment(
+    image: tf.Tensor,
+    label: tf.Tensor,
+    size: tuple[int, int],
+    augmentation: Augmentation,
+    seed: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """A randomly rotated, shifted and mirrored crop; one resampling for all three.
+
+    Args:
+        image: float32 [Y, X, C].
+        label: uint8 [Y, X].
+        size: height and width of the crop. Where the slice is smaller it is padded with zeros.
+        seed: int64 [2], of this example alone.
+
+    Returns:
+        float32 [*size, C] and uint8 [*size].
+    """
+    draws = tf.random.stateless_uniform([4], seed, -1.0, 1.0)
+    angle = draws[:1] * augmentation.rotation_rad
+    shift_y = tf.round(draws[1:2] * augmentation.shift)
+    shift_x = tf.round(draws[2:3] * augmentation.shift)
+    mirror = tf.where(draws[3:] < 0, -1.0, 1.0) if augmentation.mirror else tf.ones([1])
+    transforms = _transforms(angle, mirror, shift_y, shift_x, tf.shape(label), tf.constant(size))
+    image = _resample(image[None], transforms, size, "bilinear")[0]
+    label = _resample(label[None, ..., None], transforms, size, "nearest")[0, ..., 0]
+    image.set_shape([*size, image.shape[-1]])
+    label.set_shape(size)
+    return image, label
+
+
+def _transforms(
+    angles: tf.Tensor,
+    mirrors: tf.Tensor,
+    shifts_y: tf.Tensor,
+    shifts_x: tf.Tensor,
+    source_size: tf.Tensor,
+    crop_size: tf.Tensor,
+) -> tf.Tensor:
+    """Rows (a0, a1, a2, b0, b1, b2, 0, 0) that take a crop's pixel (x, y) to the source's.
+
+    x' = a0 x + a1 y + a2 and y' = b0 x + b1 y + b2: mirrored and rotated about the crop's centre,
+    which lies on the source's centre moved by the shifts.
+    """
+    # Whole voxels between the two centres, so that without rotation nothing is interpolated.
+    offset = tf.cast((source_size - crop_size) // 2, tf.float32)
+    centre_y, centre_x = tf.unstack(tf.cast(crop_size - 1, tf.float32) / 2)
+    cos, sin = tf.cos(angles), tf.sin(angles)
+    a0, a1 = cos * mirrors, -sin
+    b0, b1 = sin * mirrors, cos
+    a2 = centre_x + offset[1] + shifts_x - a0 * centre_x - a1 * centre_y
+    b2 = centre_y + offset[0] + shifts_y - b0 * centre_x - b1 * centre_y
+    zeros = tf.zeros_like(angles)
+    return tf.stack([a0, a1, a2, b0, b1, b2, zeros, zeros], axis=1)
+
+
+def _resample(
+    images: tf.Tensor,
+    transforms: tf.Tensor,
+    size: tf.Tensor | tuple[int, int],
+    interpolation: str,
+) -> tf.Tensor:
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=images,
+        transforms=transforms,
+        output_shape=size,
+        fill_value=0.0,
+        interpolation=interpolation.upper(),
+        fill_mode="CONSTANT",
+    )

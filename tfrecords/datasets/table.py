@@ -1,0 +1,79 @@
+"""A CSV: `subject`, one column per modality, `label`, optionally `group` and `fold`.
+
+Paths are relative to the CSV. `--data_dir` is the CSV, or a folder that holds a single one. Every
+label value found becomes a class; the group that comes first in the CSV is the one that importance
+sampling favours.
+"""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from tfrecords.errors import UserError
+from tfrecords.subject import Dataset, Subject
+
+RESERVED = ("subject", "label", "group", "fold")
+
+
+def find(data_dir: Path | None, workers: int) -> Dataset:
+    path = _csv(data_dir)
+    try:
+        # Only an empty field is missing: a subject may be called NA.
+        rows = pd.read_csv(
+            path, dtype=str, skipinitialspace=True, keep_default_na=False, na_values=[""]
+        )
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path}: cannot be read as CSV ({error})") from error
+    modalities = tuple(column for column in rows.columns if column not in RESERVED)
+    missing = [column for column in ("subject", "label") if column not in rows.columns]
+    if missing or not modalities:
+        raise UserError(
+            f"{path}: expected the columns subject, label and one per modality, "
+            f"received {list(rows.columns)}"
+        )
+    empty = rows[["subject", "label", *modalities]].isna()
+    if empty.to_numpy().any():
+        row, column = (int(index[0]) for index in empty.to_numpy().nonzero())
+        raise UserError(
+            f"{path}: line {row + 2}: expected a value for {empty.columns[column]}, received none"
+        )
+    _require_file_names(path, rows)
+    groups = rows["group"].fillna("all") if "group" in rows else pd.Series("all", rows.index)
+    folds = rows["fold"].fillna("") if "fold" in rows else pd.Series("", rows.index)
+    subjects = (
+        Subject(
+            row["subject"],
+            tuple(path.parent / row[modality] for modality in modalities),
+            path.parent / row["label"],
+            str(group),
+            str(fold),
+        )
+        for (_, row), group, fold in zip(rows.iterrows(), groups, folds, strict=True)
+    )
+    return Dataset(
+        "table", modalities, (), tuple(subjects), groups=tuple(dict.fromkeys(map(str, groups)))
+    )
+
+
+def _require_file_names(path: Path, rows: pd.DataFrame) -> None:
+    """Groups and folds become parts of shards' names."""
+    for column in ("group", "fold"):
+        for value in rows[column].dropna().unique() if column in rows else ():
+            if not re.fullmatch(r"[\w .-]+", value):
+                raise UserError(
+                    f"{path}: {column}: expected letters, digits, blanks, '_', '.' and '-', "
+                    f"received {value!r}"
+                )
+
+
+def _csv(data_dir: Path | None) -> Path:
+    if data_dir is not None and data_dir.is_file():
+        return data_dir
+    found = sorted(data_dir.glob("*.csv")) if data_dir is not None else []
+    if len(found) != 1:
+        raise UserError(
+            "--data_dir: expected a CSV, or a folder with a single one, for --dataset table, "
+            f"received {data_dir} with {[f.name for f in found]}"
+        )
+    return found[0]

@@ -1,0 +1,194 @@
+"""Record sets as tf.data: training batches that seed and epoch determine, and whole volumes."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from tfrecords import example
+from tfrecords.augmentation import Augmentation, augment
+from tfrecords.errors import UserError
+from tfrecords.manifest import REPAIR, Manifest, Shard, damaged_shards, load_manifest
+from tfrecords.normalisation import normalise
+
+# Serialised examples held for shuffling, at most.
+SHUFFLE_BYTES = 256 * 2**20
+Batch = dict[str, tf.Tensor]
+
+
+@dataclass(frozen=True)
+class RecordSet:
+    """A record set on disk. `open_record_set` checks it."""
+
+    folder: Path
+    manifest: Manifest
+
+    def paths(self, shards: Sequence[Shard]) -> list[str]:
+        return [str(self.folder / shard.file) for shard in shards]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How training examples become batches.
+
+    Attributes:
+        view: kind of the examples; slices or patches.
+        size: height and width of the crop.
+        batch: examples in a batch.
+        scheme: of normalisation.
+        favoured_share: expected share of a batch from the manifest's first group; None draws from
+            all examples alike.
+    """
+
+    view: str
+    size: tuple[int, int]
+    batch: int
+    scheme: str
+    augmentation: Augmentation
+    favoured_share: float | None = None
+
+
+@dataclass(frozen=True)
+class SubjectVolume:
+    """A subject's body: image as stored [Z, Y, X, C], class indices [Z, Y, X], first voxel."""
+
+    subject: str
+    image: np.ndarray
+    label: np.ndarray
+    position: tuple[int, int, int]
+
+
+def open_record_set(folder: Path) -> RecordSet:
+    """Raises UserError where the folder does not hold what its manifest says."""
+    return RecordSet(folder, load_manifest(folder))
+
+
+@contextmanager
+def damage_named(records: RecordSet) -> Iterator[None]:
+    """Turns TensorFlow's data loss, which names no file, into an error that names the shards."""
+    try:
+        yield
+    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+        damaged = damaged_shards(records.folder, records.manifest)
+        if not damaged:
+            raise
+        names = ", ".join(map(str, damaged))
+        raise UserError(f"{names}: checksum differs from the manifest's. {REPAIR}") from error
+
+
+def training_batches(
+    records: RecordSet,
+    folds: Sequence[str],
+    recipe: Recipe,
+    seed: int,
+    epochs: range,
+    steps_per_epoch: int,
+) -> tf.data.Dataset:
+    """Batches {"image": [B, h, w, C], "label": [B, h, w]} of the given epochs, one after another.
+
+    What an epoch holds depends on the seed and its number alone, so that a run that resumes at an
+    epoch sees what an undisturbed one does.
+    """
+    streams = _streams(records.manifest.select(recipe.view, folds), records, recipe)
+    examples = steps_per_epoch * recipe.batch
+    channels = len(records.manifest.modalities)
+
+    def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        epoch_seed = tf.stack([tf.constant(seed, tf.int64), epoch])
+        drawn = [
+            _shuffled(paths, buffer, epoch_seed, number)
+            for number, (paths, buffer, _) in enumerate(streams)
+        ]
+        mixed = drawn[0]
+        if len(drawn) > 1:
+            choices = _choices([share for _, _, share in streams], epoch_seed)
+            mixed = tf.data.Dataset.choose_from_datasets(drawn, choices, stop_on_empty_dataset=True)
+        numbered = mixed.take(examples).enumerate()
+        return numbered.map(lambda number, record: (epoch * examples + number, record))
+
+    def prepare(number: tf.Tensor, serialised: tf.Tensor) -> Batch:
+        parsed = example.parse(serialised, records.manifest.image_dtype, 2, channels)
+        image = normalise(parsed.image, parsed.statistics, recipe.scheme)
+        example_seed = tf.stack([tf.constant(seed, tf.int64), number])
+        image, label = augment(image, parsed.label, recipe.size, recipe.augmentation, example_seed)
+        return {"image": image, "label": label}
+
+    return (
+        tf.data.Dataset.range(epochs.start, epochs.stop)
+        .flat_map(one_epoch)
+        .map(prepare, tf.data.AUTOTUNE, deterministic=True)
+        .batch(recipe.batch, drop_remainder=True)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def _streams(
+    shards: Sequence[Shard], records: RecordSet, recipe: Recipe
+) -> list[tuple[list[str], int, float]]:
+    """(paths, shuffle buffer, share of the batch) of each stream to draw from.
+
+    Raises:
+        UserError: the record set has no training examples of the recipe's view in these folds.
+    """
+    shards = [shard for shard in shards if shard.examples]
+    if not shards:
+        raise UserError(
+            f"{records.folder}: expected {recipe.view} in the training folds, received a record "
+            f"set of {records.manifest.view.kind}. Run launch/preprocess.py --view {recipe.view}"
+        )
+    favoured = [shard for shard in shards if shard.group == records.manifest.groups[0]]
+    others = [shard for shard in shards if shard.group != records.manifest.groups[0]]
+    if recipe.favoured_share is None or not favoured or not others:
+        parts = [(shards, 1.0)]
+    else:
+        parts = [(favoured, recipe.favoured_share), (others, 1 - recipe.favoured_share)]
+    return [(records.paths(part), _shuffle_buffer(part), share) for part, share in parts]
+
+
+def _shuffle_buffer(shards: Sequence[Shard]) -> int:
+    """As many examples as there are, or as SHUFFLE_BYTES hold."""
+    examples = sum(shard.examples for shard in shards)
+    mean_bytes = sum(shard.bytes for shard in shards) / examples
+    return max(1, min(examples, int(SHUFFLE_BYTES / mean_bytes)))
+
+
+def _shuffled(paths: list[str], buffer: int, epoch_seed: tf.Tensor, stream: int) -> tf.data.Dataset:
+    """Serialised examples without end: shards in random order, then examples within the buffer."""
+    stream_seed = epoch_seed + tf.constant([0, (stream + 1) << 40], tf.int64)
+    draws = tf.random.stateless_uniform([2], stream_seed, maxval=2**62, dtype=tf.int64)
+    return (
+        tf.data.Dataset.from_tensor_slices(paths)
+        .shuffle(len(paths), seed=draws[0])
+        .interleave(tf.data.TFRecordDataset, cycle_length=4, deterministic=True)
+        .shuffle(buffer, seed=draws[1])
+        .repeat()
+    )
+
+
+def _choices(shares: Sequence[float], epoch_seed: tf.Tensor) -> tf.data.Dataset:
+    """Numbers of streams, drawn with the given probabilities."""
+    logits = tf.math.log([shares])
+
+    def draw(number: tf.Tensor) -> tf.Tensor:
+        choice_seed = epoch_seed + tf.stack([tf.constant(0, tf.int64), (number + 1) << 20])
+        return tf.random.stateless_categorical(logits, 1, choice_seed, dtype=tf.int64)[0, 0]
+
+    return tf.data.Dataset.counter(dtype=tf.int64).map(draw)
+
+
+def subject_volumes(records: RecordSet, folds: Sequence[str]) -> Iterator[SubjectVolume]:
+    """The whole volumes of the given folds, one at a time."""
+    manifest = records.manifest
+    paths = records.paths(manifest.select("volumes", folds))
+    dataset = tf.data.TFRecordDataset(paths).map(
+        lambda record: example.parse(record, manifest.image_dtype, 3, len(manifest.modalities)),
+        num_parallel_calls=2,
+        deterministic=True,
+    )
+    with damage_named(records):
+        for parsed in dataset.prefetch(2).as_numpy_iterator():
+            z, y, x = (int(value) for value in parsed.position)
+            yield SubjectVolume(parsed.subject.decode(), parsed.image, parsed.label, (z, y, x))

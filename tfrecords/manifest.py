@@ -1,0 +1,172 @@
+"""`manifest.json`: what a record set holds, and the refusal to read what does not match it."""
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from tfrecords.checksums import checksum_holds
+from tfrecords.errors import UserError
+from tfrecords.subject import LabelClass
+from tfrecords.views import View
+from tfrecords.volumes import Grid
+
+FORMAT_VERSION = 1
+FILE_NAME = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One TFRecord file.
+
+    Attributes:
+        kind: the view of its examples; "volumes" for the shards of whole subjects.
+        fingerprint: of everything that determines its bytes; equal ones need no rewriting.
+    """
+
+    file: str
+    kind: str
+    fold: str
+    group: str
+    subjects: tuple[str, ...]
+    fingerprint: str
+    examples: int = 0
+    bytes: int = 0
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class SubjectRecord:
+    """A subject's origin. `files` maps source files to SHA-256; `source` is their grid."""
+
+    name: str
+    group: str
+    fold: str
+    source: Grid
+    working: Grid
+    files: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The contents of a record set; see the attributes' types.
+
+    Attributes:
+        spacing_mm: of the working grids along (x, y, z), the median over subjects.
+        image_dtype: of stored images.
+        class_voxels: voxels of each class over all subjects.
+        largest_shape: the largest working extent (z, y, x) over subjects, in voxels.
+        resampled: whether subjects were brought to `spacing_mm`, or keep their own.
+        skipped: subjects left out by --skip_invalid, with the reasons.
+    """
+
+    format_version: int
+    dataset: str
+    modalities: tuple[str, ...]
+    classes: tuple[LabelClass, ...]
+    regions: dict[str, tuple[str, ...]]
+    groups: tuple[str, ...]
+    orientation: str
+    spacing_mm: tuple[float, float, float]
+    resampled: bool
+    image_dtype: str
+    view: View
+    seed: int
+    largest_shape: tuple[int, int, int]
+    class_voxels: tuple[int, ...]
+    shards: tuple[Shard, ...]
+    subjects: tuple[SubjectRecord, ...]
+    skipped: dict[str, tuple[str, ...]]
+
+    @property
+    def folds(self) -> tuple[str, ...]:
+        return tuple(sorted({shard.fold for shard in self.shards}))
+
+    def regions_or_classes(self) -> dict[str, tuple[str, ...]]:
+        """The dataset's regions; one per foreground class where it has none."""
+        return dict(self.regions) or {c.name: (c.name,) for c in self.classes[1:]}
+
+    def class_index(self, name: str) -> int:
+        return [c.name for c in self.classes].index(name)
+
+    def select(self, kind: str, folds: Iterable[str]) -> tuple[Shard, ...]:
+        """Shards of one kind in the given folds.
+
+        Raises:
+            UserError: a fold is not in the record set.
+        """
+        wanted = set(folds)
+        unknown = sorted(wanted - set(self.folds))
+        if unknown:
+            raise UserError(f"folds: expected among {list(self.folds)}, received {unknown}")
+        return tuple(s for s in self.shards if s.kind == kind and s.fold in wanted)
+
+    def save(self, folder: Path) -> None:
+        write_json(folder / FILE_NAME, asdict(self))
+
+
+def load_manifest(folder: Path) -> Manifest:
+    """The manifest of a record set, its shards present and of the stated sizes.
+
+    Raises:
+        UserError: no record set, another format version, or missing or truncated shards.
+    """
+    path = folder / FILE_NAME
+    if not path.is_file():
+        raise UserError(
+            f"{path}: no such file; expected a record set. Make one with launch/preprocess.py"
+        )
+    manifest = parse_manifest(path)
+    for shard in manifest.shards:
+        file = folder / shard.file
+        size = file.stat().st_size if file.is_file() else None
+        if size != shard.bytes:
+            received = "no such file" if size is None else f"{size} bytes"
+            raise UserError(f"{file}: expected {shard.bytes} bytes, received {received}. {REPAIR}")
+    return manifest
+
+
+REPAIR = "Run launch/preprocess.py again with the same flags: it rewrites what is damaged"
+
+
+def parse_manifest(path: Path) -> Manifest:
+    """A manifest file. Raises UserError if it is of another version or not a manifest."""
+    try:
+        content = json.loads(path.read_text())
+        version = content.get("format_version")
+    except (ValueError, AttributeError) as error:
+        raise UserError(f"{path}: not a manifest ({error}). {REPAIR}") from error
+    if version != FORMAT_VERSION:
+        raise UserError(
+            f"{path}: expected format version {FORMAT_VERSION}, received {version}. "
+            "Run launch/preprocess.py again into another --out_dir"
+        )
+    try:
+        return TypeAdapter(Manifest).validate_python(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UserError(f"{path}: {where}: {first['msg']}. {REPAIR}") from error
+
+
+def damaged_shards(folder: Path, manifest: Manifest) -> list[Path]:
+    """Shards whose checksum does not hold; reads all of them."""
+    return [
+        folder / s.file for s in manifest.shards if not checksum_holds(folder / s.file, s.sha256)
+    ]
+
+
+def write_json(path: Path, content: object) -> None:
+    """Atomically: a reader sees the old file or the new one, whole. The same content stays."""
+    text = json.dumps(content, indent=1, default=str) + "\n"
+    if path.is_file() and path.read_bytes() == text.encode():
+        return
+    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    with temporary.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)

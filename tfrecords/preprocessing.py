@@ -1,0 +1,224 @@
+"""From a source layout to a record set: scan everything, refuse what is wrong, write the rest.
+
+dataset -> scan (all subjects) -> folds -> plan of parts -> write parts -> manifest
+"""
+
+import shutil
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from tfrecords import manifest, shards, volumes
+from tfrecords.errors import UserError
+from tfrecords.folds import assign_folds
+from tfrecords.manifest import Manifest, SubjectRecord
+from tfrecords.runners import parallel_map
+from tfrecords.scan import Scan, scan
+from tfrecords.shards import Settings, Source
+from tfrecords.subject import Dataset, LabelClass, Subject
+from tfrecords.views import View
+
+
+@dataclass(frozen=True)
+class Options:
+    """The choices of one preprocessing run, as flags of launch/preprocess.py."""
+
+    view: View = field(default_factory=View)
+    folds: int = 5
+    seed: int = 0
+    orientation: str = "RAS"
+    spacing_mm: tuple[float, float, float] | None = None
+    skip_invalid: bool = False
+    workers: int = 2
+
+
+def preprocess(dataset: Dataset, folder: Path, options: Options) -> Manifest:
+    """Writes a record set into `folder`, keeping what an earlier run of the same has finished.
+
+    Raises:
+        UserError: with every fault of every subject, before anything is written.
+    """
+    scans = _scan(dataset, options.workers)
+    skipped = _findings(scans)
+    if skipped and not options.skip_invalid:
+        raise UserError(_report(skipped, len(scans)))
+    good = {s.subject: s for s in scans if not s.findings}
+    if not good:
+        raise UserError(f"no valid subject is left. {_report(skipped, len(scans))}")
+    dataset = _settle(dataset, list(good.values()))
+    folds = assign_folds(dataset.subjects, options.folds, options.seed)
+    sources = [_source(subject, good[subject.name], options) for subject in dataset.subjects]
+    dtype = str(np.result_type(*(s.dtype for s in good.values())))
+    # Among integers of several types the result may be one that tf.data cannot decode.
+    image_dtype = dtype if dtype in ("uint8", "int8", "int16", "uint16", "int32") else "float16"
+    settings = Settings(
+        options.view, options.seed, image_dtype, len(dataset.modalities), dataset.classes
+    )
+    written = _write(folder, shards.plan(folder, sources, folds, settings), options.workers)
+    result = _describe(dataset, sources, folds, settings, options)
+    result = replace(
+        result,
+        class_voxels=_class_voxels(dataset.classes, list(good.values())),
+        shards=tuple(written),
+        skipped=skipped,
+    )
+    _finish(folder, result)
+    return result
+
+
+def _scan(dataset: Dataset, workers: int) -> list[Scan]:
+    """Scans in the dataset's order, duplicates among the findings."""
+    look = partial(scan, dataset=replace(dataset, subjects=()))
+    results = dict(parallel_map(look, dataset.subjects, workers, "Checking subjects"))
+    scans = [results[index] for index in range(len(dataset.subjects))]
+    names = Counter(s.subject for s in scans)
+    owners = defaultdict(list)
+    for subject, result in zip(dataset.subjects, scans, strict=True):
+        if result.checksums:
+            owners[tuple(result.checksums[str(p)] for p in subject.images)].append(subject.name)
+    twins = {name: same for same in owners.values() if len(same) > 1 for name in same}
+    return [
+        replace(
+            result,
+            findings=result.findings
+            + _duplicate_findings(subject, names[subject.name], twins.get(subject.name, [])),
+        )
+        for subject, result in zip(dataset.subjects, scans, strict=True)
+    ]
+
+
+def _duplicate_findings(subject: Subject, occurrences: int, twins: list[str]) -> tuple[str, ...]:
+    where = subject.images[0]
+    if occurrences > 1:
+        return (f"{where}: duplicate subject: {occurrences} have this name",)
+    if twins:
+        others = ", ".join(twin for twin in twins if twin != subject.name)
+        return (f"{where}: duplicate subject: the same images as {others}",)
+    return ()
+
+
+def _findings(scans: Sequence[Scan]) -> dict[str, tuple[str, ...]]:
+    """What is wrong, by subject; where several have one name, with all of them."""
+    found: dict[str, tuple[str, ...]] = {}
+    for result in scans:
+        if result.findings:
+            found[result.subject] = found.get(result.subject, ()) + result.findings
+    return found
+
+
+def _source(subject: Subject, found: Scan, options: Options) -> Source:
+    assert found.grid is not None  # A scan without findings has read the files.
+    working = volumes.working_grid(found.grid, options.orientation, options.spacing_mm)
+    return Source(subject, found.grid, working, found.checksums)
+
+
+def _report(skipped: dict[str, tuple[str, ...]], total: int) -> str:
+    lines = [f"  {name}: {finding}" for name, found in skipped.items() for finding in found]
+    return (
+        f"{len(skipped)} of {total} subjects are not valid; nothing was written. "
+        "Mend them, or leave them out with --skip_invalid:\n" + "\n".join(lines)
+    )
+
+
+def _settle(dataset: Dataset, scans: Sequence[Scan]) -> Dataset:
+    """The dataset with its valid subjects alone, and classes where only the labels tell them."""
+    names = {s.subject for s in scans}
+    classes = dataset.classes
+    if not classes:
+        values = sorted({0, *(value for s in scans for value in s.label_counts)})
+        classes = tuple(LabelClass("background" if v == 0 else f"label_{v}", (v,)) for v in values)
+    subjects = tuple(s for s in dataset.subjects if s.name in names)
+    return replace(dataset, classes=classes, subjects=subjects)
+
+
+def _class_voxels(classes: tuple[LabelClass, ...], scans: Sequence[Scan]) -> tuple[int, ...]:
+    totals: Counter[int] = Counter()
+    for result in scans:
+        totals.update(result.label_counts)
+    return tuple(sum(totals[value] for value in c.labels) for c in classes)
+
+
+def _write(folder: Path, parts: list[shards.Part], workers: int) -> list[manifest.Shard]:
+    try:
+        (folder / shards.PROGRESS).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out_dir: expected a folder to write to, received {error}") from error
+    if (folder / manifest.FILE_NAME).is_file():
+        # From here on the folder is no whole record set, until the new manifest says so. A
+        # manifest of another version tells nothing that could be kept.
+        _recall(folder)
+    kept = {index: done for index, part in enumerate(parts) if (done := shards.finished(part))}
+    missing = [index for index in range(len(parts)) if index not in kept]
+    if kept:
+        print(f"{len(kept)} of {len(parts)} parts are already written: kept.")
+    if missing:
+        (folder / manifest.FILE_NAME).unlink(missing_ok=True)
+        jobs = [parts[index] for index in missing]
+        for job, done in parallel_map(shards.write_part, jobs, workers, "Writing shards"):
+            kept[missing[job]] = done
+    return [shard for index in range(len(parts)) for shard in kept[index]]
+
+
+def _recall(folder: Path) -> None:
+    """Takes the old manifest's shards as progress."""
+    try:
+        shards.note_progress(folder, manifest.parse_manifest(folder / manifest.FILE_NAME).shards)
+    except UserError as error:
+        print(f"{error}: every shard is written anew.")
+
+
+def _describe(
+    dataset: Dataset,
+    sources: list[Source],
+    folds: dict[str, str],
+    settings: Settings,
+    options: Options,
+) -> Manifest:
+    records = tuple(
+        SubjectRecord(
+            s.subject.name,
+            s.subject.group,
+            folds[s.subject.name],
+            s.source,
+            s.working,
+            s.checksums,
+        )
+        for s in sources
+    )
+    shapes = np.array([s.working.shape[::-1] for s in sources])
+    spacings = np.array([s.working.spacing_mm for s in sources])
+    x_mm, y_mm, z_mm = (round(float(mm), 6) for mm in np.median(spacings, axis=0))
+    depth, height, width = (int(extent) for extent in shapes.max(axis=0))
+    return Manifest(
+        manifest.FORMAT_VERSION,
+        dataset.name,
+        dataset.modalities,
+        dataset.classes,
+        dict(dataset.regions),
+        dataset.groups,
+        options.orientation,
+        (x_mm, y_mm, z_mm),
+        options.spacing_mm is not None,
+        settings.image_dtype,
+        settings.view,
+        options.seed,
+        (depth, height, width),
+        (),
+        (),
+        records,
+        {},
+    )
+
+
+def _finish(folder: Path, result: Manifest) -> None:
+    """The manifest, and no shard that it does not name."""
+    result.save(folder)
+    shutil.rmtree(folder / shards.PROGRESS)
+    named = {shard.file for shard in result.shards}
+    for file in folder.glob(shards.PATTERN):
+        if file.name not in named:
+            file.unlink()

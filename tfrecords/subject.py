@@ -1,0 +1,83 @@
+"""What a source layout on disk holds: subjects, their files, and what the labels mean."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from tfrecords.errors import UserError
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One scanned patient.
+
+    Attributes:
+        name: unique within the dataset.
+        images: one file per modality in the dataset's order, or a single 4D file.
+        label: the label map's file.
+        group: one of the dataset's groups, for example high grade.
+        fold: a fold that the source prescribes; empty lets preprocessing draw one.
+    """
+
+    name: str
+    images: tuple[Path, ...]
+    label: Path
+    group: str = "all"
+    fold: str = ""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (*self.images, self.label)
+
+
+@dataclass(frozen=True)
+class LabelClass:
+    """An exclusive class: its source label values, the first of which is written back."""
+
+    name: str
+    labels: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A source layout as found on disk.
+
+    Attributes:
+        classes: background first. Empty if only the label maps tell: then every value found
+            becomes a class of its own.
+        regions: unions of classes by name, for example WT.
+        groups: the first is the one that importance sampling favours.
+    """
+
+    name: str
+    modalities: tuple[str, ...]
+    classes: tuple[LabelClass, ...]
+    subjects: tuple[Subject, ...]
+    regions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    groups: tuple[str, ...] = ("all",)
+
+
+def class_indices(label: np.ndarray, classes: tuple[LabelClass, ...]) -> np.ndarray:
+    """Source label values to class indices.
+
+    Args:
+        label: integers of any shape; every value belongs to a class.
+
+    Returns:
+        uint8, same shape, 0 for the background.
+    """
+    table = np.zeros(256, np.uint8)
+    for index, label_class in enumerate(classes):
+        table[list(label_class.labels)] = index
+    return table[label]
+
+
+def require_dir(data_dir: Path | None, dataset: str) -> Path:
+    """`data_dir`, if it is a folder. Raises UserError that names the flag otherwise."""
+    if data_dir is None or not data_dir.is_dir():
+        raise UserError(
+            f"--data_dir: expected a folder for --dataset {dataset}, received {data_dir}"
+        )
+    return data_dir
