@@ -23,8 +23,7 @@ def main() -> None:
     settings, records, _, predictor = training.load_run(work_dir)
     folds = cli.comma_list(FOLDS.value) or settings.test_folds
     table = evaluation.evaluate(work_dir, predictor, records, folds, save_predictions=SAVE.value)
-    print(evaluation.summary(table).T.to_string())
-    print(f"mean and standard deviation over {table['subject'].nunique()} subjects")
+    print(evaluation.describe(table))
     print(f"table: {work_dir.metrics}\npicture: {work_dir.picture}")
     if SAVE.value:
         print(f"label maps: {work_dir.predictions}")

@@ -47,15 +47,18 @@ def evaluate(
             write_label(path, _on_source(segmented, origin, records), origin.source)
     table = pd.DataFrame(rows)
     _write(work_dir.metrics, table.to_csv(index=False).encode())
+    _write(work_dir.summary, describe(table).encode())
     _write(work_dir.picture, _median_picture(table, predictor, records, folds))
     return table
 
 
-def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean and standard deviation over subjects, per class or region."""
+def describe(table: pd.DataFrame) -> str:
+    """Mean and standard deviation over subjects: a row per measure, a column per region."""
     grouped = table.groupby("region", sort=False)[list(METRICS)]
     mean, std = grouped.mean(), grouped.std(ddof=0)
-    return mean.map("{:.3f}".format) + " ± " + std.map("{:.3f}".format)
+    cells = mean.map("{:.3f}".format) + " ± " + std.map("{:.3f}".format)
+    subjects = table["subject"].nunique()
+    return f"{cells.T.to_string()}\nmean ± standard deviation of {subjects} subjects\n"
 
 
 def _rows(segmented: Segmented, origin: SubjectRecord, records: RecordSet) -> Iterator[Row]:

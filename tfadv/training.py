@@ -90,7 +90,8 @@ def train(
     )
     # Not 0: tf.data, given a tensor as seed, compares it with a global seed of 0, and fails.
     keras.utils.set_random_seed(1 + seed)
-    strategy = tf.distribute.MirroredStrategy()
+    devices = [device.name for device in tf.config.list_logical_devices("GPU")] or ["CPU:0"]
+    strategy = tf.distribute.MirroredStrategy(devices)
     model = build_model(method, hp, records.manifest, precision, strategy)
     progress = work_dir.restore(model)
     if progress.epochs >= hp.epochs:

@@ -162,7 +162,7 @@ def _shuffled(paths: list[str], buffer: int, epoch_seed: tf.Tensor, stream: int)
     return (
         tf.data.Dataset.from_tensor_slices(paths)
         .shuffle(len(paths), seed=draws[0])
-        .interleave(tf.data.TFRecordDataset, cycle_length=4, deterministic=True)
+        .interleave(tf.data.TFRecordDataset, cycle_length=4)
         .shuffle(buffer, seed=draws[1])
         .repeat()
     )
@@ -173,7 +173,7 @@ def _choices(shares: Sequence[float], epoch_seed: tf.Tensor) -> tf.data.Dataset:
     logits = tf.math.log([shares])
 
     def draw(number: tf.Tensor) -> tf.Tensor:
-        choice_seed = epoch_seed + tf.stack([tf.constant(0, tf.int64), (number + 1) << 20])
+        choice_seed = epoch_seed + tf.stack([tf.constant(0, tf.int64), (number + 1) * 2**20])
         return tf.random.stateless_categorical(logits, 1, choice_seed, dtype=tf.int64)[0, 0]
 
     return tf.data.Dataset.counter(dtype=tf.int64).map(draw)

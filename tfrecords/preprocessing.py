@@ -45,16 +45,16 @@ def preprocess(dataset: Dataset, folder: Path, options: Options) -> Manifest:
     scans = _scan(dataset, options.workers)
     skipped = _findings(scans)
     if skipped and not options.skip_invalid:
-        raise UserError(_report(skipped, len(scans)))
+        raise UserError(_report(scans))
     good = {s.subject: s for s in scans if not s.findings}
     if not good:
-        raise UserError(f"no valid subject is left. {_report(skipped, len(scans))}")
+        raise UserError(f"no valid subject is left. {_report(scans)}")
     dataset = _settle(dataset, list(good.values()))
     folds = assign_folds(dataset.subjects, options.folds, options.seed)
     sources = [_source(subject, good[subject.name], options) for subject in dataset.subjects]
-    dtype = str(np.result_type(*(s.dtype for s in good.values())))
-    # Among integers of several types the result may be one that tf.data cannot decode.
-    image_dtype = dtype if dtype in ("uint8", "int8", "int16", "uint16", "int32") else "float16"
+    dtype = np.result_type(*(s.dtype for s in good.values()))
+    # Integers of one subject and floats of another make a wider float.
+    image_dtype = dtype.name if np.issubdtype(dtype, np.integer) else "float16"
     settings = Settings(
         options.view, options.seed, image_dtype, len(dataset.modalities), dataset.classes
     )
@@ -116,10 +116,11 @@ def _source(subject: Subject, found: Scan, options: Options) -> Source:
     return Source(subject, found.grid, working, found.checksums)
 
 
-def _report(skipped: dict[str, tuple[str, ...]], total: int) -> str:
-    lines = [f"  {name}: {finding}" for name, found in skipped.items() for finding in found]
+def _report(scans: Sequence[Scan]) -> str:
+    lines = [f"  {s.subject}: {finding}" for s in scans for finding in s.findings]
+    invalid = sum(bool(s.findings) for s in scans)
     return (
-        f"{len(skipped)} of {total} subjects are not valid; nothing was written. "
+        f"{invalid} of {len(scans)} subjects are not valid; nothing was written. "
         "Mend them, or leave them out with --skip_invalid:\n" + "\n".join(lines)
     )
 

@@ -50,6 +50,18 @@ class KohlHyperparameters(Hyperparameters):
         "ours: not stated; 416 becomes 13, and fewer keep the last maps of small slices large",
         small=2,
     )
+    truth_smoothing: float = hyperparameter(
+        0.0,
+        "ours: share of D's true label maps spread over all classes, so that D cannot tell the "
+        "players apart by how sharp their maps are",
+        small=0.1,
+    )
+    label_noise: float = hyperparameter(
+        0.0,
+        "ours: standard deviation of Gaussian noise on D's label maps (instance noise, Sonderby et "
+        "al. 2017), so that D judges shapes and not how sharp a map is",
+        small=0.5,
+    )
     adversarial_weight: float = hyperparameter(1.0, "Table 1, eq. 4")
     cross_entropy_weight: float = hyperparameter(0.0, "Table 1, eq. 2")
     discriminator_steps: int = hyperparameter(3, "Training: k, minibatches of D for one of S")
@@ -87,14 +99,14 @@ class Kohl(Method):
         if not hp.adversarial_weight:
             return Players(players, optimizers, (_segmentor_update(hp, 0),))
         players["discriminator"] = networks.discriminator(
-            channels, outputs, hp.discriminator_width, hp.discriminator_poolings
+            channels, outputs, hp.discriminator_width, hp.discriminator_poolings, hp.label_noise
         )
         optimizers["discriminator"] = keras.optimizers.Adam(
             hp.discriminator_learning_rate, beta_1=hp.beta_1
         )
         k = hp.discriminator_steps
         schedule = (
-            *(_discriminator_update(number) for number in range(k)),
+            *(_discriminator_update(hp, number) for number in range(k)),
             _segmentor_update(hp, k),
         )
         return Players(players, optimizers, schedule)
@@ -121,13 +133,15 @@ def _round_up(extent: int) -> int:
     return -(-extent // DOWNSAMPLING) * DOWNSAMPLING
 
 
-def _discriminator_update(minibatch: int) -> Update:
+def _discriminator_update(hp: KohlHyperparameters, minibatch: int) -> Update:
     """D descends eq. 3."""
 
     def loss(networks: Networks, batch: Batch) -> Outcome:
         segmentor, discriminator = networks["segmentor"], networks["discriminator"]
         logits = segmentor(batch["image"], training=True)
-        truth = tf.one_hot(batch["label"], logits.shape[-1])
+        classes = logits.shape[-1]
+        sharp = tf.one_hot(batch["label"], classes)
+        truth = sharp * (1 - hp.truth_smoothing) + hp.truth_smoothing / classes
         true = discriminator([batch["image"], truth], training=True)
         generated = discriminator([batch["image"], tf.nn.softmax(logits)], training=True)
         observed = {

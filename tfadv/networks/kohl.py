@@ -37,7 +37,9 @@ def segmentor(channels: int, classes: int, width: int = 64, convolutions: int = 
     return keras.Model(image, logits, name="segmentor")
 
 
-def discriminator(channels: int, classes: int, width: int = 64, poolings: int = 5) -> keras.Model:
+def discriminator(
+    channels: int, classes: int, width: int = 64, poolings: int = 5, noise: float = 0.0
+) -> keras.Model:
     """[image [B, H, W, channels], label map [B, H, W, classes]] to one logit per pair, [B, 1].
 
     Args:
@@ -45,10 +47,12 @@ def discriminator(channels: int, classes: int, width: int = 64, poolings: int = 
         poolings: layers, from the second on, that 2x2 max-pooling precedes (not stated, ours).
             Instance normalisation erases what the last maps say if they are only a few voxels
             large: the paper's 416x416 leave 13x13 after 5 poolings.
+        noise: standard deviation of what is added to the label map in training (ours).
     """
     image = keras.Input((None, None, channels), name="image")
     label_map = keras.Input((None, None, classes), name="label_map")
-    x = layers.Concatenate()([image, label_map])
+    noisy = layers.GaussianNoise(noise)(label_map) if noise else label_map
+    x = layers.Concatenate()([image, noisy])
     for level, factor in enumerate(DISCRIMINATOR_FACTORS):
         if 0 < level <= poolings:
             x = layers.MaxPooling2D(padding="same")(x)

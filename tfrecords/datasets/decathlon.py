@@ -24,6 +24,8 @@ def find(data_dir: Path | None, workers: int) -> Dataset:
         channels = content.get("channel_names") or content["modality"]
         modalities = tuple(channels[key] for key in sorted(channels, key=int))
         classes, regions = _classes(content["labels"])
+        if any(not 0 <= label < 256 for c in classes for label in c.labels):
+            raise ValueError("labels outside 0 to 255")
         if "training" in content:
             subjects = tuple(_listed(folder, content["training"]))
         else:

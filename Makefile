@@ -1,0 +1,47 @@
+# make demo   .venv, then NIfTI -> record set -> training -> evaluation -> export -> prediction
+# make test   .venv, then the whole test suite
+# make quick  the tests that are not marked slow
+# make lint   ruff and mypy
+
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := $(BIN)/python
+METHOD ?= kohl_purely_adversarial
+WORK_DIR ?= runs/demo
+MODEL ?= models/demo
+SUBJECT := data/demo_tumour/tumour_000/tumour_000
+
+.PHONY: demo test quick lint clean
+
+.venv/.installed: requirements.txt requirements-dev.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet -r requirements-dev.txt
+	touch $@
+
+demo: .venv/.installed
+	$(RUN) launch/preprocess.py --out_dir records/demo_tumour
+	$(RUN) launch/train.py --method $(METHOD) --preset small --work_dir $(WORK_DIR)
+	$(RUN) launch/evaluate.py --work_dir $(WORK_DIR)
+	$(RUN) launch/export.py --work_dir $(WORK_DIR) --out_dir $(MODEL)
+	$(RUN) launch/predict.py --model $(MODEL) --output predictions/tumour_000.nii.gz \
+	  --image $(SUBJECT)_t1.nii.gz --image $(SUBJECT)_t1ce.nii.gz \
+	  --image $(SUBJECT)_t2.nii.gz --image $(SUBJECT)_flair.nii.gz
+	@echo; cat $(WORK_DIR)/summary.txt
+	@echo "picture:     $(WORK_DIR)/picture.png"
+	@echo "TensorBoard: .venv/bin/tensorboard --logdir $(WORK_DIR)/tensorboard"
+	@echo "model:       $(MODEL)"
+
+test: .venv/.installed
+	$(RUN) -m pytest
+
+quick: .venv/.installed
+	$(RUN) -m pytest -m "not slow"
+
+lint: .venv/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf records runs models predictions data/demo_tumour data/demo_tissue

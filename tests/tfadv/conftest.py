@@ -1,0 +1,84 @@
+"""A tiny record set, written once, and models small enough to train in seconds."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import ndimage
+
+from tfadv import methods
+from tfadv.export import export
+from tfadv.training import choose_split, load_run, train
+from tfadv.work_dir import WorkDir
+from tfrecords import datasets
+from tfrecords.input import RecordSet, open_record_set
+from tfrecords.preprocessing import Options, preprocess
+
+# Two logical CPUs stand for two accelerators. Only possible before TensorFlow's first operation.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+
+SHAPE = (32, 30, 6)  # (x, y, z)
+SUBJECTS = 6
+
+
+@pytest.fixture(scope="session")
+def mirrored() -> tf.distribute.Strategy:
+    """Two replicas. One strategy for all tests: a second one would reuse the first one's keys of
+    collective operations, on the same devices."""
+    devices = [device.name for device in tf.config.list_logical_devices("CPU")]
+    assert len(devices) == 2
+    return tf.distribute.MirroredStrategy(devices)
+
+
+@pytest.fixture(scope="session")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A `table` of six subjects with two modalities, a bright ball (1) in a larger one (2)."""
+    folder = tmp_path_factory.mktemp("sources")
+    lines = ["subject,t1,t2,label,group"]
+    for number in range(SUBJECTS):
+        random = np.random.default_rng(number)
+        centre = np.array([16, 15, 3]) + random.uniform(-3, 3, 3) * (1, 1, 0)
+        distance = np.linalg.norm((np.indices(SHAPE).T - centre) * (1, 1, 2), axis=-1).T
+        label = np.where(distance < 4, 1, np.where(distance < 8, 2, 0)).astype(np.uint8)
+        for name, gains in {"t1": (100, 400, 250), "t2": (120, 180, 420)}.items():
+            clean = ndimage.gaussian_filter(np.array(gains, float)[label], 0.5)
+            image = np.rint(clean + random.normal(0, 20, SHAPE)).clip(1).astype(np.int16)
+            nib.save(nib.Nifti1Image(image, np.eye(4)), folder / f"{number}_{name}.nii.gz")
+        nib.save(nib.Nifti1Image(label, np.eye(4)), folder / f"{number}_seg.nii.gz")
+        group = "high" if number % 2 else "low"
+        files = ",".join(f"{number}_{kind}.nii.gz" for kind in ("t1", "t2", "seg"))
+        lines.append(f"s{number},{files},{group}")
+    (folder / "subjects.csv").write_text("\n".join(lines))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def records(sources: Path, tmp_path_factory: pytest.TempPathFactory) -> RecordSet:
+    """Three folds of two subjects each, as slices and volumes."""
+    folder = tmp_path_factory.mktemp("records")
+    preprocess(datasets.find("table", sources), folder, Options(folds=3, workers=1))
+    return open_record_set(folder)
+
+
+@pytest.fixture(scope="session")
+def run(records: RecordSet, tmp_path_factory: pytest.TempPathFactory) -> WorkDir:
+    """A trained run of `kohl_cross_entropy`: good enough that its predictions are not trivial."""
+    work_dir = WorkDir(tmp_path_factory.mktemp("runs") / "run")
+    method = methods.get("kohl_cross_entropy")
+    hp = replace(method.resolve("small"), batch_size=6, epochs=2, steps_per_epoch=20)
+    train(work_dir, method, hp, records, choose_split(records.manifest), "float32", seed=0)
+    return work_dir
+
+
+@pytest.fixture(scope="session")
+def model_dir(run: WorkDir, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That run, exported."""
+    folder = tmp_path_factory.mktemp("models") / "model"
+    settings, records, _, predictor = load_run(run)
+    export(predictor, settings, records.manifest, folder)
+    return folder

@@ -1,0 +1,201 @@
+"""What every named method must pass by existing. A new one fails until it has its golden."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfadv import methods
+from tfadv.adversarial import AdversarialModel, Players
+from tfadv.export import export
+from tfadv.methods.method import Method
+from tfadv.networks.receptive_field import receptive_field
+from tfadv.training import build_model, choose_split, load_run, train
+from tfadv.work_dir import WorkDir
+from tfrecords.input import RecordSet, subject_volumes
+
+GOLDENS = json.loads((Path(__file__).parents[2] / "golden" / "methods.json").read_text())
+CHANNELS, CLASSES = 3, 4
+every_method = pytest.mark.parametrize(
+    "method", methods.all_methods().values(), ids=lambda m: m.name
+)
+
+
+@pytest.fixture(autouse=True)
+def _float32() -> Any:
+    keras.utils.set_random_seed(1)
+    keras.config.set_dtype_policy("float32")
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+def tiny(method: Method, **values: Any) -> Any:
+    """The small preset, smaller still."""
+    return replace(method.resolve("small"), batch_size=2, epochs=2, steps_per_epoch=2, **values)
+
+
+def batch_for(players: Players, replicas: int = 1) -> dict[str, tf.Tensor]:
+    """A batch of one replica, repeated for each."""
+    random = np.random.default_rng(0)
+    count = 2 * players.minibatches
+    image = random.normal(size=(count, 32, 32, CHANNELS)).astype(np.float32)
+    label = random.integers(0, CLASSES, (count, 32, 32)).astype(np.uint8)
+    return {
+        "image": tf.constant(np.concatenate([image] * replicas)),
+        "label": tf.constant(np.concatenate([label] * replicas)),
+    }
+
+
+def weights(network: keras.Model | keras.optimizers.Optimizer) -> list[np.ndarray]:
+    return [keras.ops.convert_to_numpy(variable) for variable in network.variables]
+
+
+def same(before: list[np.ndarray], after: list[np.ndarray]) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+@every_method
+def test_sizes_equal_goldens(method: Method) -> None:
+    golden = GOLDENS[method.name]
+    players = method.build(method.resolve(), CHANNELS, CLASSES)
+    counts = {name: network.count_params() for name, network in players.networks.items()}
+    assert counts == golden["parameters"]
+    assert receptive_field(players.networks["segmentor"]) == golden["receptive_field"]
+
+
+@every_method
+def test_update_moves_its_players_alone(method: Method) -> None:
+    players = method.build(tiny(method), CHANNELS, CLASSES)
+    model = AdversarialModel(players)
+    model.compile()
+    for update in players.schedule:
+        before = {name: weights(network) for name, network in players.networks.items()}
+        model._perform(update, model._split(batch_for(players))[update.minibatch])
+        moved = {
+            name
+            for name, network in players.networks.items()
+            if not same(before[name], weights(network))
+        }
+        assert moved == set(update.trains), update.name
+
+
+@every_method
+def test_each_term_reaches_all_weights_it_claims(method: Method) -> None:
+    players = method.build(tiny(method), CHANNELS, CLASSES)
+    batch = AdversarialModel(players)._split(batch_for(players))[0]
+    for update in players.schedule:
+        with tf.GradientTape(persistent=True) as tape:
+            outcome = update.loss(players.networks, batch)
+        assert tuple(outcome.terms) == update.terms
+        assert set(outcome.observed) == set(update.observes)
+        for term, value in outcome.terms.items():
+            for network in update.trains:
+                for variable in players.networks[network].trainable_variables:
+                    gradient = tape.gradient(value, variable.value)
+                    assert gradient is not None, (term, variable.path)
+                    assert np.any(gradient.numpy() != 0), (term, variable.path)
+
+
+@every_method
+def test_descending_lowers_the_loss(method: Method) -> None:
+    """A short step along each update lowers its loss (or raises it, for who ascends)."""
+    for position in range(len(method.build(tiny(method), CHANNELS, CLASSES).schedule)):
+        players = method.build(tiny(method), CHANNELS, CLASSES)
+        rates = {name: keras.optimizers.SGD(1e-4) for name in players.optimizers}
+        model = AdversarialModel(replace(players, optimizers=rates))
+        model.compile()
+        update = players.schedule[position]
+        batch = model._split(batch_for(players))[update.minibatch]
+        before = sum(float(v) for v in update.loss(players.networks, batch).terms.values())
+        model._perform(update, batch)
+        after = sum(float(v) for v in update.loss(players.networks, batch).terms.values())
+        if not update.ascends:
+            assert after < before, update.name
+
+
+@every_method
+def test_two_replicas_equal_one(method: Method, mirrored: tf.distribute.Strategy) -> None:
+    """With SGD, since Adam would hide gradients of another scale (three steps)."""
+    one = _trained_weights(method, tf.distribute.get_strategy(), replicas=1)
+    two = _trained_weights(method, mirrored, replicas=2)
+    for name, values in one.items():
+        for single, mirrored in zip(values, two[name], strict=True):
+            np.testing.assert_allclose(single, mirrored, rtol=0, atol=2e-6)
+
+
+def _trained_weights(
+    method: Method, strategy: tf.distribute.Strategy, replicas: int
+) -> dict[str, list[np.ndarray]]:
+    keras.utils.set_random_seed(1)
+    with strategy.scope():
+        players = method.build(tiny(method), CHANNELS, CLASSES)
+        rates = {name: keras.optimizers.SGD(1e-2) for name in players.optimizers}
+        model = AdversarialModel(replace(players, optimizers=rates))
+        model.compile()
+    start = {name: weights(network) for name, network in players.networks.items()}
+    batch = batch_for(players, replicas)
+    count = batch["label"].shape[0]
+    dataset = tf.data.Dataset.from_tensor_slices(batch).repeat(3).batch(count, drop_remainder=True)
+    model.fit(dataset, verbose=0)
+    end = {name: weights(network) for name, network in players.networks.items()}
+    assert not any(same(start[name], end[name]) for name in start)
+    return end
+
+
+@every_method
+def test_bfloat16_step_is_finite(method: Method) -> None:
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    players = method.build(tiny(method), CHANNELS, CLASSES)
+    model = AdversarialModel(players)
+    model.compile()
+    logs = model.train_step(batch_for(players))
+    assert all(np.isfinite(float(value)) for value in logs.values()), logs
+    assert all(np.isfinite(w).all() for n in players.networks.values() for w in weights(n))
+    image = batch_for(players)["image"]
+    assert model(image).dtype == tf.float32
+
+
+@every_method
+@pytest.mark.slow
+def test_resumed_equals_undisturbed_and_export_equals_predict(
+    method: Method, records: RecordSet, tmp_path: Path
+) -> None:
+    """Equal seeds give equal runs, interrupted or not; what is served is what was evaluated."""
+    hp = tiny(method)
+    whole, parts, other = (WorkDir(tmp_path / name) for name in ("whole", "parts", "other"))
+    split = choose_split(records.manifest)
+    tf.config.experimental.enable_op_determinism()
+    train(whole, method, hp, records, split, "float32", seed=3)
+    train(parts, method, replace(hp, epochs=1), records, split, "float32", seed=3)
+    train(parts, method, hp, records, split, "float32", seed=3)
+    train(other, method, hp, records, split, "float32", seed=4)
+    models = [_last_weights(run, method, hp, records) for run in (whole, parts, other)]
+    assert same(models[0], models[1])
+    assert not same(models[0], models[2])
+    assert [r["epoch"] for r in parts.progress().history] == [1, 2]
+    for key in ("epochs", "best_epoch", "best_dice", "history"):
+        assert getattr(whole.progress(), key) == getattr(parts.progress(), key), key
+
+    settings, _, _, predictor = load_run(whole)
+    export(predictor, settings, records.manifest, tmp_path / "model")
+    serve = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"]
+    for volume in subject_volumes(records, split.test):
+        image = tf.constant(volume.image.astype(np.float32))
+        expected, served = predictor.predict(image), serve(volume=image)
+        for name in ("label", "probabilities"):
+            np.testing.assert_array_equal(expected[name], served[name])
+
+
+def _last_weights(
+    work_dir: WorkDir, method: Method, hp: Any, records: RecordSet
+) -> list[np.ndarray]:
+    """Both networks and both optimizers."""
+    model = build_model(method, hp, records.manifest)
+    work_dir.restore(model)
+    owners = [*model.players.networks.values(), *model.players.optimizers.values()]
+    return [value for owner in owners for value in weights(owner)]

@@ -1,0 +1,129 @@
+"""The machinery, on players small enough to compute by hand."""
+
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfadv.adversarial import AdversarialModel, Batch, Networks, Outcome, Players, Update
+
+
+def scalar_network(name: str, weight: float) -> keras.Model:
+    """x -> weight * x."""
+    x = keras.Input((1,))
+    layer = keras.layers.Dense(1, use_bias=False)
+    network = keras.Model(x, layer(x), name=name)
+    layer.kernel.assign([[weight]])
+    return network
+
+
+def product(networks: Networks, batch: Batch) -> Outcome:
+    """mean of d(s(x)) = d * s * x."""
+    value = tf.reduce_mean(networks["discriminator"](networks["segmentor"](batch["image"])))
+    return Outcome({"product": value}, {"twice": 2 * value})
+
+
+def players(*updates: Update, rates: Mapping[str, float] | None = None) -> Players:
+    rates = rates or {"segmentor": 0.1, "discriminator": 0.5}
+    return Players(
+        {"segmentor": scalar_network("s", 2.0), "discriminator": scalar_network("d", 3.0)},
+        {name: keras.optimizers.SGD(rate) for name, rate in rates.items()},
+        updates,
+    )
+
+
+def kernels(model: AdversarialModel) -> list[float]:
+    return [float(n.trainable_variables[0].numpy().item()) for n in model.network_list]
+
+
+def step(chosen: Players, *images: float) -> tuple[AdversarialModel, dict[str, float]]:
+    model = AdversarialModel(chosen)
+    model.compile()
+    logs = model.train_step({"image": tf.constant([[image] for image in images])})
+    return model, {name: float(value) for name, value in logs.items()}
+
+
+def update(minibatch: int = 0, ascends: frozenset[str] = frozenset(), **trains: str) -> Update:
+    return Update("u", product, trains, ("product",), ("twice",), ascends, minibatch)
+
+
+def test_one_update_descends_the_gradient() -> None:
+    model, logs = step(players(update(segmentor="segmentor")), 5.0)
+    # d(d * s * x)/ds = 3 * 5; s = 2 - 0.1 * 15.
+    assert kernels(model) == pytest.approx([0.5, 3.0])
+    assert logs == pytest.approx({"product": 30, "twice": 60, "segmentor_gradient_norm": 15})
+
+
+def test_updates_follow_each_other_on_their_minibatches() -> None:
+    schedule = (
+        update(0, segmentor="segmentor"),
+        update(1, discriminator="discriminator"),
+    )
+    model, _ = step(players(*schedule), 1.0, 4.0)
+    # s = 2 - 0.1 * 3 = 1.7 on the first; then d = 3 - 0.5 * 1.7 * 4 on the second.
+    assert kernels(model) == pytest.approx([1.7, -0.4])
+
+
+def test_gradient_reversal_moves_both_players_in_one_update() -> None:
+    """Moeskops 2017: the discriminator descends, the segmentor ascends the same loss."""
+    reversal = update(
+        ascends=frozenset({"segmentor"}), segmentor="adversarial", discriminator="discriminator"
+    )
+    own = update(1, segmentor="segmentor")
+    rates = {"segmentor": 0.1, "discriminator": 0.5, "adversarial": 0.01}
+    model, _ = step(players(reversal, own, rates=rates), 1.0, 0.0)
+    assert kernels(model) == pytest.approx([2.0 + 0.01 * 3, 3.0 - 0.5 * 2])
+
+
+def test_terms_are_summed() -> None:
+    def two_terms(networks: Networks, batch: Batch) -> Outcome:
+        value = tf.reduce_mean(networks["segmentor"](batch["image"]))
+        return Outcome({"one": value, "three": 3 * value}, {})
+
+    summed = Update("u", two_terms, {"segmentor": "segmentor"}, ("one", "three"))
+    model, logs = step(players(summed), 1.0)
+    assert kernels(model) == pytest.approx([2 - 0.1 * 4, 3.0])
+    assert logs["three"] == pytest.approx(6)
+
+
+def test_logs_are_means_over_repeated_updates() -> None:
+    _, logs = step(
+        players(*(update(number, segmentor="segmentor") for number in range(2))), 0.0, 1.0
+    )
+    assert logs["segmentor_gradient_norm"] == pytest.approx(1.5)
+
+
+def test_an_optimizer_serves_one_network() -> None:
+    model = AdversarialModel(players(update(segmentor="segmentor", discriminator="segmentor")))
+    with pytest.raises(ValueError, match="segmentor for segmentor and discriminator"):
+        model.compile()
+
+
+def test_weights_file_holds_all_networks_and_optimizers(tmp_path) -> None:
+    def made(seed: int) -> AdversarialModel:
+        keras.utils.set_random_seed(seed)
+        chosen = players(update(segmentor="segmentor", discriminator="discriminator"))
+        adam = {name: keras.optimizers.Adam(0.1) for name in chosen.optimizers}
+        model = AdversarialModel(Players(chosen.networks, adam, chosen.schedule))
+        model.compile()
+        return model
+
+    model = made(0)
+    for _ in range(3):
+        model.train_step({"image": tf.constant([[1.0]])})
+    model.save_weights(tmp_path / "run.weights.h5")
+    other = made(1)
+    other.load_weights(tmp_path / "run.weights.h5")
+    assert kernels(other) == kernels(model)
+    for before, after in zip(model.optimizer_list, other.optimizer_list, strict=True):
+        assert len(before.variables) == 4
+        assert int(after.iterations) == 3
+        for one, two in zip(before.variables, after.variables, strict=True):
+            np.testing.assert_array_equal(one, two)
+
+
+def test_call_is_the_segmentor() -> None:
+    model = AdversarialModel(players(update(segmentor="segmentor")))
+    assert model(tf.constant([[4.0]])).numpy().item() == pytest.approx(8.0)

@@ -1,0 +1,109 @@
+"""The sliding window and the predictor, on networks whose answer is known."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfadv.inference import Predictor, Window, body_box, sliding_window
+from tfrecords.subject import LabelClass
+from tfrecords.views import body_box as numpy_body_box
+
+
+def identity(windows: tf.Tensor) -> tf.Tensor:
+    return tf.concat([windows, 2 * windows], axis=-1)
+
+
+@pytest.mark.parametrize("window", [Window((4, 4)), Window((8, 16)), Window((4, 4, 4))])
+@pytest.mark.parametrize("shape", [(5, 9, 7), (1, 4, 4), (20, 3, 30), (17, 8, 16)])
+def test_blending_windows_of_a_pointwise_network_gives_it_back(
+    window: Window, shape: tuple[int, int, int]
+) -> None:
+    image = np.random.default_rng(0).normal(size=(*shape, 1)).astype(np.float32)
+    blended = sliding_window(identity, tf.constant(image), window, 2)
+    np.testing.assert_allclose(blended, np.concatenate([image, 2 * image], -1), atol=1e-5)
+
+
+def test_one_window_is_the_network_itself() -> None:
+    """No blending where the image fits: a network that sees neighbours answers as on the whole."""
+    convolution = keras.layers.Conv2D(2, 3, padding="same")
+    image = tf.random.stateless_normal([3, 8, 8, 1], [0, 1])
+    blended = sliding_window(convolution, image, Window((8, 8)), 2)
+    np.testing.assert_allclose(blended, convolution(image), atol=1e-5)
+
+
+def test_centres_of_windows_count_more_than_their_borders() -> None:
+    """A network that answers 1 at its window's centre column and 0 elsewhere."""
+
+    def centre(windows: tf.Tensor) -> tf.Tensor:
+        column = tf.one_hot([8], 16)[:, None, :, None]
+        return tf.broadcast_to(column, tf.shape(windows))
+
+    blended = sliding_window(centre, tf.zeros([1, 1, 24, 1]), Window((1, 16)), 1)[0, 0, :, 0]
+    # Windows start at 0 and 8: column 8 is the centre of the first, the border of the second.
+    assert blended[8] > 0.9
+    assert blended[16] > 0.9
+    assert np.sum(blended) < 2
+
+
+@pytest.mark.parametrize("filled", [[(1, 2, 3)], [(0, 0, 0), (3, 4, 5)], [(2, 1, 1), (2, 3, 0)]])
+def test_body_box_equals_that_of_preprocessing(filled: list[tuple[int, int, int]]) -> None:
+    volume = np.zeros((4, 5, 6, 2), np.float32)
+    for position in filled:
+        volume[(*position, 1)] = -1
+    start, size = body_box(tf.constant(volume))
+    box = numpy_body_box(volume)
+    assert [(int(a), int(a + n)) for a, n in zip(start, size, strict=True)] == [
+        (axis.start, axis.stop) for axis in box
+    ]
+
+
+def test_body_box_of_nothing_is_everything() -> None:
+    start, size = body_box(tf.zeros([4, 5, 6, 1]))
+    assert start.numpy().tolist() == [0, 0, 0]
+    assert size.numpy().tolist() == [4, 5, 6]
+
+
+@pytest.fixture
+def predictor() -> Predictor:
+    """Class 1 (label 4) where the first modality's z-score is positive."""
+    image = keras.Input((None, None, 1))
+    convolution = keras.layers.Conv2D(2, 1, use_bias=False)
+    segmentor = keras.Model(image, convolution(image))
+    convolution.kernel.assign([[[[-1.0, 1.0]]]])
+    manifest: Any = SimpleNamespace(
+        image_dtype="float16",
+        modalities=("t1",),
+        classes=(LabelClass("background", (0,)), LabelClass("lesion", (4, 7))),
+    )
+    return Predictor(segmentor, manifest, "z_score", "classes", Window((16, 16)))
+
+
+def test_predictor_gives_the_datasets_labels(predictor: Predictor) -> None:
+    volume = np.full((3, 6, 6, 1), 100.0, np.float32)
+    volume[:, 2:4, 2:4] = 900.0
+    result = predictor.predict(tf.constant(volume))
+    np.testing.assert_array_equal(result["label"], np.where(volume[..., 0] > 500, 4, 0))
+    np.testing.assert_allclose(np.sum(result["probabilities"], -1), 1, atol=1e-6)
+
+
+def test_zeros_around_the_body_change_nothing(predictor: Predictor) -> None:
+    body = np.random.default_rng(0).uniform(1, 1000, (3, 6, 7, 1)).astype(np.float32)
+    margin = ((2, 1), (3, 5), (4, 0))
+    inner = tuple(slice(a, a + n) for (a, _), n in zip(margin, body.shape, strict=False))
+    alone = predictor.predict(tf.constant(body))
+    padded = predictor.predict(tf.constant(np.pad(body, (*margin, (0, 0)))))
+    for name in ("label", "probabilities"):
+        np.testing.assert_array_equal(padded[name].numpy()[inner], alone[name])
+    outside = np.ones(padded["label"].shape, bool)
+    outside[inner] = False
+    assert not padded["label"].numpy()[outside].any()
+
+
+def test_gain_beyond_half_precision_changes_no_label(predictor: Predictor) -> None:
+    volume = np.random.default_rng(1).uniform(1, 60000, (2, 8, 8, 1)).astype(np.float32)
+    label = predictor.predict(tf.constant(volume))["label"]
+    np.testing.assert_array_equal(predictor.predict(tf.constant(volume * 32))["label"], label)

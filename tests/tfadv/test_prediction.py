@@ -1,0 +1,112 @@
+"""From image files to label maps that lie exactly on them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfadv import evaluation
+from tfadv.prediction import predict
+from tfadv.training import load_run
+from tfadv.work_dir import WorkDir
+from tfrecords.errors import UserError
+from tfrecords.input import subject_volumes
+
+
+def label_of(path: Path) -> np.ndarray:
+    return np.asarray(nib.Nifti1Image.from_filename(path).dataobj)
+
+
+def rewrite(source: Path, target: Path, axes: str, rotation_deg: float = 0.0) -> None:
+    """The same voxels, stored along other axes, in a world turned about z."""
+    image = nib.Nifti1Image.from_filename(source)
+    orientation = nib.orientations.axcodes2ornt(axes)
+    image = image.as_reoriented(orientation)
+    angle = np.deg2rad(rotation_deg)
+    turn = np.eye(4)
+    turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    affine = turn @ image.affine
+    turned = nib.Nifti1Image(np.asarray(image.dataobj), affine)
+    turned.set_qform(affine, code=1)
+    turned.set_sform(affine, code=4)
+    turned.header.set_xyzt_units("mm", "sec")
+    nib.save(turned, target)
+
+
+@pytest.mark.parametrize(
+    ("axes", "rotation_deg"),
+    [("RAS", 0.0), ("LAS", 0.0), ("PIR", 0.0), ("RAS", 12.0), ("SLP", 9.0)],
+)
+def test_label_map_lies_on_its_image(
+    axes: str, rotation_deg: float, sources: Path, model_dir: Path, tmp_path: Path
+) -> None:
+    """The same labels in the same places of the anatomy, whatever the file's axes."""
+    plain = [sources / f"0_{name}.nii.gz" for name in ("t1", "t2")]
+    predict(model_dir, plain, tmp_path / "plain.nii.gz")
+    expected = nib.Nifti1Image.from_filename(tmp_path / "plain.nii.gz")
+    assert set(np.unique(np.asarray(expected.dataobj))) == {0, 1, 2}
+
+    images = [tmp_path / f"{name}.nii.gz" for name in ("t1", "t2")]
+    for source, target in zip(plain, images, strict=True):
+        rewrite(source, target, axes, rotation_deg)
+    predict(model_dir, images, tmp_path / "label.nii.gz")
+    written = nib.Nifti1Image.from_filename(tmp_path / "label.nii.gz")
+    image = nib.Nifti1Image.from_filename(images[0])
+    assert written.shape == image.shape
+    np.testing.assert_array_equal(written.affine, image.affine)
+    for field in ("qform_code", "sform_code", "pixdim", "xyzt_units"):
+        np.testing.assert_array_equal(written.header[field], image.header[field])
+    assert written.get_data_dtype() == np.uint8
+    reoriented = expected.as_reoriented(nib.orientations.axcodes2ornt(axes))
+    np.testing.assert_array_equal(np.asarray(written.dataobj), np.asarray(reoriented.dataobj))
+
+
+def test_prediction_equals_evaluation(
+    sources: Path, run: WorkDir, model_dir: Path, tmp_path: Path
+) -> None:
+    settings, records, _, predictor = load_run(run)
+    evaluation.evaluate(run, predictor, records, settings.test_folds, save_predictions=True)
+    saved = sorted(run.predictions.glob("*.nii.gz"))
+    assert len(saved) == 2
+    for path in saved:
+        number = path.name[1]
+        images = [sources / f"{number}_{name}.nii.gz" for name in ("t1", "t2")]
+        predict(model_dir, images, tmp_path / path.name)
+        np.testing.assert_array_equal(label_of(tmp_path / path.name), label_of(path))
+
+
+SERVE = """
+import sys, numpy as np, tensorflow as tf
+sys.modules["tfadv"] = sys.modules["tfrecords"] = None  # Importing them fails.
+serve = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
+volume = np.load(sys.argv[2])
+np.save(sys.argv[3], serve(volume=tf.constant(volume))["label"].numpy())
+"""
+
+
+@pytest.mark.slow
+def test_a_server_needs_no_code_of_ours(run: WorkDir, model_dir: Path, tmp_path: Path) -> None:
+    _, records, _, predictor = load_run(run)
+    volume = next(subject_volumes(records, records.manifest.folds)).image.astype(np.float32)
+    np.save(tmp_path / "volume.npy", volume)
+    command = [sys.executable, "-c", SERVE, model_dir, tmp_path / "volume.npy", tmp_path / "l.npy"]
+    subprocess.run(list(map(str, command)), check=True, cwd=tmp_path, capture_output=True)
+    expected = predictor.predict(tf.constant(volume))["label"].numpy()
+    assert expected.any()
+    np.testing.assert_array_equal(np.load(tmp_path / "l.npy"), expected)
+
+
+def test_errors_say_what_to_do(sources: Path, model_dir: Path, tmp_path: Path) -> None:
+    image = sources / "0_t1.nii.gz"
+    with pytest.raises(UserError, match=r"no such file; expected a model made by launch/export"):
+        predict(tmp_path, [image], tmp_path / "label.nii.gz")
+    with pytest.raises(UserError, match=r"expected 2 modalities in the order \['t1', 't2'\]"):
+        predict(model_dir, [image], tmp_path / "label.nii.gz")
+    with pytest.raises(UserError, match=r"ending in .nii or .nii.gz"):
+        predict(model_dir, [image, image], tmp_path / "label.png")
+    with pytest.raises(UserError, match=r"missing.nii.gz: no such file"):
+        predict(model_dir, [image, tmp_path / "missing.nii.gz"], tmp_path / "label.nii.gz")

@@ -1,0 +1,125 @@
+"""Splits, and runs that end early."""
+
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from tfadv import methods
+from tfadv.callbacks import StopAtDivergence, StopAtSignal
+from tfadv.training import choose_split, train
+from tfadv.work_dir import WorkDir
+from tfrecords.errors import UserError
+from tfrecords.input import RecordSet
+
+
+def manifest(*folds: str) -> Any:
+    return SimpleNamespace(folds=folds)
+
+
+def test_last_fold_tests_and_the_one_before_validates() -> None:
+    split = choose_split(manifest("0", "1", "2", "3"))
+    assert (split.training, split.validation, split.test) == (("0", "1"), ("2",), ("3",))
+
+
+def test_chosen_folds_leave_the_others_for_training() -> None:
+    split = choose_split(manifest("0", "1", "2", "3"), ("0",), ("1", "3"))
+    assert split.training == ("2",)
+
+
+@pytest.mark.parametrize(
+    ("validation", "test"), [(("9",), ()), (("1",), ("1",)), (("0", "1"), ("2",))]
+)
+def test_impossible_splits_are_refused(validation: tuple[str, ...], test: tuple[str, ...]) -> None:
+    with pytest.raises(UserError, match="expected different folds and others left"):
+        choose_split(manifest("0", "1", "2"), validation, test)
+
+
+def tiny_run(name: str, tmp_path: Path, records: RecordSet, **values: Any) -> WorkDir:
+    method = methods.get("kohl_cross_entropy")
+    hp = replace(
+        method.resolve("small"), **({"batch_size": 2, "epochs": 2, "steps_per_epoch": 2} | values)
+    )
+    work_dir = WorkDir(tmp_path / name)
+    train(work_dir, method, hp, records, choose_split(records.manifest), "float32", seed=0)
+    return work_dir
+
+
+def test_divergence_stops_with_step_term_and_advice(records: RecordSet, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"epoch 1, step \d+: .*segmentor_cross_entropy.*--hp"):
+        tiny_run("run", tmp_path, records, learning_rate=float("inf"), steps_per_epoch=4)
+    assert not list((tmp_path / "run" / "checkpoints").iterdir())
+
+
+def test_divergence_names_the_first_bad_step() -> None:
+    callback = StopAtDivergence()
+    callback.on_epoch_begin(6)
+    callback.on_train_batch_end(0, {"loss": 1.0})
+    with pytest.raises(UserError, match="epoch 7, step 2: loss is NaN"):
+        callback.on_train_batch_end(1, {"loss": float("nan"), "fine": 1.0})
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_leave_between_steps_and_the_run_goes_on(
+    number: signal.Signals, records: RecordSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The signal arrives in the second epoch's first step; the first epoch is kept."""
+    original = StopAtSignal.on_train_batch_end
+    seen = []
+
+    def send_in_third_step(self: StopAtSignal, batch: int, logs: Any = None) -> None:
+        seen.append(batch)
+        if len(seen) == 3:
+            os.kill(os.getpid(), number)
+        original(self, batch, logs)
+
+    before = signal.getsignal(number)
+    monkeypatch.setattr(StopAtSignal, "on_train_batch_end", send_in_third_step)
+    with pytest.raises(UserError, match=f"stopped by {number.name}; 1 of 2 epochs are saved"):
+        tiny_run("run", tmp_path, records)
+    assert signal.getsignal(number) == before
+    assert tiny_run("run", tmp_path, records).progress().epochs == 2
+
+
+def test_a_run_writes_history_and_tensorboard(run: WorkDir) -> None:
+    history = pd.read_csv(run.folder / "history.csv")
+    assert history["epoch"].tolist() == [1, 2]
+    assert history["segmentor_learning_rate"].tolist() == [1e-3, 1e-3]
+    assert history["segmentor_cross_entropy"].is_monotonic_decreasing
+    expected = {"segmentor_cross_entropy", "segmentor_gradient_norm", "segmentor_learning_rate"}
+    accumulators = {}
+    for name in ("train", "validation"):
+        accumulators[name] = EventAccumulator(str(run.tensorboard / name)).Reload()
+    assert expected <= set(accumulators["train"].Tags()["tensors"])
+    tags = set(accumulators["validation"].Tags()["tensors"])
+    assert {"dice", "dice_label_1", "dice_label_2", "example"} <= tags
+    tensor = accumulators["validation"].Tensors("example")[-1].tensor_proto
+    width, height, png = tf.make_ndarray(tensor)
+    assert png.startswith(b"\x89PNG")
+    assert int(width) > int(height) > 100
+
+
+def test_learning_rate_halves() -> None:
+    method = methods.get("kohl_hybrid")
+    hp = method.resolve()
+    rates = [method.learning_rates(hp, epoch)["segmentor"] for epoch in (0, 74, 75, 149, 150)]
+    np.testing.assert_allclose(rates, [1e-5, 1e-5, 5e-6, 5e-6, 2.5e-6])
+    fixed = {method.learning_rates(hp, epoch)["discriminator"] for epoch in (0, 224)}
+    assert fixed == {1e-5}
+
+
+def test_warm_up_lets_the_discriminator_learn_alone() -> None:
+    method = methods.get("kohl_purely_adversarial")
+    hp = method.resolve("small", ["discriminator_warmup=2"])
+    rates = [method.learning_rates(hp, epoch) for epoch in (1, 2)]
+    assert [rate["segmentor"] for rate in rates] == [0.0, hp.learning_rate]
+    assert keras.config.dtype_policy().name == "float32"
