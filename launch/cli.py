@@ -44,7 +44,7 @@ def _parse(arguments: list[str]) -> list[str]:
             for argument in arguments
         ]
     try:
-        return flags.FLAGS(arguments)  # type: ignore[no-any-return]
+        return flags.FLAGS(arguments)
     except flags.Error as error:
         sys.exit(f"error: {error}. See {arguments[0]} --help")
 

@@ -33,7 +33,9 @@ def segment(
 
 def scored_regions(manifest: Manifest) -> dict[str, tuple[int, ...]]:
     """What is scored: each foreground class, and each region, as class indices."""
-    scored = {c.name: (index,) for index, c in enumerate(manifest.classes) if index}
+    scored: dict[str, tuple[int, ...]] = {
+        c.name: (index,) for index, c in enumerate(manifest.classes) if index
+    }
     for name, members in manifest.regions.items():
         scored[name] = tuple(manifest.class_index(member) for member in members)
     return scored

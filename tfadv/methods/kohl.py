@@ -31,7 +31,7 @@ class KohlHyperparameters(Hyperparameters):
 
     epochs: int = hyperparameter(225, "Training", small=30)
     steps_per_epoch: int = hyperparameter(80, "Training: batches of S per epoch")
-    batch_size: int = hyperparameter(5, "Training: of one minibatch, per replica", small=20)
+    batch_size: int = hyperparameter(5, "Training: of one minibatch, per replica", small=8)
     normalisation: str = hyperparameter("z_score", "ours: not stated")
     crop_size: int = hyperparameter(
         416, "MRI dataset: slice size; 0 takes the largest slice of the record set", small=0
@@ -50,12 +50,6 @@ class KohlHyperparameters(Hyperparameters):
         "ours: not stated; 416 becomes 13, and fewer keep the last maps of small slices large",
         small=2,
     )
-    truth_smoothing: float = hyperparameter(
-        0.0,
-        "ours: share of D's true label maps spread over all classes, so that D cannot tell the "
-        "players apart by how sharp their maps are",
-        small=0.1,
-    )
     label_noise: float = hyperparameter(
         0.0,
         "ours: standard deviation of Gaussian noise on D's label maps (instance noise, Sonderby et "
@@ -69,7 +63,9 @@ class KohlHyperparameters(Hyperparameters):
     halve_every: int = hyperparameter(
         75, "Training: epochs after which S's rate is halved", small=10
     )
-    discriminator_learning_rate: float = hyperparameter(1e-5, "Training: Adam, D, fixed")
+    discriminator_learning_rate: float = hyperparameter(
+        1e-5, "Training: Adam, D, fixed", small=2e-5
+    )
     discriminator_warmup: int = hyperparameter(
         0, "ours: first epochs in which D alone learns (S's rate is 0)"
     )
@@ -106,7 +102,7 @@ class Kohl(Method):
         )
         k = hp.discriminator_steps
         schedule = (
-            *(_discriminator_update(hp, number) for number in range(k)),
+            *(_discriminator_update(number) for number in range(k)),
             _segmentor_update(hp, k),
         )
         return Players(players, optimizers, schedule)
@@ -133,15 +129,13 @@ def _round_up(extent: int) -> int:
     return -(-extent // DOWNSAMPLING) * DOWNSAMPLING
 
 
-def _discriminator_update(hp: KohlHyperparameters, minibatch: int) -> Update:
+def _discriminator_update(minibatch: int) -> Update:
     """D descends eq. 3."""
 
     def loss(networks: Networks, batch: Batch) -> Outcome:
         segmentor, discriminator = networks["segmentor"], networks["discriminator"]
         logits = segmentor(batch["image"], training=True)
-        classes = logits.shape[-1]
-        sharp = tf.one_hot(batch["label"], classes)
-        truth = sharp * (1 - hp.truth_smoothing) + hp.truth_smoothing / classes
+        truth = tf.one_hot(batch["label"], logits.shape[-1])
         true = discriminator([batch["image"], truth], training=True)
         generated = discriminator([batch["image"], tf.nn.softmax(logits)], training=True)
         observed = {

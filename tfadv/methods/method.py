@@ -24,7 +24,7 @@ def hyperparameter(default: Value, source: str, small: Value | None = None) -> V
         source: where the paper states it, or "ours" with the reason.
         small: the value of `--preset small`, where it differs.
     """
-    return field(default=default, metadata={"source": source, "small": small})  # type: ignore[no-any-return, call-overload]
+    return field(default=default, metadata={"source": source, "small": small})
 
 
 @dataclass(frozen=True)

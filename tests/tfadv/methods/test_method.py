@@ -1,0 +1,104 @@
+"""Hyperparameters: presets, overrides, and the card that shows them."""
+
+from dataclasses import fields
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tfadv import methods
+from tfadv.methods.card import card
+from tfrecords.errors import UserError
+
+
+def test_paper_preset_has_the_papers_values() -> None:
+    hp = methods.get("kohl_purely_adversarial").resolve()
+    stated = {
+        "epochs": 225,
+        "steps_per_epoch": 80,
+        "batch_size": 5,
+        "crop_size": 416,
+        "width": 64,
+        "discriminator_steps": 3,
+        "learning_rate": 1e-5,
+        "discriminator_learning_rate": 1e-5,
+        "halve_every": 75,
+        "favoured_share": 0.7,
+        "shift": 50.0,
+    }
+    assert {name: getattr(hp, name) for name in stated} == stated
+    assert hp.rotation_rad == pytest.approx(0.392699)
+
+
+@pytest.mark.parametrize(
+    ("name", "weights"),
+    [
+        ("kohl_purely_adversarial", (1.0, 0.0)),
+        ("kohl_cross_entropy", (0.0, 1.0)),
+        ("kohl_hybrid", (1.0, 0.5)),
+    ],
+)
+def test_methods_differ_in_the_weights_of_table_1(name: str, weights: tuple[float, float]) -> None:
+    for preset in ("paper", "small"):
+        hp = methods.get(name).resolve(preset)
+        assert (hp.adversarial_weight, hp.cross_entropy_weight) == weights
+
+
+def test_overrides_are_of_the_fields_type() -> None:
+    hp = methods.get("kohl_hybrid").resolve(
+        "small", ["width=32", "learning_rate=1e-4", "mirror=false"]
+    )
+    assert (hp.width, hp.learning_rate, hp.mirror) == (32, 1e-4, False)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("widht=32", "no such hyperparameter. It has: .*width"),
+        ("width=wide", "expected int .default 64., received 'wide'"),
+        ("width=1.5", "expected int"),
+        ("learning_rate=", "expected float .default 1e-05., received ''"),
+        ("mirror=perhaps", "expected bool"),
+    ],
+)
+def test_wrong_overrides_name_the_legal_ones(override: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        methods.get("kohl_hybrid").resolve("paper", [override])
+
+
+def test_unknown_method_names_the_known_ones() -> None:
+    with pytest.raises(UserError, match="expected one of kohl_cross_entropy, kohl_hybrid"):
+        methods.get("kohl")
+
+
+@pytest.mark.parametrize("name", methods.all_methods())
+def test_every_hyperparameter_has_a_source(name: str) -> None:
+    for field in fields(methods.get(name).hyperparameters):
+        assert field.metadata["source"], field.name
+
+
+def test_card_tells_everything() -> None:
+    method = methods.get("kohl_hybrid")
+    text = card(method, method.resolve("small", ["width=4"]), channels=3, outputs=4)
+    for line in (
+        "  3x D descends -mean[log D(y) + log(1 - D(S(x)))] (eq. 3)",
+        "  1x S descends 1 * -mean log D(S(x)) (eq. 4) + 0.5 * cross entropy (eq. 2)",
+        "  width = 4   (default 64; Network Architectures)",
+        "segmentor receptive field: 188",
+    ):
+        assert line in text.splitlines(), line
+    assert "discriminator parameters: " in text
+    assert all(departure in text for departure in method.departures)
+
+
+@pytest.mark.parametrize(
+    ("crop_size", "largest", "expected"),
+    [(416, (19, 384, 384), (416, 416)), (0, (35, 59, 43), (64, 48)), (0, (1, 64, 80), (64, 80))],
+)
+def test_crop_is_stated_or_holds_the_largest_slice(
+    crop_size: int, largest: tuple[int, int, int], expected: tuple[int, int]
+) -> None:
+    method = methods.get("kohl_hybrid")
+    hp = method.resolve("small", [f"crop_size={crop_size}"])
+    manifest: Any = SimpleNamespace(largest_shape=largest)
+    assert method.recipe(hp, manifest).size == expected
