@@ -28,8 +28,10 @@ def run_with_names(main: Callable[[list[str]], None], *, takes_names: bool = Tru
         try:
             logging.set_verbosity(logging.WARNING)
             main(arguments[1:])
-        except UserError as error:
+        except (UserError, OSError) as error:  # Such as a full disk.
             sys.exit(f"error: {error}")
+        except KeyboardInterrupt:
+            sys.exit("error: stopped by Ctrl-C; the same command goes on with what is missing")
 
     app.run(guarded, flags_parser=_parse)
 

@@ -97,9 +97,10 @@ def summarise(manifest: Manifest, folder: Path) -> None:
         print(f"class {label_class.name}: {100 * voxels / total:.3f} % of voxels")
     for name, findings in manifest.skipped.items():
         print(f"left out: {name}: {'; '.join(findings)}")
-    folds = len(manifest.folds)
+    folds, slices = len(manifest.folds), manifest.view.kind == "slices"
     print(f"{len(manifest.subjects)} subjects in {folds} folds, seed {manifest.seed}: {folder}")
-    print(f"Next: python launch/train.py --method kohl_purely_adversarial --records {folder}")
+    method = METHOD.value or ("kohl_purely_adversarial" if slices else "NAME")
+    print(f"Next: python launch/train.py --method {method} --records {folder}")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,10 @@ HP = flags.DEFINE_multi_string("hp", [], "One hyperparameter: --hp.name=value. R
 EPOCHS = flags.DEFINE_integer("epochs", None, "Short for --hp.epochs.", 1)
 STEPS = flags.DEFINE_integer("steps_per_epoch", None, "Short for --hp.steps_per_epoch.", 1)
 PRECISION = flags.DEFINE_enum(
-    "precision", "mixed_bfloat16", ["float32", "mixed_bfloat16"], "Of the networks' inner layers."
+    "precision",
+    None,
+    ["float32", "mixed_bfloat16"],
+    "Of the networks' inner layers. [float32; with --preset small mixed_bfloat16]",
 )
 VALIDATION = flags.DEFINE_string("validation_folds", None, "Comma-separated. [last but one]")
 TEST = flags.DEFINE_string("test_folds", None, "Comma-separated; evaluate's default. [last]")
@@ -49,7 +52,8 @@ def main() -> None:
     if DETERMINISTIC.value:
         tf.config.experimental.enable_op_determinism()
     work_dir = WorkDir(Path(WORK_DIR.value or f"runs/{method.name}"))
-    training.train(work_dir, method, hp, records, split, PRECISION.value, SEED.value)
+    precision = PRECISION.value or ("mixed_bfloat16" if PRESET.value == "small" else "float32")
+    training.train(work_dir, method, hp, records, split, precision, SEED.value)
     print(f"TensorBoard: tensorboard --logdir {work_dir.tensorboard}")
     print(f"Next: python launch/evaluate.py --work_dir {work_dir.folder}")
 

@@ -10,10 +10,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfadv import figures
 from tfadv.inference import Predictor
 from tfadv.methods.method import Method
-from tfadv.validation import Segmented, dice_by_region, scored_regions, segment
+from tfadv.validation import Segmented, dice_by_region, picture_of, scored_regions, segment
 from tfadv.work_dir import Progress, WorkDir
 from tfrecords.errors import UserError
 from tfrecords.input import RecordSet
@@ -183,17 +182,3 @@ class TensorBoard(keras.callbacks.Callback):
             tf.summary.image("example", tf.io.decode_png(picture, channels=3)[None])
         for writer in self.writers.values():
             writer.flush()
-
-
-def picture_of(segmented: Segmented, records: RecordSet, title: str = "") -> bytes:
-    """A PNG of image, reference and prediction."""
-    manifest = records.manifest
-    volume = segmented.volume
-    return figures.comparison(
-        volume.image,
-        volume.label,
-        segmented.prediction,
-        manifest.modalities,
-        [c.name for c in manifest.classes],
-        title or volume.subject,
-    )

@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from tfadv.callbacks import picture_of
 from tfadv.inference import Predictor
 from tfadv.metrics import METRICS, region_metrics
-from tfadv.validation import Segmented, scored_regions, segment
+from tfadv.validation import Segmented, picture_of, scored_regions, segment
 from tfadv.work_dir import WorkDir
 from tfrecords.input import RecordSet
 from tfrecords.manifest import SubjectRecord

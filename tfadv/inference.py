@@ -34,17 +34,16 @@ class Predictor(tf.Module):
     """Raw volume -> normalisation -> sliding window -> label map.
 
     Args:
-        segmentor: gives logits, [B, y, x, K] or [B, z, y, x, K].
-        targets: "classes": softmax over the manifest's classes. "regions": a sigmoid per region.
+        segmentor: gives logits of the manifest's classes, [B, y, x, K] or [B, z, y, x, K].
+        scheme: of normalisation.
     """
 
     def __init__(
-        self, segmentor: keras.Model, manifest: Manifest, scheme: str, targets: str, window: Window
+        self, segmentor: keras.Model, manifest: Manifest, scheme: str, window: Window
     ) -> None:
         super().__init__()
         self.segmentor = segmentor
         self.scheme = scheme
-        self.targets = targets
         self.window = window
         self.image_dtype = manifest.image_dtype
         self.values = [label_class.labels[0] for label_class in manifest.classes]

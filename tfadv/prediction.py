@@ -31,13 +31,8 @@ def predict(model_dir: Path, images: Sequence[Path], output: Path) -> None:
     if not volumes.is_nifti(output):
         raise UserError(f"--output: expected a name ending in .nii or .nii.gz, received {output}")
     description = json.loads(path.read_text())
-    array, source = scan.load_image(Subject(output.name, tuple(images), output))
-    modalities = description["modalities"]
-    if array.shape[-1] != len(modalities):
-        raise UserError(
-            f"--image: expected {len(modalities)} modalities in the order {modalities}, "
-            f"received {array.shape[-1]}"
-        )
+    subject = Subject(output.name, tuple(images), output)
+    array, source = scan.load_image(subject, len(description["modalities"]))
     spacing_mm = tuple(description["spacing_mm"])
     working = volumes.working_grid(
         source, description["orientation"], spacing_mm if description["resampled"] else None

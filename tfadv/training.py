@@ -28,8 +28,6 @@ from tfrecords.errors import UserError
 from tfrecords.input import RecordSet, damage_named, open_record_set, training_batches
 from tfrecords.manifest import Manifest
 
-PRECISIONS = ("float32", "mixed_bfloat16")
-
 
 @dataclass(frozen=True)
 class Split:
@@ -110,36 +108,48 @@ def train(
     )
     predictor = make_predictor(model, method, hp, records.manifest)
     validation = Validation(predictor, records, split.validation)
-    stop = StopAtSignal()
-    try:
-        with damage_named(records):
-            model.fit(
-                batches,
-                initial_epoch=progress.epochs,
-                epochs=hp.epochs,
-                steps_per_epoch=hp.steps_per_epoch,
-                callbacks=[
-                    StopAtDivergence(),
-                    stop,
-                    LearningRates(method, hp),
-                    Duration((hp.epochs - progress.epochs) * hp.steps_per_epoch),
-                    validation,
-                    TensorBoard(work_dir, validation),
-                    Checkpoints(work_dir, progress),
-                ],
-            )
-    except StoppedError as stopped:
-        done = work_dir.progress().epochs
-        raise UserError(
-            f"stopped by {stopped}; {done} of {hp.epochs} epochs are saved in {work_dir.folder}. "
-            "The same command goes on with the epoch after them"
-        ) from None
-    finally:
-        stop.restore()
+    callbacks = [
+        StopAtDivergence(),
+        LearningRates(method, hp),
+        Duration((hp.epochs - progress.epochs) * hp.steps_per_epoch),
+        # In this order: what validation finds, the others write.
+        validation,
+        TensorBoard(work_dir, validation),
+        Checkpoints(work_dir, progress),
+    ]
+    with damage_named(records):
+        _fit(model, batches, hp, progress.epochs, callbacks, work_dir)
     print(
         f"best epoch {progress.best_epoch} of {progress.epochs}: validation Dice "
         f"{progress.best_dice:.3f}"
     )
+
+
+def _fit(
+    model: AdversarialModel,
+    batches: tf.data.Dataset,
+    hp: Any,
+    initial_epoch: int,
+    callbacks: list[keras.callbacks.Callback],
+    work_dir: WorkDir,
+) -> None:
+    """Keras' `fit`, which SIGTERM and Ctrl-C end between two steps."""
+    stop = StopAtSignal()
+    try:
+        model.fit(
+            batches,
+            initial_epoch=initial_epoch,
+            epochs=hp.epochs,
+            steps_per_epoch=hp.steps_per_epoch,
+            callbacks=[stop, *callbacks],
+        )
+    except StoppedError as stopped:
+        raise UserError(
+            f"stopped by {stopped}; {work_dir.progress().epochs} of {hp.epochs} epochs are saved "
+            f"in {work_dir.folder}. The same command goes on with the epoch after them"
+        ) from None
+    finally:
+        stop.restore()
 
 
 def build_model(
@@ -152,25 +162,17 @@ def build_model(
     """A method's compiled model for a record set."""
     keras.config.set_dtype_policy(precision)
     with (strategy or tf.distribute.get_strategy()).scope():
-        model = AdversarialModel(
-            method.build(hp, len(manifest.modalities), outputs(method, manifest))
-        )
+        players = method.build(hp, len(manifest.modalities), len(manifest.classes))
+        model = AdversarialModel(players)
         model.compile()
     return model
-
-
-def outputs(method: Method, manifest: Manifest) -> int:
-    """Maps that the segmentor gives: one per class, or one per region."""
-    if method.targets == "regions":
-        return len(manifest.regions_or_classes())
-    return len(manifest.classes)
 
 
 def make_predictor(
     model: AdversarialModel, method: Method, hp: Any, manifest: Manifest
 ) -> Predictor:
     window = Window(method.recipe(hp, manifest).size)
-    return Predictor(model.segmentor, manifest, hp.normalisation, method.targets, window)
+    return Predictor(model.segmentor, manifest, hp.normalisation, window)
 
 
 def load_run(work_dir: WorkDir) -> tuple[Settings, RecordSet, AdversarialModel, Predictor]:

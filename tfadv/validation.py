@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from tfadv import figures
 from tfadv.inference import Predictor
 from tfrecords.input import RecordSet, SubjectVolume, subject_volumes
 from tfrecords.manifest import Manifest
@@ -52,3 +53,17 @@ def dice_by_region(segmented: Segmented, regions: dict[str, tuple[int, ...]]) ->
         name: dice(np.isin(segmented.volume.label, members), np.isin(segmented.prediction, members))
         for name, members in regions.items()
     }
+
+
+def picture_of(segmented: Segmented, records: RecordSet, title: str = "") -> bytes:
+    """A PNG of image, reference and prediction."""
+    manifest = records.manifest
+    volume = segmented.volume
+    return figures.comparison(
+        volume.image,
+        volume.label,
+        segmented.prediction,
+        manifest.modalities,
+        [c.name for c in manifest.classes],
+        title or volume.subject,
+    )

@@ -85,10 +85,6 @@ class Manifest:
     def folds(self) -> tuple[str, ...]:
         return tuple(sorted({shard.fold for shard in self.shards}))
 
-    def regions_or_classes(self) -> dict[str, tuple[str, ...]]:
-        """The dataset's regions; one per foreground class where it has none."""
-        return dict(self.regions) or {c.name: (c.name,) for c in self.classes[1:]}
-
     def class_index(self, name: str) -> int:
         return [c.name for c in self.classes].index(name)
 

@@ -53,10 +53,15 @@ def as_stored(volume: tf.Tensor, image_dtype: str) -> tf.Tensor:
     if image_dtype != "float16":
         return volume
     largest = tf.reduce_max(tf.abs(volume))
-    # Doubling is exact, a logarithm is not: at a power of two it could round up.
-    factor = tf.while_loop(
-        lambda factor: largest > factor * HALF_LIMIT, lambda factor: [2.0 * factor], [1.0]
-    )[0]
+    # Doubling and halving are exact, a logarithm is not: at a power of two it could round up.
+    (factor,) = tf.while_loop(
+        lambda factor: largest > factor * HALF_LIMIT, lambda factor: [factor * 2.0], [1.0]
+    )
+    (factor,) = tf.while_loop(
+        lambda factor: (largest > 0.0) & (largest <= factor * HALF_LIMIT / 2),
+        lambda factor: [factor / 2.0],
+        [factor],
+    )
     return tf.cast(tf.cast(volume / factor, tf.float16), tf.float32)
 
 

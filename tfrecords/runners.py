@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -44,7 +45,11 @@ def parallel_map(
 
 
 def _leave_with_parent() -> None:
-    """Ends this worker when its parent is killed, so that it cannot write beside a rerun."""
+    """Ends this worker when its parent is killed, so that it cannot write beside a rerun.
+
+    After Ctrl-C, which reaches the whole group, the parent decides: it lets workers finish.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None
 

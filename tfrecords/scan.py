@@ -32,9 +32,18 @@ class Scan:
     checksums: dict[str, str] = field(default_factory=dict)
 
 
-def load_image(subject: Subject) -> tuple[np.ndarray, Grid]:
-    """All modalities [X, Y, Z, C] of a subject without findings, and their grid."""
+def load_image(subject: Subject, modalities: int) -> tuple[np.ndarray, Grid]:
+    """All modalities [X, Y, Z, C] of a subject, and their grid.
+
+    Raises:
+        UserError: a file cannot be read, grids differ, or the modalities are not as many.
+    """
     arrays, grids = zip(*map(volumes.read, subject.images), strict=True)
+    shapes = [(path, a.shape) for path, a in zip(subject.images, arrays, strict=True)]
+    findings = _shape_findings(shapes, modalities)
+    findings += _grid_findings(dict(zip(subject.images, grids, strict=True)))
+    if findings:
+        raise UserError("; ".join(findings))
     return arrays[0] if arrays[0].ndim == 4 else np.stack(arrays, axis=-1), grids[0]
 
 

@@ -81,10 +81,13 @@ def plan(
 
 def _estimated_bytes(source: Source, settings: Settings) -> int:
     voxel = np.dtype(settings.image_dtype).itemsize * settings.channels + 1
-    size = int(np.prod(source.working.shape)) * voxel
+    volume = int(np.prod(source.working.shape)) * voxel
+    if settings.view.kind == "volumes":
+        return volume
+    size = 2 * volume  # Its slices, and the volume itself.
     if settings.view.kind == "patches":
         patch = settings.view.patch_size**2 * settings.view.patches_per_class
-        size += patch * voxel * len(settings.classes)
+        size = volume + patch * voxel * len(settings.classes)
     return size
 
 
@@ -148,7 +151,7 @@ def write_part(part: Part) -> tuple[Shard, ...]:
 
 def load(source: Source, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
     """A subject on its working grid: the image as stored [Z, Y, X, C], class indices [Z, Y, X]."""
-    array, grid = scan.load_image(source.subject)
+    array, grid = scan.load_image(source.subject, settings.channels)
     label, _ = volumes.read(source.subject.label)
     image = np.stack(
         [

@@ -23,7 +23,7 @@ from nibabel.processing import resample_from_to
 from tfrecords.errors import UserError
 
 NIFTI_ENDINGS = (".nii", ".nii.gz")
-# The largest magnitude kept when floating images are stored as float16 (whose maximum is 65504).
+# Floating images are scaled to at most this magnitude and stored as float16 (maximum 65504).
 HALF_LIMIT = 32768.0
 
 
@@ -168,14 +168,17 @@ def _resample(array: np.ndarray, source: Grid, target: Grid, order: int) -> np.n
 
 
 def halve(image: np.ndarray) -> np.ndarray:
-    """A floating image as float16, divided by a power of two where it would overflow.
+    """A floating image as float16, divided by a power of two against over- and underflow.
 
-    Normalisation does not see the factor. `normalisation.as_stored` does the same when serving.
+    Its largest magnitude lies in (HALF_LIMIT / 2, HALF_LIMIT]. Normalisation does not see the
+    factor. `normalisation.as_stored` does the same when serving.
     """
     largest = np.max(np.abs(image.astype(np.float32)), initial=0.0)
     factor = 1.0
     while largest > factor * HALF_LIMIT:
         factor *= 2.0
+    while 0 < largest <= factor * HALF_LIMIT / 2:
+        factor /= 2.0
     return (image.astype(np.float32) / np.float32(factor)).astype(np.float16)
 
 
@@ -189,8 +192,8 @@ def write_label(path: Path, label: np.ndarray, like: Path | Grid) -> None:
     if isinstance(like, Path) and is_nifti(like):
         source = _load_nifti(like)
         affine, header = source.affine, source.header.copy()
-        header.set_slope_inter(1, 0)
         header.set_data_dtype(np.uint8)
+        header["cal_min"] = header["cal_max"] = 0  # The image's display window.
     else:
         affine = (like if isinstance(like, Grid) else read(like)[1]).matrix
     image = nib.Nifti1Image(label.astype(np.uint8), affine, header)

@@ -79,7 +79,7 @@ def predictor() -> Predictor:
         modalities=("t1",),
         classes=(LabelClass("background", (0,)), LabelClass("lesion", (4, 7))),
     )
-    return Predictor(segmentor, manifest, "z_score", "classes", Window((16, 16)))
+    return Predictor(segmentor, manifest, "z_score", Window((16, 16)))
 
 
 def test_predictor_gives_the_datasets_labels(predictor: Predictor) -> None:

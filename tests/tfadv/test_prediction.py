@@ -104,9 +104,12 @@ def test_errors_say_what_to_do(sources: Path, model_dir: Path, tmp_path: Path) -
     image = sources / "0_t1.nii.gz"
     with pytest.raises(UserError, match=r"no such file; expected a model made by launch/export"):
         predict(tmp_path, [image], tmp_path / "label.nii.gz")
-    with pytest.raises(UserError, match=r"expected 2 modalities in the order \['t1', 't2'\]"):
+    with pytest.raises(UserError, match=r"0_t1.nii.gz: expected 2 modalities, received 1"):
         predict(model_dir, [image], tmp_path / "label.nii.gz")
     with pytest.raises(UserError, match=r"ending in .nii or .nii.gz"):
         predict(model_dir, [image, image], tmp_path / "label.png")
+    rewrite(image, tmp_path / "turned.nii.gz", "LAS")
+    with pytest.raises(UserError, match=r"turned.nii.gz: grid .*LAS.* differs from .*0_t1"):
+        predict(model_dir, [image, tmp_path / "turned.nii.gz"], tmp_path / "label.nii.gz")
     with pytest.raises(UserError, match=r"missing.nii.gz: no such file"):
         predict(model_dir, [image, tmp_path / "missing.nii.gz"], tmp_path / "label.nii.gz")

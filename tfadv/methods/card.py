@@ -7,15 +7,14 @@ from tfadv.methods.method import Method
 from tfadv.networks.receptive_field import receptive_field
 
 
-def card(method: Method, hp: Any, channels: int, outputs: int) -> str:
+def card(method: Method, hp: Any, channels: int, classes: int) -> str:
     """Paper, updates in words, hyperparameters with sources, sizes, departures."""
-    players = method.build(hp, channels, outputs)
+    players = method.build(hp, channels, classes)
     counts = _consecutive([update.words for update in players.schedule])
     lines = [
         f"{method.name}: {method.summary}",
         f"paper: {method.paper}",
-        f"view: {method.view}   targets: {method.targets}   minibatches a step: "
-        f"{players.minibatches}",
+        f"view: {method.view}   minibatches a step: {players.minibatches}",
         "updates of one step:",
         *(f"  {number}x {words}" for words, number in counts),
         "hyperparameters:",

@@ -78,7 +78,6 @@ class Kohl(Method):
         "arXiv:1702.08014"
     )
     view = "slices"
-    targets = "classes"
     hyperparameters = KohlHyperparameters
     departures = (
         "down- and upsampling are not stated: 2x2 max-pooling, 2x nearest-neighbour upsampling",
@@ -89,13 +88,13 @@ class Kohl(Method):
         "and without lesion",
     )
 
-    def build(self, hp: KohlHyperparameters, channels: int, outputs: int) -> Players:
-        players = {"segmentor": networks.segmentor(channels, outputs, hp.width, hp.convolutions)}
+    def build(self, hp: KohlHyperparameters, channels: int, classes: int) -> Players:
+        players = {"segmentor": networks.segmentor(channels, classes, hp.width, hp.convolutions)}
         optimizers = {"segmentor": keras.optimizers.Adam(hp.learning_rate, beta_1=hp.beta_1)}
         if not hp.adversarial_weight:
             return Players(players, optimizers, (_segmentor_update(hp, 0),))
         players["discriminator"] = networks.discriminator(
-            channels, outputs, hp.discriminator_width, hp.discriminator_poolings, hp.label_noise
+            channels, classes, hp.discriminator_width, hp.discriminator_poolings, hp.label_noise
         )
         optimizers["discriminator"] = keras.optimizers.Adam(
             hp.discriminator_learning_rate, beta_1=hp.beta_1

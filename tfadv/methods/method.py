@@ -46,13 +46,11 @@ class Method(abc.ABC):
         values: what sets this method apart from the others of its room.
         paper: the citation.
         view: the view that it trains on.
-        targets: "classes" (exclusive, softmax) or "regions" (overlapping, sigmoid).
         departures: from the paper, each with its reason.
     """
 
     paper: ClassVar[str]
     view: ClassVar[str]
-    targets: ClassVar[str]
     departures: ClassVar[Sequence[str]] = ()
     hyperparameters: ClassVar[type[Hyperparameters]]
 
@@ -62,8 +60,8 @@ class Method(abc.ABC):
         self.values = values
 
     @abc.abstractmethod
-    def build(self, hp: Any, channels: int, outputs: int) -> Players:
-        """Networks, optimizers and schedule for images of `channels` and maps of `outputs`."""
+    def build(self, hp: Any, channels: int, classes: int) -> Players:
+        """Networks, optimizers and schedule for images of `channels` and exclusive `classes`."""
 
     @abc.abstractmethod
     def recipe(self, hp: Any, manifest: Manifest) -> Recipe:

@@ -1,0 +1,58 @@
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tfrecords.errors import UserError
+from tfrecords.folds import assign_folds
+from tfrecords.subject import Subject
+
+
+def subjects_of(groups: dict[str, int]) -> list[Subject]:
+    return [
+        Subject(f"{group}{number}", (Path("i.nii"),), Path("l.nii"), group)
+        for group, count in groups.items()
+        for number in range(count)
+    ]
+
+
+@pytest.mark.parametrize("groups", [{"all": 23}, {"high": 17, "low": 6}, {"a": 2, "b": 2, "c": 3}])
+@pytest.mark.parametrize("folds", [2, 5])
+def test_folds_share_all_subjects_and_every_group_evenly(
+    groups: dict[str, int], folds: int
+) -> None:
+    subjects = subjects_of(groups)
+    assigned = assign_folds(subjects, folds, seed=3)
+    assert set(assigned) == {s.name for s in subjects}
+    assert set(assigned.values()) == {str(fold) for fold in range(folds)}
+    for chosen in [subjects, *([s for s in subjects if s.group == g] for g in groups)]:
+        sizes = Counter(assigned[s.name] for s in chosen)
+        counts = [sizes[str(fold)] for fold in range(folds)]
+        assert max(counts) - min(counts) <= 1
+
+
+def test_folds_do_not_depend_on_the_order_of_subjects_but_on_the_seed() -> None:
+    subjects = subjects_of({"high": 17, "low": 6})
+    shuffled = [subjects[index] for index in np.random.default_rng(0).permutation(len(subjects))]
+    assert assign_folds(shuffled, 5, seed=3) == assign_folds(subjects, 5, seed=3)
+    assert assign_folds(subjects, 5, seed=4) != assign_folds(subjects, 5, seed=3)
+
+
+def test_prescribed_folds_are_kept() -> None:
+    prescribed = [
+        Subject(name, (Path("i.nii"),), Path("l.nii"), fold=fold)
+        for name, fold in (("a", "train"), ("b", "test"), ("c", "train"))
+    ]
+    assert assign_folds(prescribed, 5, seed=0) == {"a": "train", "b": "test", "c": "train"}
+
+
+def test_folds_for_some_subjects_alone_are_refused() -> None:
+    some = [*subjects_of({"all": 2}), Subject("c", (Path("i.nii"),), Path("l.nii"), fold="0")]
+    with pytest.raises(UserError, match="fold: expected one for every subject or for none, all0"):
+        assign_folds(some, 2, seed=0)
+
+
+def test_more_folds_than_subjects_are_refused() -> None:
+    with pytest.raises(UserError, match=r"--folds: expected at most 3 \(subjects\), received 5"):
+        assign_folds(subjects_of({"all": 3}), 5, seed=0)

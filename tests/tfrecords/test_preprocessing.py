@@ -1,0 +1,246 @@
+"""Record sets are complete, deterministic, resumed and never half written."""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from tfrecords import preprocessing
+from tfrecords.errors import UserError
+from tfrecords.manifest import Manifest, load_manifest
+from tfrecords.preprocessing import Options
+from tfrecords.subject import LabelClass
+from tfrecords.views import View
+
+Preprocess = Callable[..., Manifest]
+PATCHES = View("patches", patch_size=5, patches_per_class=20)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def times(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+
+
+def make_old(folder: Path) -> None:
+    for path in folder.iterdir():
+        os.utime(path, ns=(1, 1))
+
+
+def training_checksums(manifest: Manifest) -> set[str]:
+    return {shard.sha256 for shard in manifest.shards if shard.kind == manifest.view.kind}
+
+
+@pytest.fixture
+def data(small_dataset: Callable[..., Any], tmp_path: Path) -> Any:
+    return small_dataset(tmp_path / "data")
+
+
+def test_any_number_of_workers_writes_the_same_bytes(
+    data: Any, tmp_path: Path, preprocess_here: Preprocess
+) -> None:
+    expected = preprocess_here(data.find(), tmp_path / "0", folds=3, view=PATCHES)
+    for workers in (1, 2, 3):
+        folder = tmp_path / str(workers)
+        options = Options(view=PATCHES, folds=3, workers=workers)
+        assert preprocessing.preprocess(data.find(), folder, options) == expected
+        assert contents(folder) == contents(tmp_path / "0")
+
+
+def test_returned_manifest_is_the_saved_one_and_nothing_else_stays(
+    data: Any, tmp_path: Path, preprocess_here: Preprocess
+) -> None:
+    returned = preprocess_here(data.find(), tmp_path / "records")
+    assert load_manifest(tmp_path / "records") == returned
+    files = {shard.file for shard in returned.shards} | {"manifest.json"}
+    assert set(contents(tmp_path / "records")) == files
+
+
+def test_a_complete_record_set_is_left_alone(
+    data: Any, tmp_path: Path, preprocess_here: Preprocess
+) -> None:
+    folder = tmp_path / "records"
+    first = preprocess_here(data.find(), folder)
+    make_old(folder)
+    assert preprocess_here(data.find(), folder) == first
+    assert set(times(folder).values()) == {1}
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "remove"])
+def test_only_damaged_shards_are_written_anew(
+    data: Any, tmp_path: Path, preprocess_here: Preprocess, damage: str
+) -> None:
+    folder = tmp_path / "records"
+    shard = preprocess_here(data.find(), folder).shards[2]
+    expected = contents(folder)
+    path = folder / shard.file
+    make_old(folder)
+    content = path.read_bytes()
+    if damage == "remove":
+        path.unlink()
+    else:
+        path.write_bytes(content[:-1] if damage == "truncate" else content[:-1] + b"?")
+    preprocess_here(data.find(), folder)
+    assert contents(folder) == expected
+    # A part's training and volume shards are written together.
+    rewritten = {name for name, ns in times(folder).items() if ns != 1}
+    part = shard.file.removeprefix("slices-").removeprefix("volumes-")
+    assert rewritten == {f"slices-{part}", f"volumes-{part}", "manifest.json"}
+
+
+def test_another_seed_or_number_of_folds_replaces_every_shard(
+    data: Any, tmp_path: Path, preprocess_here: Preprocess
+) -> None:
+    folder = tmp_path / "records"
+    found = [preprocess_here(data.find(), folder, folds=3, view=PATCHES)]
+    for options in ({"folds": 3, "seed": 1}, {"folds": 2, "seed": 1}):
+        found.append(preprocess_here(data.find(), folder, view=PATCHES, **options))
+        fresh = tmp_path / f"fresh_{options['folds']}"
+        assert preprocess_here(data.find(), fresh, view=PATCHES, **options) == found[-1]
+        assert contents(folder) == contents(fresh)
+    assert not training_checksums(found[0]) & training_checksums(found[1])
+
+
+def test_a_record_set_of_another_version_is_written_anew(
+    data: Any, tmp_path: Path, preprocess_here: Preprocess
+) -> None:
+    folder = tmp_path / "records"
+    preprocess_here(data.find(), folder)
+    expected = contents(folder)
+    (folder / "manifest.json").write_text('{"format_version": 0}')
+    make_old(folder)
+    preprocess_here(data.find(), folder)
+    assert contents(folder) == expected
+    assert 1 not in times(folder).values()
+
+
+def test_foreign_files_in_the_folder_stay(
+    data: Any, tmp_path: Path, preprocess_here: Preprocess
+) -> None:
+    folder = tmp_path / "records"
+    folder.mkdir()
+    for name in ("somebody.tfrecord", "notes.txt"):
+        (folder / name).write_text("mine")
+    preprocess_here(data.find(), folder)
+    assert (folder / "somebody.tfrecord").read_text() == "mine"
+    assert (folder / "notes.txt").read_text() == "mine"
+
+
+def test_while_writing_there_is_no_manifest(
+    data: Any, tmp_path: Path, preprocess_here: Preprocess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that nothing reads a mixture of an old record set and a new one."""
+    folder = tmp_path / "records"
+    preprocess_here(data.find(), folder)
+    seen = []
+    write_part = preprocessing.shards.write_part
+
+    def watched(part: Any) -> Any:
+        seen.append((folder / "manifest.json").exists())
+        return write_part(part)
+
+    monkeypatch.setattr(preprocessing.shards, "write_part", watched)
+    preprocess_here(data.find(), folder, seed=1)
+    assert seen
+    assert not any(seen)
+
+
+def test_each_subject_is_in_one_fold_whatever_the_order(
+    data: Any, tmp_path: Path, preprocess_here: Preprocess
+) -> None:
+    dataset = data.find()
+    backwards = replace(dataset, subjects=dataset.subjects[::-1])
+    found = [
+        preprocess_here(chosen, tmp_path / name, folds=2, seed=5)
+        for name, chosen in (("forwards", dataset), ("backwards", backwards))
+    ]
+    assert found[0].shards == found[1].shards
+    for kind in ("slices", "volumes"):
+        names = [n for s in found[0].select(kind, ["0", "1"]) for n in s.subjects]
+        assert sorted(names) == [f"s{number}" for number in range(6)]
+    groups = Counter((subject.fold, subject.group) for subject in found[0].subjects)
+    assert groups == {("0", "high"): 2, ("0", "low"): 1, ("1", "high"): 2, ("1", "low"): 1}
+    for subject in found[0].subjects:
+        shards = [s for s in found[0].shards if subject.name in s.subjects]
+        assert {(s.fold, s.group) for s in shards} == {(subject.fold, subject.group)}
+
+
+def test_prescribed_folds_are_honoured(
+    data: Any, tmp_path: Path, preprocess_here: Preprocess
+) -> None:
+    data.table["fold"] = ["train", "train", "test", "train", "test", "spare"]
+    found = preprocess_here(data.find(), tmp_path / "records")
+    assert found.folds == ("spare", "test", "train")
+    assert {s.name: s.fold for s in found.subjects} == dict(
+        zip(data.table["subject"], data.table["fold"], strict=True)
+    )
+
+
+def test_class_voxels_are_counted_in_the_label_maps(
+    data: Any, tmp_path: Path, preprocess_here: Preprocess
+) -> None:
+    dataset = data.find()
+    labels = np.stack([data.array(name, "label") for name in data.table["subject"]])
+    found = preprocess_here(dataset, tmp_path / "all")
+    assert [c.name for c in found.classes] == ["background", "label_1", "label_2"]
+    assert found.class_voxels == tuple(int((labels == value).sum()) for value in range(3))
+    united = (LabelClass("none", (0,)), LabelClass("some", (2, 1)))
+    found = preprocess_here(replace(dataset, classes=united), tmp_path / "united")
+    assert found.class_voxels == (int((labels == 0).sum()), int((labels > 0).sum()))
+
+
+def test_manifest_describes_the_working_grids(
+    data: Any, tmp_path: Path, preprocess_here: Preprocess
+) -> None:
+    found = preprocess_here(data.find(), tmp_path / "own")
+    assert (found.spacing_mm, found.resampled) == ((1, 1, 2), False)
+    assert (found.orientation, found.largest_shape, found.image_dtype) == (
+        "RAS",
+        (10, 14, 12),
+        "int16",
+    )
+    found = preprocess_here(
+        data.find(), tmp_path / "other", orientation="PSR", spacing_mm=(2.0, 1.0, 1.0)
+    )
+    # Along P: 14 mm at 2 mm; along S: 20 mm at 1 mm; along R: 12 mm at 1 mm.
+    assert found.largest_shape == (12, 20, 7)
+    assert (found.orientation, found.spacing_mm, found.resampled) == ("PSR", (2, 1, 1), True)
+    assert found.subjects[0].working.orientation == "PSR"
+    assert found.subjects[0].source.orientation == "RAS"
+
+
+def test_one_floating_subject_makes_all_images_float16(
+    data: Any, tmp_path: Path, preprocess_here: Preprocess
+) -> None:
+    path = data.path("s3", "t2")
+    image = nib.Nifti1Image.from_filename(path)
+    nib.Nifti1Image(image.get_fdata(dtype=np.float32), image.affine).to_filename(path)
+    assert preprocess_here(data.find(), tmp_path / "records").image_dtype == "float16"
+
+
+def test_a_file_in_place_of_the_folder_is_refused(
+    data: Any, tmp_path: Path, preprocess_here: Preprocess
+) -> None:
+    (tmp_path / "records").write_text("")
+    for folder in (tmp_path / "records", tmp_path / "records" / "deeper"):
+        with pytest.raises(UserError, match="--out_dir: expected a folder to write to"):
+            preprocess_here(data.find(), folder)
+
+
+def test_preprocessing_does_not_import_tensorflow() -> None:
+    """The import would cost every worker seconds and hundreds of megabytes."""
+    script = (
+        "import sys, tfrecords.preprocessing, tfrecords.phantom; print('tensorflow' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert result.stdout == "False\n", result.stderr
