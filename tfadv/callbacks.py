@@ -40,6 +40,25 @@ class LearningRates(keras.callbacks.Callback):
         logs |= {f"{name}_learning_rate": rate for name, rate in self.rates(epoch).items()}
 
 
+class RandomStates(keras.callbacks.Callback):
+    """Sets what noise and dropout layers draw from, at the start of an epoch, by seed and epoch.
+
+    Keras does not save these states with the weights; a run that resumes at an epoch finds them.
+    """
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.seed = seed
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        for place, network in enumerate(self.model.network_list):
+            saved = {id(variable) for variable in network.weights}
+            states = [variable for variable in network.variables if id(variable) not in saved]
+            for number, state in enumerate(states):
+                sequence = np.random.SeedSequence([self.seed, epoch, place, number])
+                state.assign(sequence.generate_state(2) >> 1)  # Halved, to fit signed integers.
+
+
 class StopAtDivergence(keras.callbacks.Callback):
     """Ends the run at the first loss or gradient that is NaN or infinite."""
 

@@ -15,6 +15,7 @@ from tfadv.callbacks import (
     Checkpoints,
     Duration,
     LearningRates,
+    RandomStates,
     StopAtDivergence,
     StopAtSignal,
     StoppedError,
@@ -110,6 +111,7 @@ def train(
     validation = Validation(predictor, records, split.validation)
     callbacks = [
         StopAtDivergence(),
+        RandomStates(seed),
         LearningRates(method, hp),
         Duration((hp.epochs - progress.epochs) * hp.steps_per_epoch),
         # In this order: what validation finds, the others write.

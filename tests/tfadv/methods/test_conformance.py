@@ -51,8 +51,19 @@ def batch_for(players: Players, replicas: int = 1) -> dict[str, tf.Tensor]:
     }
 
 
-def weights(network: keras.Model | keras.optimizers.Optimizer) -> list[np.ndarray]:
-    return [keras.ops.convert_to_numpy(variable) for variable in network.variables]
+def weights(network: keras.Model) -> list[np.ndarray]:
+    """Everything but the states of random generators."""
+    return [variable.numpy() for variable in network.weights]
+
+
+def without_noise(players: Players) -> Players:
+    """Replicas draw noise and dropout of their own: without, they can be compared."""
+    for network in players.networks.values():
+        for layer in network.layers:
+            for name in ("stddev", "rate"):
+                if hasattr(layer, name):
+                    setattr(layer, name, 0.0)
+    return players
 
 
 def same(before: list[np.ndarray], after: list[np.ndarray]) -> bool:
@@ -105,7 +116,7 @@ def test_each_term_reaches_all_weights_it_claims(method: Method) -> None:
 def test_descending_lowers_the_loss(method: Method) -> None:
     """A short step along each update lowers its loss (or raises it, for who ascends)."""
     for position in range(len(method.build(tiny(method), CHANNELS, CLASSES).schedule)):
-        players = method.build(tiny(method), CHANNELS, CLASSES)
+        players = without_noise(method.build(tiny(method), CHANNELS, CLASSES))
         rates = {name: keras.optimizers.SGD(1e-4) for name in players.optimizers}
         model = AdversarialModel(replace(players, optimizers=rates))
         model.compile()
@@ -128,20 +139,35 @@ def test_two_replicas_equal_one(method: Method, mirrored: tf.distribute.Strategy
             np.testing.assert_allclose(single, mirrored, rtol=0, atol=2e-6)
 
 
+@every_method
+@pytest.mark.slow
+def test_two_replicas_train_with_noise(method: Method, mirrored: tf.distribute.Strategy) -> None:
+    with mirrored.scope():
+        players = method.build(tiny(method), CHANNELS, CLASSES)
+        model = AdversarialModel(players)
+        model.compile()
+    history = model.fit(_repeated(players, replicas=2), verbose=0).history
+    assert all(np.isfinite(values).all() for values in history.values())
+
+
+def _repeated(players: Players, replicas: int) -> tf.data.Dataset:
+    """Three equal batches."""
+    batch = batch_for(players, replicas)
+    count = batch["label"].shape[0]
+    return tf.data.Dataset.from_tensor_slices(batch).repeat(3).batch(count, drop_remainder=True)
+
+
 def _trained_weights(
     method: Method, strategy: tf.distribute.Strategy, replicas: int
 ) -> dict[str, list[np.ndarray]]:
     keras.utils.set_random_seed(1)
     with strategy.scope():
-        players = method.build(tiny(method), CHANNELS, CLASSES)
+        players = without_noise(method.build(tiny(method), CHANNELS, CLASSES))
         rates = {name: keras.optimizers.SGD(1e-2) for name in players.optimizers}
         model = AdversarialModel(replace(players, optimizers=rates))
         model.compile()
     start = {name: weights(network) for name, network in players.networks.items()}
-    batch = batch_for(players, replicas)
-    count = batch["label"].shape[0]
-    dataset = tf.data.Dataset.from_tensor_slices(batch).repeat(3).batch(count, drop_remainder=True)
-    model.fit(dataset, verbose=0)
+    model.fit(_repeated(players, replicas), verbose=0)
     end = {name: weights(network) for name, network in players.networks.items()}
     assert not any(same(start[name], end[name]) for name in start)
     return end
@@ -194,8 +220,8 @@ def test_resumed_equals_undisturbed_and_export_equals_predict(
 def _last_weights(
     work_dir: WorkDir, method: Method, hp: Any, records: RecordSet
 ) -> list[np.ndarray]:
-    """Both networks and both optimizers."""
+    """Networks and optimizers."""
     model = build_model(method, hp, records.manifest)
     work_dir.restore(model)
-    owners = [*model.players.networks.values(), *model.players.optimizers.values()]
-    return [value for owner in owners for value in weights(owner)]
+    optimizers = [v.numpy() for o in model.players.optimizers.values() for v in o.variables]
+    return [w for n in model.players.networks.values() for w in weights(n)] + optimizers
