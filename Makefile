@@ -22,7 +22,7 @@ SUBJECT := data/demo_tumour/tumour_000/tumour_000
 demo: .venv/.installed
 	$(RUN) launch/preprocess.py --out_dir records/demo_tumour
 	$(RUN) launch/train.py --method $(METHOD) --preset small --work_dir $(WORK_DIR) \
-	  --epochs 12 --hp.halve_every=4
+	  --epochs 12 --hp.halve_every=4 --hp.batch_size=5 --hp.discriminator_learning_rate=5e-5
 	$(RUN) launch/evaluate.py --work_dir $(WORK_DIR)
 	$(RUN) launch/export.py --work_dir $(WORK_DIR) --out_dir $(MODEL)
 	$(RUN) launch/predict.py --model $(MODEL) --output predictions/tumour_000.nii.gz \
