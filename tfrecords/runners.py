@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -31,7 +32,8 @@ def parallel_map(
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_with_parent)
     try:
-        futures = {pool.submit(function, item): index for index, item in enumerate(items)}
+        with _interrupts_held():
+            futures = {pool.submit(function, item): index for index, item in enumerate(items)}
         finished = as_completed(futures)
         for future in tqdm(finished, description, len(items), unit="item", dynamic_ncols=True):
             yield futures[future], future.result()
@@ -44,12 +46,19 @@ def parallel_map(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _leave_with_parent() -> None:
-    """Ends this worker when its parent is killed, so that it cannot write beside a rerun.
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Holds Ctrl-C back while workers start: they inherit that, and from their first instruction on
+    leave the decision to the parent, which lets them finish the item at hand."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    After Ctrl-C, which reaches the whole group, the parent decides: it lets workers finish.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+def _leave_with_parent() -> None:
+    """Ends this worker when its parent is killed, so that it cannot write beside a rerun."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 
