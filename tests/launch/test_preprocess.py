@@ -223,7 +223,7 @@ def test_ctrl_c_ends_in_one_line_and_the_same_command_goes_on(killing: Killing) 
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        # A test suite that a shell runs in the background ignores Ctrl-C, and so would its children.
+        # A suite that a shell runs in the background ignores Ctrl-C, and so would its children.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         while process.poll() is None and killing.written < 2:
