@@ -27,7 +27,12 @@ DATA_DIR = flags.DEFINE_string(
 OUT_DIR = flags.DEFINE_string("out_dir", None, "Record set to write. [records/DATASET]")
 METHOD = flags.DEFINE_string("method", None, "Cut the view that this method trains on.")
 VIEW = flags.DEFINE_enum("view", None, views.KINDS, "How to cut training examples. [slices]")
-PATCH_SIZE = flags.DEFINE_integer("patch_size", 51, "Patches: height and width, voxels.", 1)
+PATCH_SIZE = flags.DEFINE_integer(
+    "patch_size", None, "Patches: height and width, voxels. [the method's, or 87]", 1
+)
+LABEL_SIZE = flags.DEFINE_integer(
+    "label_size", None, "Patches: the same of their labelled centre. [the method's, or 21]", 1
+)
 PATCHES = flags.DEFINE_integer("patches_per_class", 500, "Patches: per class and subject.", 1)
 FOLDS = flags.DEFINE_integer("folds", 5, "Folds to draw, unless the source prescribes them.", 2)
 SPACING = flags.DEFINE_string("spacing", None, "Resample to X,Y,Z mm. [the source's own]")
@@ -36,11 +41,16 @@ SKIP = flags.DEFINE_bool("skip_invalid", False, "Leave invalid subjects out, and
 WORKERS = flags.DEFINE_integer("workers", os.cpu_count() or 1, "Worker processes.", 1)
 SEED = flags.DEFINE_integer("seed", 0, "Of folds, patches and the examples' order.", 0)
 
+# Subjects named in one line, at most.
+NAMED = 5
+# A method to suggest for each view.
+TRAINED_ON = {"slices": "kohl_purely_adversarial", "patches": "moeskops_dilated"}
+
 
 def main() -> None:
     data_dir = Path(DATA_DIR.value) if DATA_DIR.value else None
     options = Options(
-        View(_view_kind(), PATCH_SIZE.value, PATCHES.value),
+        _view(),
         FOLDS.value,
         SEED.value,
         _orientation(ORIENTATION.value),
@@ -53,15 +63,23 @@ def main() -> None:
     summarise(preprocess(dataset, folder, options), folder)
 
 
-def _view_kind() -> str:
+def _view() -> View:
     if METHOD.value and VIEW.value:
         raise UserError("--method and --view: expected one of them, received both")
+    view = View(VIEW.value or "slices")
     if METHOD.value:
         # Only this flag needs the methods, whose networks import TensorFlow.
         from tfadv import methods  # noqa: PLC0415
 
-        return methods.get(METHOD.value).view
-    return VIEW.value or "slices"
+        view = methods.get(METHOD.value).view
+    patch_size = PATCH_SIZE.value or view.patch_size
+    label_size = LABEL_SIZE.value or view.label_size
+    if not (patch_size % 2 and label_size % 2 and label_size <= patch_size):
+        raise UserError(
+            "--patch_size, --label_size: expected odd numbers, for patches have a central voxel, "
+            f"and labels no larger than patches; received {patch_size} and {label_size}"
+        )
+    return View(view.kind, patch_size, label_size, PATCHES.value)
 
 
 def _orientation(codes: str) -> str:
@@ -95,12 +113,26 @@ def summarise(manifest: Manifest, folder: Path) -> None:
     total = sum(manifest.class_voxels)
     for label_class, voxels in zip(manifest.classes, manifest.class_voxels, strict=True):
         print(f"class {label_class.name}: {100 * voxels / total:.3f} % of voxels")
+    _summarise_patches(manifest)
     for name, findings in manifest.skipped.items():
         print(f"left out: {name}: {'; '.join(findings)}")
-    folds, slices = len(manifest.folds), manifest.view.kind == "slices"
+    folds = len(manifest.folds)
     print(f"{len(manifest.subjects)} subjects in {folds} folds, seed {manifest.seed}: {folder}")
-    method = METHOD.value or ("kohl_purely_adversarial" if slices else "NAME")
+    method = METHOD.value or TRAINED_ON.get(manifest.view.kind, "NAME")
     print(f"Next: python launch/train.py --method {method} --records {folder}")
+
+
+def _summarise_patches(manifest: Manifest) -> None:
+    """A line for each class, and one more where the body of some subjects has none of it."""
+    patches = manifest.patches()
+    for index, label_class in enumerate(manifest.classes if patches else ()):
+        counts = {name: found[index] for name, found in patches.items()}
+        print(f"class {label_class.name}: {sum(counts.values())} patches")
+        lacking = sorted(name for name, count in counts.items() if not count)
+        if lacking:
+            names = ", ".join(lacking[:NAMED]) + (", ..." if len(lacking) > NAMED else "")
+            share = f"{len(lacking)} of {len(counts)} subjects"
+            print(f"class {label_class.name}: no patches of {share}, which lack it: {names}")
 
 
 if __name__ == "__main__":

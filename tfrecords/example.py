@@ -19,7 +19,7 @@ class Parsed(NamedTuple):
 
     Attributes:
         image: as stored, [Y, X, C] or [Z, Y, X, C].
-        label: uint8 class indices, the image's shape without channels.
+        label: uint8 class indices [Y, X] or [Z, Y, X]; of patches, their centre alone.
         statistics: float32 [C, len(STATISTICS)].
         subject: string.
         position: int64 [3], (z, y, x) of the first voxel in the subject's volume.
@@ -36,9 +36,10 @@ def encode(subject: str, example: Cut, statistics: np.ndarray) -> bytes:
     """A serialised tf.train.Example."""
     return encode_example(
         {
-            "image": np.ascontiguousarray(example.image).tobytes(),
-            "label": np.ascontiguousarray(example.label).tobytes(),
+            "image": example.image.tobytes(),
+            "label": example.label.tobytes(),
             "shape": example.image.shape,
+            "label_shape": example.label.shape,
             "position": example.position,
             "statistics": statistics,
             "subject": subject.encode(),
@@ -61,14 +62,15 @@ def parse(serialised: tf.Tensor, image_dtype: str, rank: int, channels: int) -> 
             "image": tf.io.FixedLenFeature([], tf.string),
             "label": tf.io.FixedLenFeature([], tf.string),
             "shape": tf.io.FixedLenFeature([rank + 1], tf.int64),
+            "label_shape": tf.io.FixedLenFeature([rank], tf.int64),
             "position": tf.io.FixedLenFeature([3], tf.int64),
             "statistics": tf.io.FixedLenFeature([channels, len(STATISTICS)], tf.float32),
             "subject": tf.io.FixedLenFeature([], tf.string),
         },
     )
-    shape = features["shape"]
-    image = tf.reshape(tf.io.decode_raw(features["image"], tf.as_dtype(image_dtype)), shape)
-    label = tf.reshape(tf.io.decode_raw(features["label"], tf.uint8), shape[:-1])
+    pixels = tf.io.decode_raw(features["image"], tf.as_dtype(image_dtype))
+    image = tf.reshape(pixels, features["shape"])
+    label = tf.reshape(tf.io.decode_raw(features["label"], tf.uint8), features["label_shape"])
     image.set_shape([None] * rank + [channels])
     label.set_shape([None] * rank)
     return Parsed(image, label, features["statistics"], features["subject"], features["position"])

@@ -13,9 +13,12 @@ from tfrecords.augmentation import Augmentation, augment
 from tfrecords.errors import UserError
 from tfrecords.manifest import REPAIR, Manifest, Shard, damaged_shards, load_manifest
 from tfrecords.normalisation import normalise
+from tfrecords.views import View
 
 # Serialised examples held for shuffling, at most.
 SHUFFLE_BYTES = 256 * 2**20
+# So that an epoch that reads the shards' beginnings alone still sees many subjects.
+SHARDS_AT_ONCE = 16
 Batch = dict[str, tf.Tensor]
 
 
@@ -35,15 +38,15 @@ class Recipe:
     """How training examples become batches.
 
     Attributes:
-        view: kind of the examples; slices or patches.
-        size: height and width of the crop.
+        view: of the examples; slices or patches. A record set's patches may be larger.
+        size: height and width of the crop of a slice.
         batch: examples in a batch.
         scheme: of normalisation.
         favoured_share: expected share of a batch from the manifest's first group; None draws from
             all examples alike.
     """
 
-    view: str
+    view: View
     size: tuple[int, int]
     batch: int
     scheme: str
@@ -89,10 +92,13 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Batches {"image": [B, h, w, C], "label": [B, h, w]} of the given epochs, one after another.
 
+    A patch's label is its centre alone.
+
     What an epoch holds depends on the seed and its number alone, so that a run that resumes at an
     epoch sees what an undisturbed one does.
     """
-    streams = _streams(records.manifest.select(recipe.view, folds), records, recipe)
+    _require_view(records, recipe.view)
+    streams = _streams(records.manifest.select(recipe.view.kind, folds), records, recipe)
     examples = steps_per_epoch * recipe.batch
     channels = len(records.manifest.modalities)
 
@@ -112,6 +118,8 @@ def training_batches(
     def prepare(number: tf.Tensor, serialised: tf.Tensor) -> Batch:
         parsed = example.parse(serialised, records.manifest.image_dtype, 2, channels)
         image = normalise(parsed.image, parsed.statistics, recipe.scheme)
+        if recipe.view.kind == "patches":
+            return _cropped_patch(image, parsed.label, records.manifest.view, recipe.view)
         example_seed = tf.stack([tf.constant(seed, tf.int64), number])
         image, label = augment(image, parsed.label, recipe.size, recipe.augmentation, example_seed)
         return {"image": image, "label": label}
@@ -125,6 +133,33 @@ def training_batches(
     )
 
 
+def _require_view(records: RecordSet, wanted: View) -> None:
+    """Raises UserError where the record set was not cut for the wanted view."""
+    found = records.manifest.view
+    if wanted.kind != "patches":
+        fits = found.kind == wanted.kind
+    else:
+        fits = (
+            found.kind == wanted.kind
+            and found.patch_size >= wanted.patch_size
+            and found.label_size == wanted.label_size
+        )
+    if not fits:
+        raise UserError(
+            f"{records.folder}: expected {wanted}, received a record set of {found}. Run "
+            f"launch/preprocess.py {wanted.flags}"
+        )
+
+
+def _cropped_patch(image: tf.Tensor, label: tf.Tensor, stored: View, wanted: View) -> Batch:
+    """The centre of a stored patch, which may be larger than the wanted one."""
+    rim = (stored.patch_size - wanted.patch_size) // 2
+    image = image[rim : rim + wanted.patch_size, rim : rim + wanted.patch_size]
+    image.set_shape([wanted.patch_size, wanted.patch_size, image.shape[-1]])
+    label.set_shape([wanted.label_size, wanted.label_size])
+    return {"image": image, "label": label}
+
+
 def _streams(
     shards: Sequence[Shard], records: RecordSet, recipe: Recipe
 ) -> list[tuple[list[str], int, float]]:
@@ -136,8 +171,8 @@ def _streams(
     shards = [shard for shard in shards if shard.examples]
     if not shards:
         raise UserError(
-            f"{records.folder}: expected {recipe.view} in the training folds, received a record "
-            f"set of {records.manifest.view.kind}. Run launch/preprocess.py --view {recipe.view}"
+            f"{records.folder}: expected {recipe.view} in the training folds, found none. "
+            f"Run launch/preprocess.py {recipe.view.flags}"
         )
     favoured = [shard for shard in shards if shard.group == records.manifest.groups[0]]
     others = [shard for shard in shards if shard.group != records.manifest.groups[0]]
@@ -162,7 +197,7 @@ def _shuffled(paths: list[str], buffer: int, epoch_seed: tf.Tensor, stream: int)
     return (
         tf.data.Dataset.from_tensor_slices(paths)
         .shuffle(len(paths), seed=draws[0])
-        .interleave(tf.data.TFRecordDataset, cycle_length=4)
+        .interleave(tf.data.TFRecordDataset, cycle_length=SHARDS_AT_ONCE)
         .shuffle(buffer, seed=draws[1])
         .repeat()
     )

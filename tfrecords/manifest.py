@@ -14,7 +14,7 @@ from tfrecords.subject import LabelClass
 from tfrecords.views import View
 from tfrecords.volumes import Grid
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 FILE_NAME = "manifest.json"
 
 
@@ -25,6 +25,9 @@ class Shard:
     Attributes:
         kind: the view of its examples; "volumes" for the shards of whole subjects.
         fingerprint: of everything that determines its bytes; equal ones need no rewriting.
+        bytes: its size; at most, before it is written.
+        centres: patches alone: for each of `subjects`, the patches of each class, which is that of
+            their central voxel.
     """
 
     file: str
@@ -36,6 +39,7 @@ class Shard:
     examples: int = 0
     bytes: int = 0
     sha256: str = ""
+    centres: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,15 @@ class Manifest:
     @property
     def folds(self) -> tuple[str, ...]:
         return tuple(sorted({shard.fold for shard in self.shards}))
+
+    def patches(self) -> dict[str, tuple[int, ...]]:
+        """Of each subject, the patches of each class; empty for other views."""
+        found: dict[str, tuple[int, ...]] = {}
+        for shard in self.shards:
+            for name, counts in zip(shard.subjects, shard.centres, strict=False):
+                before = found.get(name, (0,) * len(counts))
+                found[name] = tuple(map(sum, zip(before, counts, strict=True)))
+        return found
 
     def class_index(self, name: str) -> int:
         return [c.name for c in self.classes].index(name)

@@ -11,14 +11,15 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from tfrecords import manifest, shards, volumes
 from tfrecords.errors import UserError
 from tfrecords.folds import assign_folds
 from tfrecords.manifest import Manifest, SubjectRecord
+from tfrecords.plan import PATTERN, Part, Settings, Source, plan
 from tfrecords.runners import parallel_map
 from tfrecords.scan import Scan, scan
-from tfrecords.shards import Settings, Source
 from tfrecords.subject import Dataset, LabelClass, Subject
 from tfrecords.views import View
 
@@ -58,7 +59,7 @@ def preprocess(dataset: Dataset, folder: Path, options: Options) -> Manifest:
     settings = Settings(
         options.view, options.seed, image_dtype, len(dataset.modalities), dataset.classes
     )
-    written = _write(folder, shards.plan(folder, sources, folds, settings), options.workers)
+    written = _write(folder, plan(folder, sources, folds, settings), options.workers)
     result = _describe(dataset, sources, folds, settings, options)
     result = replace(
         result,
@@ -143,7 +144,7 @@ def _class_voxels(classes: tuple[LabelClass, ...], scans: Sequence[Scan]) -> tup
     return tuple(sum(totals[value] for value in c.labels) for c in classes)
 
 
-def _write(folder: Path, parts: list[shards.Part], workers: int) -> list[manifest.Shard]:
+def _write(folder: Path, parts: list[Part], workers: int) -> list[manifest.Shard]:
     try:
         (folder / shards.PROGRESS).mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -152,16 +153,35 @@ def _write(folder: Path, parts: list[shards.Part], workers: int) -> list[manifes
         # From here on the folder is no whole record set, until the new manifest says so. A
         # manifest of another version tells nothing that could be kept.
         _recall(folder)
-    kept = {index: done for index, part in enumerate(parts) if (done := shards.finished(part))}
-    missing = [index for index in range(len(parts)) if index not in kept]
-    if kept:
-        print(f"{len(kept)} of {len(parts)} parts are already written: kept.")
-    if missing:
+    planned = [shard for part in parts for shard in part.shards]
+    known = {}
+    for shard in tqdm(planned, "Checking shards", unit="shard", dynamic_ncols=True, delay=1):
+        if done := shards.finished(folder, shard):
+            known[shard.file] = done
+    if known:
+        print(f"{len(known)} of {len(planned)} shards are already written: kept.")
+    jobs = [job for part in parts for job in part.jobs(known)]
+    if jobs:
+        _require_room(folder, [shard for job in jobs for shard in job.missing])
         (folder / manifest.FILE_NAME).unlink(missing_ok=True)
-        jobs = [parts[index] for index in missing]
-        for job, done in parallel_map(shards.write_part, jobs, workers, "Writing shards"):
-            kept[missing[job]] = done
-    return [shard for index in range(len(parts)) for shard in kept[index]]
+        for _, written in parallel_map(shards.write_part, jobs, workers, "Writing shards"):
+            known |= {shard.file: shard for shard in written}
+    return [known[shard.file] for shard in planned]
+
+
+def _require_room(folder: Path, missing: Sequence[manifest.Shard]) -> None:
+    """Says how large the missing shards will be at most; raises UserError if they may not fit."""
+    needed = sum(shard.bytes for shard in missing)
+    print(f"Writing {len(missing)} shards, at most {needed / 1e6:.1f} MB.")
+    # A shard that is written anew takes the place of the one before.
+    replaced = [path for shard in missing if (path := folder / shard.file).is_file()]
+    free = shutil.disk_usage(folder).free + sum(path.stat().st_size for path in replaced)
+    if needed > free:
+        raise UserError(
+            f"--out_dir: {folder}: expected {needed} bytes free, which the shards take at most, "
+            f"received {free}. Choose another --out_dir, or, of patches, fewer "
+            "--patches_per_class or a smaller --patch_size"
+        )
 
 
 def _recall(folder: Path) -> None:
@@ -220,6 +240,6 @@ def _finish(folder: Path, result: Manifest) -> None:
     result.save(folder)
     shutil.rmtree(folder / shards.PROGRESS)
     named = {shard.file for shard in result.shards}
-    for file in folder.glob(shards.PATTERN):
+    for file in folder.glob(PATTERN):
         if file.name not in named:
             file.unlink()

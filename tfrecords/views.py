@@ -1,6 +1,5 @@
 """How subjects are cut into training examples: slices, patches or whole volumes."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,13 +13,28 @@ class View:
 
     Attributes:
         kind: one of KINDS.
-        patch_size: height and width of a square axial patch in voxels (patches only).
+        patch_size: height and width of a square axial patch in voxels, odd (patches only).
+        label_size: height and width of the patch's centre that is labelled, odd (patches only).
         patches_per_class: patches drawn for each class that a subject has (patches only).
     """
 
     kind: str = "slices"
-    patch_size: int = 51
+    patch_size: int = 87
+    label_size: int = 21
     patches_per_class: int = 500
+
+    def __str__(self) -> str:
+        if self.kind != "patches":
+            return self.kind
+        patch, label = self.patch_size, self.label_size
+        return f"patches of {patch}x{patch} with labels of {label}x{label}"
+
+    @property
+    def flags(self) -> str:
+        """Of launch/preprocess.py, to cut this view."""
+        if self.kind != "patches":
+            return f"--view {self.kind}"
+        return f"--view patches --patch_size {self.patch_size} --label_size {self.label_size}"
 
 
 @dataclass(frozen=True)
@@ -29,7 +43,7 @@ class Cut:
 
     Attributes:
         image: [Y, X, C], or [Z, Y, X, C] for a volume.
-        label: class indices, the image's shape without channels.
+        label: class indices, the image's shape without channels; of a patch, its centre.
         position: voxel of the subject's volume (z, y, x) that the example's first voxel is.
     """
 
@@ -51,54 +65,67 @@ def body_box(image: np.ndarray) -> Box:
     return box[0], box[1], box[2]
 
 
-def volume(image: np.ndarray, label: np.ndarray) -> Iterator[Cut]:
+def volume(image: np.ndarray, label: np.ndarray) -> Cut:
     """The whole volume, cropped to the body."""
     box = body_box(image)
-    yield Cut(image[box], label[box], (box[0].start, box[1].start, box[2].start))
+    return Cut(image[box], label[box], (box[0].start, box[1].start, box[2].start))
 
 
-def slices(image: np.ndarray, label: np.ndarray) -> Iterator[Cut]:
-    """Whole axial slices of the body's extent."""
-    extent = body_box(image)[0]
-    for z in range(extent.start, extent.stop):
-        yield Cut(image[z], label[z], (z, 0, 0))
-
-
-def patches(
-    image: np.ndarray, label: np.ndarray, view: View, random: np.random.Generator
-) -> Iterator[Cut]:
-    """Axial patches in balance over the classes of their central voxels (Moeskops 2017, 2.4).
-
-    Within the body's box, with replacement. Patches reach over the border by zeros.
-    """
-    half = view.patch_size // 2
-    rest = view.patch_size - half
-    margin = ((0, 0), (half, rest), (half, rest))
-    padded_image = np.pad(image, (*margin, (0, 0)))
-    padded_label = np.pad(label, margin)
-    box = body_box(image)
-    start = np.array([axis.start for axis in box])
-    for class_index in np.unique(label[box]):
-        voxels = np.argwhere(label[box] == class_index) + start
-        for z, y, x in voxels[random.integers(len(voxels), size=view.patches_per_class)]:
-            window = (z, slice(y, y + view.patch_size), slice(x, x + view.patch_size))
-            position = (int(z), int(y) - half, int(x) - half)
-            yield Cut(padded_image[window], padded_label[window], position)
-
-
-def cut(
+def places(
     view: View, image: np.ndarray, label: np.ndarray, random: np.random.Generator
-) -> Iterator[Cut]:
-    """The examples of one subject.
+) -> np.ndarray:
+    """Where to cut a subject's slices or patches.
+
+    Slices cover the body's extent. Patches are in balance over the classes of their central voxels
+    (Moeskops 2017, 3.1), drawn within the body's box, with replacement.
+
+    Args:
+        image: [Z, Y, X, C].
+        label: class indices [Z, Y, X].
+
+    Returns:
+        int32 [N, 3]: the examples' first voxels (z, y, x). A patch's may lie outside the volume.
+    """
+    box = body_box(image)
+    if view.kind == "slices":
+        return np.array([(z, 0, 0) for z in range(box[0].start, box[0].stop)], np.int32)
+    body = label[box]
+    drawn = []
+    for class_index in np.unique(body):
+        voxels = np.flatnonzero(body == class_index)
+        drawn.append(voxels[random.integers(len(voxels), size=view.patches_per_class)])
+    centres = np.stack(np.unravel_index(np.concatenate(drawn), body.shape), axis=-1)
+    half = view.patch_size // 2
+    first = [box[0].start, box[1].start - half, box[2].start - half]
+    return (centres + first).astype(np.int32)
+
+
+def cut(view: View, image: np.ndarray, label: np.ndarray, place: tuple[int, int, int]) -> Cut:
+    """The slice or patch whose first voxel is at `place`, one of `places`.
 
     Args:
         image: [Z, Y, X, C].
         label: class indices [Z, Y, X].
     """
-    match view.kind:
-        case "slices":
-            return slices(image, label)
-        case "patches":
-            return patches(image, label, view, random)
-        case _:
-            return volume(image, label)
+    z, y, x = place
+    if view.kind == "slices":
+        return Cut(image[z], label[z], place)
+    rim = (view.patch_size - view.label_size) // 2
+    return Cut(
+        _window(image[z], y, x, view.patch_size),
+        _window(label[z], y + rim, x + rim, view.label_size),
+        place,
+    )
+
+
+def _window(plane: np.ndarray, y: int, x: int, size: int) -> np.ndarray:
+    """[size, size, ...] of a plane [Y, X, ...] from (y, x) on, zeros outside it."""
+    height, width = plane.shape[:2]
+    top, bottom = max(y, 0), min(y + size, height)
+    left, right = max(x, 0), min(x + size, width)
+    inside = plane[top:bottom, left:right]
+    if inside.shape[:2] == (size, size):
+        return inside
+    window = np.zeros((size, size, *plane.shape[2:]), plane.dtype)
+    window[top - y : bottom - y, left - x : right - x] = inside
+    return window

@@ -6,6 +6,7 @@ costs the lines below. Tests read the result back with TensorFlow.
 
 import struct
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import google_crc32c
 import numpy as np
@@ -16,6 +17,7 @@ _LENGTH_DELIMITED = 2
 _CRC_MASK = 0xA282EAD8
 
 
+@lru_cache(4096)
 def _varint(value: int) -> bytes:
     value &= (1 << 64) - 1  # Negative integers travel as two's complement.
     out = bytearray()

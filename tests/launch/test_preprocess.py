@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
+import numpy as np
 import pytest
 
 from tfrecords.errors import UserError
@@ -51,6 +54,10 @@ def test_help_shows_commands_and_flags(tmp_path: Path) -> None:
         (["--dataset=table", "--data_dir=nowhere"], "--data_dir: expected a CSV"),
         (["--no_such_flag=1"], "no_such_flag"),
         (["--view=cubes"], "<slices|patches|volumes>"),
+        (["--view=patches", "--patch_size=32"], "odd numbers"),
+        (["--view=patches", "--patch_size=32"], "received 32 and 21"),
+        (["--view=patches", "--label_size=20"], "received 87 and 20"),
+        (["--view=patches", "--patch_size=15"], "labels no larger than patches; received 15 and"),
         (["--method=any", "--view=slices"], "--method and --view: expected one of them"),
         (["positional"], "expected flags alone, received ['positional']"),
     ],
@@ -95,6 +102,39 @@ def test_a_run_tells_what_it_wrote_and_what_comes_next(
     assert "launch/train.py" in result.stdout
 
 
+def test_a_run_tells_the_patches_of_each_class_and_the_subjects_without_any(
+    tmp_path: Path, small_dataset: Callable[..., Any]
+) -> None:
+    data = small_dataset(tmp_path / "data", 8)
+    for number in range(7):
+        path = data.path(f"s{number}", "label")
+        image = nib.Nifti1Image.from_filename(path)
+        label = np.asarray(image.dataobj).copy()
+        label[label == 2] = 1
+        if number == 0:
+            label[label == 1] = 0
+        nib.Nifti1Image(label, image.affine).to_filename(path)
+    flags = ("--dataset=table", f"--data_dir={data.folder}", "--folds=2", "--workers=1")
+    result = run(tmp_path, *flags, "--view=patches", "--patches_per_class=3", "--patch_size=25")
+    assert result.returncode == 0, result.stderr
+    view = load_manifest(tmp_path / "records" / "table").view
+    assert view == View("patches", patch_size=25, label_size=21, patches_per_class=3)
+    assert "class background: 24 patches\n" in result.stdout
+    assert "class label_1: 21 patches\n" in result.stdout
+    assert "class label_1: no patches of 1 of 8 subjects, which lack it: s0\n" in result.stdout
+    assert "class label_2: 3 patches\n" in result.stdout
+    named = "s0, s1, s2, s3, s4, ..."
+    line = f"class label_2: no patches of 7 of 8 subjects, which lack it: {named}\n"
+    assert line in result.stdout
+    written = re.search(r"patches: 48 examples in .* shards, (.*) MB", result.stdout)
+    volumes = re.search(r"volumes: 8 examples in .* shards, (.*) MB", result.stdout)
+    planned = re.search(r"Writing .* shards, at most (.*) MB\.", result.stdout)
+    assert written
+    assert volumes
+    assert planned
+    assert float(planned[1]) >= float(written[1]) + float(volumes[1])
+
+
 def family(pid: int) -> set[int]:
     """A process and all that descend from it."""
     parents = {}
@@ -117,12 +157,14 @@ def runs(pid: int) -> bool:
 
 
 class Killing:
-    """Preprocessing twelve parts of a few megabytes, killed once and again."""
+    """Preprocessing twelve parts of a few megabytes and two shards, killed once and again."""
+
+    shards = 24
 
     def __init__(self, data: Any, folder: Path, preprocess_here: Callable[..., Manifest]) -> None:
         data.table["fold"] = data.table["subject"]
         undisturbed = folder / "undisturbed"
-        preprocess_here(data.find(), undisturbed, view=View("patches", 32, 400))
+        preprocess_here(data.find(), undisturbed, view=View("patches", 33, 21, 400))
         self.expected = contents(undisturbed)
         self.out = folder / "killed"
         self.folder = folder
@@ -130,14 +172,14 @@ class Killing:
             "--dataset=table",
             f"--data_dir={data.csv}",
             "--view=patches",
-            "--patch_size=32",
+            "--patch_size=33",
             "--patches_per_class=400",
             "--workers=2",
         )
 
     @property
     def written(self) -> int:
-        return len(list(self.out.glob(".progress/patches-*.json")))
+        return len(list(self.out.glob(".progress/[!.]*.json")))
 
     def kill_when(self, moment: Callable[[float], bool], *flags: str) -> None:
         """Starts a run, kills it with SIGKILL, and waits until its workers have followed."""
@@ -193,13 +235,13 @@ def killing(
 def test_after_kills_the_same_command_completes_the_same_record_set(killing: Killing) -> None:
     killing.kill_when(lambda _: killing.out.exists())
     before = killing.written
-    assert before < 12
+    assert before < killing.shards
     killing.kill_when(lambda _: killing.written >= before + 3)
     between = killing.written
-    assert before < between < 12
+    assert before < between < killing.shards
     killing.kill_when(lambda _: killing.written >= between + 3)
     kept = killing.written
-    assert f"{kept} of 12 parts are already written: kept." in killing.finish()
+    assert f"{kept} of {killing.shards} shards are already written: kept." in killing.finish()
 
 
 @needs_proc
@@ -208,7 +250,7 @@ def test_kills_at_any_time_and_during_a_change_of_seed_do_no_harm(killing: Killi
     for delay_s in (0.2, 0.6, 1.0, 1.4, 1.8, 2.2, 2.6, 3.0):
         killing.kill_after(delay_s)
     killing.finish()
-    killing.kill_when(lambda _: 0 < killing.written < 12, "--seed=1")
+    killing.kill_when(lambda _: 0 < killing.written < killing.shards, "--seed=1")
     killing.kill_after(2.5, "--seed=1")
     killing.finish()
 

@@ -24,7 +24,7 @@ from tfrecords.views import View
 
 Records = tuple[Any, Path]
 FOLDS = ("0", "1", "2")
-PLAIN = Recipe("slices", (14, 12), 4, "z_score", Augmentation())
+PLAIN = Recipe(View("slices"), (14, 12), 4, "z_score", Augmentation())
 VARIED = replace(PLAIN, augmentation=Augmentation(rotation_rad=0.3, shift=3, mirror=True))
 EXAMPLES = 48  # Six subjects with eight slices each.
 
@@ -194,7 +194,7 @@ def test_another_view_than_the_record_sets_is_refused(records: RecordSet) -> Non
     with pytest.raises(
         UserError, match=r"expected patches .* a record set of slices.*--view patches"
     ):
-        batches(records, replace(PLAIN, view="patches"))
+        batches(records, replace(PLAIN, view=View("patches")))
 
 
 def test_unknown_folds_are_refused(records: RecordSet) -> None:
@@ -205,12 +205,45 @@ def test_unknown_folds_are_refused(records: RecordSet) -> None:
 def test_patches_are_read_in_balance(
     small_records: Records, tmp_path: Path, preprocess_here: Callable[..., Manifest]
 ) -> None:
-    view = View("patches", patch_size=5, patches_per_class=10)
+    view = View("patches", patch_size=7, label_size=3, patches_per_class=10)
     preprocess_here(small_records[0].find(), tmp_path / "records", view=view)
-    recipe = Recipe("patches", (5, 5), 9, "min_max", Augmentation())
+    recipe = Recipe(replace(view, patch_size=5), (5, 5), 9, "min_max", Augmentation())
     found = batches(open_record_set(tmp_path / "records"), recipe, ("0", "1"), steps=20)
-    centres = Counter(int(label[2, 2]) for batch in found for label in batch["label"])
+    centres = Counter(int(label[1, 1]) for batch in found for label in batch["label"])
     assert centres == {0: 60, 1: 60, 2: 60}
+
+
+def test_larger_patches_are_cropped_to_their_centres(
+    small_records: Records, tmp_path: Path, preprocess_here: Callable[..., Manifest]
+) -> None:
+    view = View("patches", patch_size=7, label_size=3, patches_per_class=10)
+    preprocess_here(small_records[0].find(), tmp_path / "records", view=view)
+    records = open_record_set(tmp_path / "records")
+    whole, cropped = (
+        batches(
+            records,
+            Recipe(replace(view, patch_size=n), (n, n), 9, "min_max", PLAIN.augmentation),
+            ("0",),
+        )
+        for n in (7, 3)
+    )
+    for large, small in zip(whole, cropped, strict=True):
+        np.testing.assert_array_equal(large["image"][:, 2:-2, 2:-2], small["image"])
+        np.testing.assert_array_equal(large["label"], small["label"])
+
+
+@pytest.mark.parametrize("wanted", [{"patch_size": 9}, {"label_size": 1}])
+def test_patches_of_another_size_are_refused(
+    wanted: dict[str, int],
+    small_records: Records,
+    tmp_path: Path,
+    preprocess_here: Callable[..., Manifest],
+) -> None:
+    view = View("patches", patch_size=7, label_size=3, patches_per_class=2)
+    preprocess_here(small_records[0].find(), tmp_path / "records", view=view)
+    recipe = Recipe(replace(view, **wanted), (5, 5), 9, "min_max", Augmentation())
+    with pytest.raises(UserError, match="received a record set of patches of 7x7 with labels of 3"):
+        batches(open_record_set(tmp_path / "records"), recipe)
 
 
 @pytest.mark.parametrize("floating", [False, True])

@@ -1,7 +1,7 @@
 import json
 import os
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,20 @@ def test_selection_is_by_kind_and_fold(small_records: Records) -> None:
     assert [loaded.class_index(name) for name in ("background", "label_2")] == [0, 2]
     with pytest.raises(UserError, match=r"expected among \['0', '1', '2'\], received \['7'\]"):
         loaded.select("slices", ["0", "7"])
+
+
+def test_patches_of_a_subject_are_those_of_all_its_shards(small_records: Records) -> None:
+    loaded = load_manifest(small_records[1])
+    assert loaded.patches() == {}
+    shard = replace(loaded.shards[0], kind="patches")
+    shards = (
+        replace(shard, subjects=("a", "b"), centres=((1, 2, 0), (4, 0, 6))),
+        replace(shard, subjects=("a", "b"), centres=((10, 20, 0), (40, 0, 60))),
+        replace(shard, kind="volumes", subjects=("a", "b")),
+        replace(shard, subjects=("c",), centres=((0, 0, 7),)),
+    )
+    patches = replace(loaded, shards=shards).patches()
+    assert patches == {"a": (11, 22, 0), "b": (44, 0, 66), "c": (0, 0, 7)}
 
 
 def test_folder_without_a_manifest_is_no_record_set(tmp_path: Path) -> None:

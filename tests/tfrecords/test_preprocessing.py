@@ -1,9 +1,10 @@
 """Record sets are complete, deterministic, resumed and never half written."""
 
 import os
+import shutil
 import subprocess
 import sys
-from collections import Counter
+from collections import Counter, namedtuple
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,9 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from tfrecords import preprocessing
+from tfrecords import example, preprocessing, shards
 from tfrecords.errors import UserError
 from tfrecords.manifest import Manifest, load_manifest
 from tfrecords.preprocessing import Options
@@ -21,7 +23,7 @@ from tfrecords.subject import LabelClass
 from tfrecords.views import View
 
 Preprocess = Callable[..., Manifest]
-PATCHES = View("patches", patch_size=5, patches_per_class=20)
+PATCHES = View("patches", patch_size=5, label_size=3, patches_per_class=20)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -47,9 +49,13 @@ def data(small_dataset: Callable[..., Any], tmp_path: Path) -> Any:
 
 
 def test_any_number_of_workers_writes_the_same_bytes(
-    data: Any, tmp_path: Path, preprocess_here: Preprocess
+    data: Any, tmp_path: Path, preprocess_here: Preprocess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Though several work on one part."""
+    monkeypatch.setattr("tfrecords.plan.SHARD_BYTES", 8000)
     expected = preprocess_here(data.find(), tmp_path / "0", folds=3, view=PATCHES)
+    assert max(Counter(s.subjects for s in expected.shards).values()) > 4
+    monkeypatch.setattr("tfrecords.plan.JOB_SHARDS", 2)
     for workers in (1, 2, 3):
         folder = tmp_path / str(workers)
         options = Options(view=PATCHES, folds=3, workers=workers)
@@ -92,10 +98,8 @@ def test_only_damaged_shards_are_written_anew(
         path.write_bytes(content[:-1] if damage == "truncate" else content[:-1] + b"?")
     preprocess_here(data.find(), folder)
     assert contents(folder) == expected
-    # A part's training and volume shards are written together.
     rewritten = {name for name, ns in times(folder).items() if ns != 1}
-    part = shard.file.removeprefix("slices-").removeprefix("volumes-")
-    assert rewritten == {f"slices-{part}", f"volumes-{part}", "manifest.json"}
+    assert rewritten == {shard.file, "manifest.json"}
 
 
 def test_another_seed_or_number_of_folds_replaces_every_shard(
@@ -143,13 +147,13 @@ def test_while_writing_there_is_no_manifest(
     folder = tmp_path / "records"
     preprocess_here(data.find(), folder)
     seen = []
-    write_part = preprocessing.shards.write_part
+    write_part = shards.write_part
 
     def watched(part: Any) -> Any:
         seen.append((folder / "manifest.json").exists())
         return write_part(part)
 
-    monkeypatch.setattr(preprocessing.shards, "write_part", watched)
+    monkeypatch.setattr(shards, "write_part", watched)
     preprocess_here(data.find(), folder, seed=1)
     assert seen
     assert not any(seen)
@@ -171,8 +175,8 @@ def test_each_subject_is_in_one_fold_whatever_the_order(
     groups = Counter((subject.fold, subject.group) for subject in found[0].subjects)
     assert groups == {("0", "high"): 2, ("0", "low"): 1, ("1", "high"): 2, ("1", "low"): 1}
     for subject in found[0].subjects:
-        shards = [s for s in found[0].shards if subject.name in s.subjects]
-        assert {(s.fold, s.group) for s in shards} == {(subject.fold, subject.group)}
+        holding = [s for s in found[0].shards if subject.name in s.subjects]
+        assert {(s.fold, s.group) for s in holding} == {(subject.fold, subject.group)}
 
 
 def test_prescribed_folds_are_honoured(
@@ -197,6 +201,124 @@ def test_class_voxels_are_counted_in_the_label_maps(
     united = (LabelClass("none", (0,)), LabelClass("some", (2, 1)))
     found = preprocess_here(replace(dataset, classes=united), tmp_path / "united")
     assert found.class_voxels == (int((labels == 0).sum()), int((labels > 0).sum()))
+
+
+def edit_label(data: Any, subject: str, edit: Callable[[np.ndarray], None]) -> None:
+    """Changes a label map [X, Y, Z] on disk."""
+    path = data.path(subject, "label")
+    image = nib.Nifti1Image.from_filename(path)
+    array = np.asarray(image.dataobj).copy()
+    edit(array)
+    nib.Nifti1Image(array, image.affine).to_filename(path)
+
+
+def outside_the_body(array: np.ndarray) -> None:
+    array[0, 13, 5] = 3
+
+
+def on_one_voxel(array: np.ndarray) -> None:
+    array[1, 1, 2] = 3
+
+
+def of_a_single_class(array: np.ndarray) -> None:
+    array[array == 2] = 1
+
+
+@pytest.mark.parametrize(
+    ("spacing_mm", "classes_of"),
+    [
+        (None, {"s0": {0, 1, 2}, "s1": {0, 1, 2, 3}, "s2": {0, 1}}),
+        # Between two voxels, neighbours of one of them are looked up: the single voxel is lost.
+        ((2.0, 2.0, 4.0), {"s0": {0, 1, 2}, "s1": {0, 1, 2}, "s2": {0, 1}}),
+    ],
+)
+def test_manifest_tells_the_patches_drawn_and_so_the_classes_that_subjects_lack(
+    data: Any,
+    tmp_path: Path,
+    preprocess_here: Preprocess,
+    spacing_mm: tuple[float, float, float] | None,
+    classes_of: dict[str, set[int]],
+) -> None:
+    edit_label(data, "s0", outside_the_body)
+    edit_label(data, "s1", on_one_voxel)
+    edit_label(data, "s2", of_a_single_class)
+    folder = tmp_path / "records"
+    found = preprocess_here(data.find(), folder, view=PATCHES, spacing_mm=spacing_mm)
+    assert len(found.classes) == 4
+    drawn: Counter[tuple[str, int]] = Counter()
+    for shard in found.select("patches", found.folds):
+        for record in tf.data.TFRecordDataset(str(folder / shard.file)):
+            parsed = example.parse(record, "int16", 2, 2)
+            drawn[parsed.subject.numpy().decode(), int(parsed.label[1, 1])] += 1
+    assert found.patches() == {
+        subject.name: tuple(drawn[subject.name, index] for index in range(4))
+        for subject in found.subjects
+    }
+    for name, classes in classes_of.items():
+        assert found.patches()[name] == tuple(20 * (index in classes) for index in range(4))
+
+
+def test_patches_told_by_kept_shards_are_those_of_the_first_run(
+    data: Any, tmp_path: Path, preprocess_here: Preprocess
+) -> None:
+    folder = tmp_path / "records"
+    first = preprocess_here(data.find(), folder, view=PATCHES)
+    (folder / first.shards[0].file).unlink()
+    assert preprocess_here(data.find(), folder, view=PATCHES) == first
+
+
+def give_room(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
+    usage = namedtuple("usage", ["total", "used", "free"])(10**9, 10**9 - free, free)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+
+
+def test_a_disk_too_small_is_refused_and_nothing_is_lost(
+    data: Any, tmp_path: Path, preprocess_here: Preprocess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "records"
+    old = preprocess_here(data.find(), folder)
+    before = contents(folder)
+    give_room(monkeypatch, 1000)
+    with pytest.raises(UserError) as error:
+        preprocess_here(data.find(), folder, view=PATCHES)
+    # Six subjects of 60 patches: 5 x 5 voxels of two int16 modalities, 3 x 3 labels; and volumes.
+    arrays = 6 * (60 * (5 * 5 * 2 * 2 + 3 * 3) + 12 * 14 * 10 * (2 * 2 + 1))
+    needed = int(str(error.value).split("expected ")[1].split()[0])
+    assert arrays < needed < arrays + 6 * 61 * 400
+    # The old shards of volumes have the new ones' names.
+    free = 1000 + sum(shard.bytes for shard in old.select("volumes", old.folds))
+    assert str(error.value).startswith(
+        f"--out_dir: {folder}: expected {needed} bytes free, which the shards take at most, "
+        f"received {free}."
+    )
+    assert "fewer --patches_per_class" in str(error.value)
+    assert {name: (folder / name).read_bytes() for name in before} == before
+
+
+def test_room_is_needed_for_what_is_missing_alone(
+    data: Any, tmp_path: Path, preprocess_here: Preprocess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "records"
+    first = preprocess_here(data.find(), folder, view=PATCHES)
+    give_room(monkeypatch, 0)
+    assert preprocess_here(data.find(), folder, view=PATCHES) == first
+    missing = first.shards[0]
+    (folder / missing.file).unlink()
+    with pytest.raises(UserError, match="bytes free"):
+        preprocess_here(data.find(), folder, view=PATCHES)
+    give_room(monkeypatch, int(1.5 * missing.bytes))
+    assert preprocess_here(data.find(), folder, view=PATCHES) == first
+
+
+def test_a_shard_written_anew_takes_the_place_of_the_old_one(
+    data: Any, tmp_path: Path, preprocess_here: Preprocess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that its room counts as free."""
+    folder = tmp_path / "records"
+    first = preprocess_here(data.find(), folder, view=PATCHES)
+    size = sum(shard.bytes for shard in first.shards)
+    give_room(monkeypatch, int(0.5 * size))
+    assert preprocess_here(data.find(), folder, view=PATCHES, seed=1).seed == 1
 
 
 def test_manifest_describes_the_working_grids(

@@ -1,4 +1,6 @@
 import os
+import tracemalloc
+from collections import Counter, defaultdict
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,106 +10,44 @@ import pytest
 import tensorflow as tf
 
 from tfrecords import example, scan, shards
-from tfrecords.shards import Part, Settings, Source
+from tfrecords.manifest import Shard
+from tfrecords.plan import Part, Settings, Source, plan
 from tfrecords.statistics import foreground_statistics
-from tfrecords.subject import LabelClass, Subject
+from tfrecords.subject import LabelClass
 from tfrecords.views import View
-from tfrecords.volumes import make_grid
 
 CLASSES = (LabelClass("background", (0,)), LabelClass("a", (1,)), LabelClass("b", (2,)))
 SETTINGS = Settings(View("slices"), 0, "int16", 2, CLASSES)
-GRID = make_grid((100, 100, 100), np.eye(4))
-
-
-def sources(count: int, folder: Path = Path("data"), channels: int = 2) -> list[Source]:
-    """Subjects that only exist on paper."""
-    found = []
-    for number in range(count):
-        files = tuple(folder / f"s{number}_{c}.nii" for c in range(channels))
-        subject = Subject(f"s{number}", files, folder / f"s{number}_label.nii")
-        checksums = {str(path): f"{path.name} {number}" for path in subject.files}
-        found.append(Source(subject, GRID, GRID, checksums))
-    return found
-
-
-def folds_of(found: list[Source]) -> dict[str, str]:
-    return {source.subject.name: str(int(source.subject.name[1:]) % 2) for source in found}
-
-
-def fingerprints(found: list[Source], settings: Settings = SETTINGS) -> list[str]:
-    parts = shards.plan(Path("out"), found, folds_of(found), settings)
-    return [shard.fingerprint for part in parts for shard in part.shards]
-
-
-def test_every_subject_is_in_one_part_of_its_fold() -> None:
-    found = sources(41)
-    parts = shards.plan(Path("out"), found, folds_of(found), SETTINGS)
-    names = [source.subject.name for part in parts for source in part.sources]
-    assert sorted(names) == sorted(source.subject.name for source in found)
-    for part in parts:
-        assert [shard.kind for shard in part.shards] == ["slices", "volumes"]
-        for shard in part.shards:
-            assert shard.subjects == tuple(source.subject.name for source in part.sources)
-            assert {folds_of(found)[name] for name in shard.subjects} == {shard.fold}
-    files = [shard.file for part in parts for shard in part.shards]
-    assert len(set(files)) == len(files)
-    assert all(Path(file).match(shards.PATTERN) for file in files)
-
-
-@pytest.mark.parametrize(("files", "channels"), [(2, 2), (1, 4), (4, 4)])
-def test_parts_hold_about_what_a_worker_may_hold(files: int, channels: int) -> None:
-    """Whether the modalities lie in one file or in several."""
-    found = sources(60, channels=files)
-    settings = replace(SETTINGS, channels=channels)
-    subject_bytes = GRID.shape[0] ** 3 * (2 * channels + 1)
-    for part in shards.plan(Path("out"), found, folds_of(found), settings):
-        assert len(part.sources) * subject_bytes <= shards.PART_BYTES
-        assert (len(part.sources) + 2) * subject_bytes > shards.PART_BYTES / 2
-
-
-def test_plan_does_not_depend_on_the_order_or_the_place_of_sources() -> None:
-    found = sources(12)
-    assert fingerprints(found) == fingerprints(found[::-1])
-    assert fingerprints(found) == fingerprints(sources(12, Path("moved")))
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        replace(SETTINGS, seed=1),
-        replace(SETTINGS, view=View("patches")),
-        replace(SETTINGS, image_dtype="float16"),
-        replace(SETTINGS, classes=CLASSES[:2]),
-    ],
-)
-def test_what_changes_the_bytes_changes_the_fingerprint(settings: Settings) -> None:
-    found = sources(4)
-    assert not set(fingerprints(found, settings)) & set(fingerprints(found))
-
-
-def test_changed_files_and_grids_change_the_fingerprint_of_their_part_alone() -> None:
-    found = sources(4)
-    grid = make_grid((100, 100, 100), np.diag([1, 1, 2, 1]))
-    checksums = {**found[0].checksums, str(found[0].subject.label): "edited"}
-    for changed in (replace(found[0], working=grid), replace(found[0], checksums=checksums)):
-        before, after = fingerprints(found), fingerprints([changed, *found[1:]])
-        assert [a == b for a, b in zip(before, after, strict=True)] == [False, False, True, True]
+PATCHES = View("patches", patch_size=9, label_size=3, patches_per_class=50)
 
 
 @pytest.fixture
 def part(small_dataset: Any, tmp_path: Path) -> tuple[Any, Part]:
     """Three real subjects of one fold."""
     data = small_dataset(tmp_path / "data", 3)
+    return data, planned_part(data, tmp_path / "out", SETTINGS)
+
+
+def planned_part(data: Any, folder: Path, settings: Settings) -> Part:
     found = []
     for subject in data.find().subjects:
         _, grid = scan.load_image(subject, 2)
         checksums = {str(path): "" for path in subject.files}
         found.append(Source(replace(subject, group="all"), grid, grid, checksums))
-    (tmp_path / "out" / shards.PROGRESS).mkdir(parents=True)
-    (planned,) = shards.plan(
-        tmp_path / "out", found, dict.fromkeys(("s0", "s1", "s2"), "0"), SETTINGS
-    )
-    return data, planned
+    (folder / shards.PROGRESS).mkdir(parents=True)
+    names = [source.subject.name for source in found]
+    (planned,) = plan(folder, found, dict.fromkeys(names, "0"), settings)
+    return planned
+
+
+def patches_of(part: Part, shard: Shard) -> list[tuple[str, tuple[int, ...], np.ndarray]]:
+    """Subject, place and label of every example of a shard."""
+    found = []
+    for record in tf.data.TFRecordDataset(str(part.folder / shard.file)):
+        parsed = example.parse(record, "int16", 2, 2)
+        place = tuple(parsed.position.numpy().tolist())
+        found.append((parsed.subject.numpy().decode(), place, parsed.label.numpy()))
+    return found
 
 
 def test_written_part_holds_the_subjects(part: tuple[Any, Part]) -> None:
@@ -127,37 +67,126 @@ def test_written_part_holds_the_subjects(part: tuple[Any, Part]) -> None:
     assert seen == {(name, z) for name in ("s0", "s1", "s2") for z in range(1, 9)}
 
 
-def test_every_subject_has_random_patches_of_its_own(part: tuple[Any, Part]) -> None:
+@pytest.fixture
+def dealt(part: tuple[Any, Part], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Part:
+    """Patches of the same subjects, dealt over several shards."""
+    monkeypatch.setattr("tfrecords.plan.SHARD_BYTES", 60_000)
+    return planned_part(part[0], tmp_path / "dealt", replace(SETTINGS, view=PATCHES))
+
+
+def test_every_subject_has_random_patches_of_its_own(dealt: Part) -> None:
     """Though all have class 1 in the same place."""
-    _, planned = part
-    view = View("patches", patch_size=3, patches_per_class=20)
-    patches = replace(planned.shards[0], kind="patches")
-    settings = replace(planned.settings, view=view)
-    (written,) = shards.write_part(replace(planned, shards=(patches,), settings=settings))
-    centres: dict[bytes, set[tuple[int, ...]]] = {}
-    for record in tf.data.TFRecordDataset(str(planned.folder / written.file)):
-        parsed = example.parse(record, "int16", 2, 2)
-        if parsed.label[1, 1] == 1:
-            positions = centres.setdefault(parsed.subject.numpy(), set())
-            positions.add(tuple(parsed.position.numpy().tolist()))
+    centres: dict[str, set[tuple[int, ...]]] = defaultdict(set)
+    for shard in shards.write_part(dealt)[:-1]:
+        for name, place, label in patches_of(dealt, shard):
+            if label[1, 1] == 1:
+                centres[name].add(place)
     assert len(centres) == 3
-    assert len(set.intersection(*centres.values())) < 10
+    assert len(set.intersection(*centres.values())) < 20
 
 
-def test_written_shards_are_noted_and_checked(part: tuple[Any, Part]) -> None:
-    _, planned = part
-    assert shards.finished(planned) is None
-    written = shards.write_part(planned)
-    assert shards.finished(planned) == written
-    for shard in written:
-        path = planned.folder / shard.file
-        assert path.stat().st_size == shard.bytes
+def test_examples_are_dealt_evenly_and_none_is_lost(
+    part: tuple[Any, Part], dealt: Part, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    *training, _ = shards.write_part(dealt)
+    monkeypatch.setattr("tfrecords.plan.SHARD_BYTES", 2**30)
+    whole = planned_part(part[0], tmp_path / "whole", dealt.settings)
+    together, _ = shards.write_part(whole)
+    found = [[(name, place) for name, place, _ in patches_of(dealt, s)] for s in training]
+    expected = [(name, place) for name, place, _ in patches_of(whole, together)]
+    assert Counter(p for shard in found for p in shard) == Counter(expected)
+    assert len(expected) == together.examples == 3 * 3 * 50
+    assert [len(shard) for shard in found] == [shard.examples for shard in training]
+    assert max(map(len, found)) - min(map(len, found)) <= 1
+    assert len(training) > 3
+    for shard in found:
+        assert {name for name, _ in shard} == {"s0", "s1", "s2"}
+
+
+def test_examples_are_mixed_by_the_seed(dealt: Part) -> None:
+    """A shard's first examples are neither one subject's nor one class's."""
+    first = patches_of(dealt, shards.write_part(dealt)[0])[:20]
+    assert len({name for name, _, _ in first}) == 3
+    assert len({label[1, 1] for _, _, label in first}) == 3
+
+
+def test_shards_count_the_classes_of_their_patches_centres(dealt: Part) -> None:
+    *training, volumes = shards.write_part(dealt)
+    assert volumes.centres == ()
+    for shard in training:
+        found = Counter((name, label[1, 1]) for name, _, label in patches_of(dealt, shard))
+        assert shard.centres == tuple(
+            tuple(found[name, index] for index in range(3)) for name in shard.subjects
+        )
+    assert np.sum([shard.centres for shard in training], axis=0).tolist() == [[50] * 3] * 3
+
+
+@pytest.mark.parametrize("kind", ["slices", "patches", "volumes"])
+def test_planned_bytes_are_what_shards_take_at_most(
+    part: tuple[Any, Part], tmp_path: Path, kind: str
+) -> None:
+    settings = replace(SETTINGS, view=View(kind, 31, 21, 50))
+    planned = planned_part(part[0], tmp_path / kind, settings)
+    for before, after in zip(planned.shards, shards.write_part(planned), strict=True):
+        assert after.bytes <= before.bytes
+        if before.kind == "patches":  # Others are cropped to the body.
+            assert after.bytes > 0.98 * before.bytes
+
+
+def test_memory_does_not_grow_with_the_patches(part: tuple[Any, Part], tmp_path: Path) -> None:
+    view = View("patches", 61, 21, 300)
+    planned = planned_part(part[0], tmp_path / "many", replace(SETTINGS, view=view))
+    tracemalloc.start()
+    try:
+        written = shards.write_part(planned)[0]
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert written.bytes > 40_000_000
+    assert peak_bytes < 5_000_000
+
+
+def test_written_shards_are_noted_and_checked(dealt: Part) -> None:
+    written = shards.write_part(dealt)
+    for shard, before in zip(written, dealt.shards, strict=True):
+        assert shards.finished(dealt.folder, before) == shard
+        path = dealt.folder / shard.file
         content = path.read_bytes()
         path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-        assert shards.finished(planned) is None
+        assert shards.finished(dealt.folder, before) is None
         path.write_bytes(content)
-    others = tuple(replace(shard, fingerprint="other") for shard in planned.shards)
-    assert shards.finished(replace(planned, shards=others)) is None
+        other = replace(before, fingerprint="other")
+        assert shards.finished(dealt.folder, other) is None
+        assert len(content) == shard.bytes
+
+
+def test_only_missing_shards_are_written_and_they_are_the_same(dealt: Part) -> None:
+    whole = shards.write_part(dealt)
+    contents = [(dealt.folder / shard.file).read_bytes() for shard in whole]
+    for shard in whole:
+        (dealt.folder / shard.file).unlink()
+    chosen = slice(1, None, 2)
+    assert shards.write_part(replace(dealt, missing=dealt.shards[chosen])) == whole[chosen]
+    assert [(dealt.folder / shard.file).read_bytes() for shard in whole[chosen]] == contents[chosen]
+    assert not any((dealt.folder / shard.file).exists() for shard in whole[::2])
+
+
+def test_what_was_finished_before_an_interruption_is_kept(
+    dealt: Part, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replaced = os.replace
+
+    def interrupted(source: Path, target: Path) -> None:
+        if target.name == dealt.shards[2].file:
+            raise KeyboardInterrupt
+        replaced(source, target)
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        shards.write_part(dealt)
+    found = [shards.finished(dealt.folder, shard) for shard in dealt.shards]
+    assert [shard is not None for shard in found[:3]] == [True, True, False]
+    assert not any(found[2:])
 
 
 def test_an_interrupted_shard_leaves_nothing_under_its_name(
@@ -172,4 +201,4 @@ def test_an_interrupted_shard_leaves_nothing_under_its_name(
     with pytest.raises(KeyboardInterrupt):
         shards.write_part(planned)
     assert list(planned.folder.glob("*.tfrecord")) == []
-    assert shards.finished(planned) is None
+    assert not any(shards.finished(planned.folder, shard) for shard in planned.shards)

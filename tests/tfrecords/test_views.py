@@ -3,11 +3,13 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from tfrecords.views import Cut, View, body_box, cut
+from tfrecords.views import Cut, View, body_box, cut, places, volume
 
 RANDOM = np.random.default_rng(0)
 # [Z, Y, X]: the body lies off the centre and touches no border but the last of x.
 BODY = (slice(2, 6), slice(3, 9), slice(4, 12))
+# Of patches and their labels; some are larger than the volume.
+SIZES = [(1, 1), (5, 3), (5, 5), (15, 7), (31, 31)]
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +31,9 @@ def label() -> np.ndarray:
 
 
 def examples(kind: str, image: np.ndarray, label: np.ndarray, **settings: int) -> list[Cut]:
-    return list(cut(View(kind, **settings), image, label, np.random.default_rng(1)))
+    view = View(kind, **settings)
+    found = places(view, image, label, np.random.default_rng(1))
+    return [cut(view, image, label, (z, y, x)) for z, y, x in found.tolist()]
 
 
 def test_box_is_the_smallest_around_all_modalities(image: np.ndarray) -> None:
@@ -40,7 +44,7 @@ def test_box_is_the_smallest_around_all_modalities(image: np.ndarray) -> None:
 
 
 def test_volume_is_the_box_at_its_position(image: np.ndarray, label: np.ndarray) -> None:
-    (whole,) = examples("volumes", image, label)
+    whole = volume(image, label)
     np.testing.assert_array_equal(whole.image, image[BODY])
     np.testing.assert_array_equal(whole.label, label[BODY])
     assert whole.position == (2, 3, 4)
@@ -58,33 +62,38 @@ def test_an_empty_image_still_has_one_voxel_of_box() -> None:
     assert body_box(np.zeros((4, 5, 6, 1))) == (slice(0, 1),) * 3
 
 
-@pytest.mark.parametrize("size", [1, 4, 5, 15])
+@pytest.mark.parametrize(("size", "labelled"), SIZES)
 def test_patches_balance_the_classes_of_their_centres(
-    image: np.ndarray, label: np.ndarray, size: int
+    image: np.ndarray, label: np.ndarray, size: int, labelled: int
 ) -> None:
-    found = examples("patches", image, label, patch_size=size, patches_per_class=7)
-    centres = Counter(int(example.label[size // 2, size // 2]) for example in found)
+    settings = {"patch_size": size, "label_size": labelled, "patches_per_class": 7}
+    found = examples("patches", image, label, **settings)
+    centres = Counter(int(example.label[labelled // 2, labelled // 2]) for example in found)
     assert centres == {0: 7, 1: 7, 3: 7}
 
 
-@pytest.mark.parametrize("size", [4, 5, 15])
+@pytest.mark.parametrize(("size", "labelled"), SIZES)
 def test_patches_are_windows_of_the_padded_slice(
-    image: np.ndarray, label: np.ndarray, size: int
+    image: np.ndarray, label: np.ndarray, size: int, labelled: int
 ) -> None:
-    """Position (z, y, x) is the first voxel's, which may lie outside the volume."""
+    """Position (z, y, x) is the first voxel's, which may lie outside the volume; labels are of the
+    centre."""
     margin = 20
     around = ((0, 0), (margin, margin), (margin, margin))
     wide_image, wide_label = np.pad(image, (*around, (0, 0))), np.pad(label, around)
-    found = examples("patches", image, label, patch_size=size, patches_per_class=40)
-    for example in found:
+    settings = {"patch_size": size, "label_size": labelled, "patches_per_class": 40}
+    for example in examples("patches", image, label, **settings):
         z, y, x = example.position
         window = (z, slice(y + margin, y + margin + size), slice(x + margin, x + margin + size))
         np.testing.assert_array_equal(example.image, wide_image[window])
-        np.testing.assert_array_equal(example.label, wide_label[window])
+        rim = (size - labelled) // 2
+        centre = (slice(rim, size - rim), slice(rim, size - rim))
+        np.testing.assert_array_equal(example.label, wide_label[window][centre])
 
 
 def test_patches_centre_on_the_body_everywhere_in_it(image: np.ndarray, label: np.ndarray) -> None:
-    found = examples("patches", image, label, patch_size=5, patches_per_class=2000)
+    settings = {"patch_size": 5, "label_size": 3, "patches_per_class": 2000}
+    found = examples("patches", image, label, **settings)
     centres = {
         (z, y + 2, x + 2) for z, y, x in (e.position for e in found) if label[z, y + 2, x + 2] == 0
     }
@@ -94,9 +103,6 @@ def test_patches_centre_on_the_body_everywhere_in_it(image: np.ndarray, label: n
 
 def test_patches_depend_on_the_random_generator_alone(image: np.ndarray, label: np.ndarray) -> None:
     view = View("patches", patch_size=5, patches_per_class=20)
-    positions = [
-        [e.position for e in cut(view, image, label, np.random.default_rng(seed))]
-        for seed in (1, 1, 2)
-    ]
-    assert positions[0] == positions[1]
-    assert positions[0] != positions[2]
+    found = [places(view, image, label, np.random.default_rng(seed)) for seed in (1, 1, 2)]
+    np.testing.assert_array_equal(found[0], found[1])
+    assert (found[0] != found[2]).any()
