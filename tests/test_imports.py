@@ -12,11 +12,13 @@ ALLOWED = {
     "tfadv/networks": {"tfadv.networks"},
     "tfadv/losses": {"tfadv.losses"},
     "tfadv/adversarial.py": set(),
+    "tfadv/tiling.py": set(),
     "tfadv/methods": {
         "tfadv.methods",
         "tfadv.networks",
         "tfadv.losses",
         "tfadv.adversarial",
+        "tfadv.tiling",
         "tfrecords",
     },
     "tfadv": {"tfadv", "tfrecords"},

@@ -125,7 +125,7 @@ class AdversarialModel(keras.Model):
         gradients = tape.gradient(loss, watched)
         for network, optimizer in update.trains.items():
             norm = tf.linalg.global_norm(gradients[network]) * replicas
-            self.trackers[f"{network}_gradient_norm"].update_state(norm)
+            self.trackers[f"{optimizer}_gradient_norm"].update_state(norm)
             sign = -1.0 if network in update.ascends else 1.0
             directed = [sign * gradient for gradient in gradients[network]]
             self.players.optimizers[optimizer].apply(directed, variables[network])
@@ -140,7 +140,7 @@ def _tracker_names(players: Players) -> list[str]:
         for name in (
             *update.terms,
             *update.observes,
-            *(f"{network}_gradient_norm" for network in update.trains),
+            *(f"{optimizer}_gradient_norm" for optimizer in update.trains.values()),
         )
     ]
     return list(dict.fromkeys(names))

@@ -22,7 +22,7 @@ from tfadv.callbacks import (
     TensorBoard,
     Validation,
 )
-from tfadv.inference import Predictor, Window
+from tfadv.inference import Predictor
 from tfadv.methods.method import Method
 from tfadv.work_dir import Settings, WorkDir
 from tfrecords.errors import UserError
@@ -173,8 +173,8 @@ def build_model(
 def make_predictor(
     model: AdversarialModel, method: Method, hp: Any, manifest: Manifest
 ) -> Predictor:
-    window = Window(method.recipe(hp, manifest).size)
-    return Predictor(model.segmentor, manifest, hp.normalisation, window)
+    tiling = method.tiling(hp, manifest)
+    return Predictor(model.segmentor, manifest, hp.normalisation, tiling)
 
 
 def load_run(work_dir: WorkDir) -> tuple[Settings, RecordSet, AdversarialModel, Predictor]:

@@ -1,6 +1,8 @@
 """A tiny record set, written once, and models small enough to train in seconds."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import nibabel as nib
@@ -16,6 +18,7 @@ from tfadv.work_dir import WorkDir
 from tfrecords import datasets
 from tfrecords.input import RecordSet, open_record_set
 from tfrecords.preprocessing import Options, preprocess
+from tfrecords.views import View
 
 # Two logical CPUs stand for two accelerators. Only possible before TensorFlow's first operation.
 tf.config.set_logical_device_configuration(
@@ -63,6 +66,24 @@ def records(sources: Path, tmp_path_factory: pytest.TempPathFactory) -> RecordSe
     folder = tmp_path_factory.mktemp("records")
     preprocess(datasets.find("table", sources), folder, Options(folds=3, workers=1))
     return open_record_set(folder)
+
+
+@pytest.fixture(scope="session")
+def records_of(
+    records: RecordSet, sources: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], RecordSet]:
+    """The same subjects in another view: `records_of("patches")`. Only to be read."""
+
+    @cache
+    def cut(kind: str) -> RecordSet:
+        if kind == records.manifest.view.kind:
+            return records
+        folder = tmp_path_factory.mktemp(kind)
+        options = Options(view=View(kind, patches_per_class=4), folds=3, workers=1)
+        preprocess(datasets.find("table", sources), folder, options)
+        return open_record_set(folder)
+
+    return cut
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The sliding window and the predictor, on networks whose answer is known."""
+"""The predictor, on networks whose answer is known."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -8,45 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfadv.inference import Predictor, Window, body_box, sliding_window
+from tfadv.inference import Predictor, body_box
+from tfadv.tiling import SlidingWindow
 from tfrecords.subject import LabelClass
 from tfrecords.views import body_box as numpy_body_box
-
-
-def identity(windows: tf.Tensor) -> tf.Tensor:
-    return tf.concat([windows, 2 * windows], axis=-1)
-
-
-@pytest.mark.parametrize("window", [Window((4, 4)), Window((8, 16)), Window((4, 4, 4))])
-@pytest.mark.parametrize("shape", [(5, 9, 7), (1, 4, 4), (20, 3, 30), (17, 8, 16)])
-def test_blending_windows_of_a_pointwise_network_gives_it_back(
-    window: Window, shape: tuple[int, int, int]
-) -> None:
-    image = np.random.default_rng(0).normal(size=(*shape, 1)).astype(np.float32)
-    blended = sliding_window(identity, tf.constant(image), window, 2)
-    np.testing.assert_allclose(blended, np.concatenate([image, 2 * image], -1), atol=1e-5)
-
-
-def test_one_window_is_the_network_itself() -> None:
-    """No blending where the image fits: a network that sees neighbours answers as on the whole."""
-    convolution = keras.layers.Conv2D(2, 3, padding="same")
-    image = tf.random.stateless_normal([3, 8, 8, 1], [0, 1])
-    blended = sliding_window(convolution, image, Window((8, 8)), 2)
-    np.testing.assert_allclose(blended, convolution(image), atol=1e-5)
-
-
-def test_centres_of_windows_count_more_than_their_borders() -> None:
-    """A network that answers 1 at its window's centre column and 0 elsewhere."""
-
-    def centre(windows: tf.Tensor) -> tf.Tensor:
-        column = tf.one_hot([8], 16)[:, None, :, None]
-        return tf.broadcast_to(column, tf.shape(windows))
-
-    blended = sliding_window(centre, tf.zeros([1, 1, 24, 1]), Window((1, 16)), 1)[0, 0, :, 0]
-    # Windows start at 0 and 8: column 8 is the centre of the first, the border of the second.
-    assert blended[8] > 0.9
-    assert blended[16] > 0.9
-    assert np.sum(blended) < 2
 
 
 @pytest.mark.parametrize("filled", [[(1, 2, 3)], [(0, 0, 0), (3, 4, 5)], [(2, 1, 1), (2, 3, 0)]])
@@ -79,7 +44,7 @@ def predictor() -> Predictor:
         modalities=("t1",),
         classes=(LabelClass("background", (0,)), LabelClass("lesion", (4, 7))),
     )
-    return Predictor(segmentor, manifest, "z_score", Window((16, 16)))
+    return Predictor(segmentor, manifest, "z_score", SlidingWindow((16, 16)))
 
 
 def test_predictor_gives_the_datasets_labels(predictor: Predictor) -> None:

@@ -21,6 +21,7 @@ from tfadv.networks import kohl as networks
 from tfrecords.augmentation import Augmentation
 from tfrecords.input import Recipe
 from tfrecords.manifest import Manifest
+from tfrecords.views import View
 
 DOWNSAMPLING = 16  # Of the segmentor: slices are multiples of it.
 
@@ -77,7 +78,7 @@ class Kohl(Method):
         "Kohl et al. 2017, Adversarial Networks for the Detection of Aggressive Prostate Cancer, "
         "arXiv:1702.08014"
     )
-    view = "slices"
+    view = View("slices")
     hyperparameters = KohlHyperparameters
     departures = (
         "down- and upsampling are not stated: 2x2 max-pooling, 2x nearest-neighbour upsampling",

@@ -8,9 +8,11 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from tfadv.adversarial import Players
+from tfadv.tiling import SlidingWindow, Tiling
 from tfrecords.errors import UserError
 from tfrecords.input import Recipe
 from tfrecords.manifest import Manifest
+from tfrecords.views import View
 
 PRESETS = ("paper", "small")
 Value = TypeVar("Value")
@@ -44,20 +46,24 @@ class Method(abc.ABC):
         name: the value of --method.
         summary: one line.
         values: what sets this method apart from the others of its room.
+        small: the same for `--preset small`, where that needs other values.
         paper: the citation.
-        view: the view that it trains on.
+        view: how subjects are cut into what it trains on; the number of patches is the user's.
         departures: from the paper, each with its reason.
     """
 
     paper: ClassVar[str]
-    view: ClassVar[str]
+    view: View
     departures: ClassVar[Sequence[str]] = ()
     hyperparameters: ClassVar[type[Hyperparameters]]
 
-    def __init__(self, name: str, summary: str, **values: Any) -> None:
+    def __init__(
+        self, name: str, summary: str, small: Mapping[str, Any] | None = None, **values: Any
+    ) -> None:
         self.name = name
         self.summary = summary
         self.values = values
+        self.small = small or {}
 
     @abc.abstractmethod
     def build(self, hp: Any, channels: int, classes: int) -> Players:
@@ -71,6 +77,10 @@ class Method(abc.ABC):
     def learning_rates(self, hp: Any, epoch: int) -> Mapping[str, float]:
         """The learning rate of each optimizer in an epoch, counted from 0."""
 
+    def tiling(self, hp: Any, manifest: Manifest) -> Tiling:
+        """How the segmentor covers whole volumes: by windows of the training crop's size."""
+        return SlidingWindow(self.recipe(hp, manifest).size)
+
     def resolve(self, preset: str = "paper", overrides: Sequence[str] = ()) -> Any:
         """Hyperparameters from a preset and `name=value` overrides.
 
@@ -83,6 +93,8 @@ class Method(abc.ABC):
             if preset == "small" and f.metadata["small"] is not None
         }
         values |= self.values
+        if preset == "small":
+            values |= self.small
         for override in overrides:
             name, _, text = override.partition("=")
             values[name] = self._parse(name, text)

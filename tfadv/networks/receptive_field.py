@@ -14,7 +14,6 @@ TRANSPARENT = (
     layers.Activation,
     layers.Dropout,
     layers.SpatialDropout2D,
-    layers.BatchNormalization,
     layers.GroupNormalization,
 )
 POOLING = {
@@ -48,7 +47,10 @@ def receptive_field(segmentor: keras.Model) -> int:
 
 
 def _transparent(layer: keras.Layer) -> keras.Layer:
-    """The layer with the same geometry, linear, averaging, of one filter, in float32."""
+    """The layer with the same geometry, linear, averaging, of one filter, in float32.
+
+    Batch normalisation stays: outside training it is linear, voxel by voxel.
+    """
     config: dict[str, Any] = layer.get_config() | {"dtype": "float32"}
     if isinstance(layer, TRANSPARENT):
         return layers.Identity(name=layer.name)

@@ -1,0 +1,76 @@
+"""The networks against the figures of Moeskops et al. 2017, section 2.2."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from tfadv.networks import moeskops
+from tfadv.networks.moeskops import DILATED, FCN, Architecture
+from tfadv.networks.receptive_field import receptive_field
+
+
+def segmentor(architecture: Architecture, classes: int = 7) -> keras.Model:
+    return moeskops.segmentor(1, classes, architecture, dropout=0.5, momentum=0.9)
+
+
+def parameters(network: keras.Model) -> int:
+    """Batch normalisation not counted, as in the paper."""
+    return sum(
+        layer.count_params()
+        for layer in network.layers
+        if not isinstance(layer, layers.BatchNormalization)
+    )
+
+
+@pytest.mark.parametrize(
+    ("architecture", "classes", "expected"),
+    [(FCN, 7, 140_039), (FCN, 8, 140_296), (DILATED, 7, 56_039), (DILATED, 8, 56_072)],
+)
+def test_segmentors_have_the_papers_parameters(
+    architecture: Architecture, classes: int, expected: int
+) -> None:
+    assert parameters(segmentor(architecture, classes)) == expected
+
+
+def test_discriminator_has_the_parameters_of_its_description() -> None:
+    # 320 + 9,248 on the image, 39 maps to 32 (11,264), 4 layers of 9,248, 8,448, 514.
+    network = moeskops.discriminator(1, 7, momentum=0.9)
+    assert parameters(network) == 66_786
+    assert network.output_shape == (None, 2)
+
+
+@pytest.mark.parametrize(("architecture", "field"), [(FCN, 31), (DILATED, 67)])
+def test_one_output_pixel_sees_the_papers_receptive_field(
+    architecture: Architecture, field: int
+) -> None:
+    network = segmentor(architecture)
+    assert receptive_field(network) == field
+    image = tf.random.stateless_normal([1, 87, 87, 1], [0, 1])
+    with tf.GradientTape() as tape:
+        tape.watch(image)
+        output = network(image, training=False)
+        pixel = output[0, output.shape[1] // 2, output.shape[2] // 2]
+    seen = np.argwhere(tape.gradient(pixel, image)[0, ..., 0].numpy())
+    rim = (87 - field) // 2
+    assert seen.min(axis=0).tolist() == [rim, rim]
+    assert seen.max(axis=0).tolist() == [86 - rim, 86 - rim]
+
+
+@pytest.mark.parametrize(("architecture", "size"), [(FCN, 51), (DILATED, 87)])
+def test_training_inputs_give_21_and_others_any_size(architecture: Architecture, size: int) -> None:
+    network = segmentor(architecture)
+    assert network(tf.zeros([1, size, size, 1])).shape == (1, 21, 21, 7)
+    assert network(tf.zeros([1, size - 20, size + 9, 1])).shape == (1, 1, 30, 7)
+
+
+@pytest.mark.parametrize("architecture", [FCN, DILATED])
+def test_layers_are_normalised_and_rectified(architecture: Architecture) -> None:
+    """Convolution, batch normalisation, ReLU; dropout before 1x1 layers alone."""
+    network = segmentor(architecture)
+    kinds = [type(layer).__name__ for layer in network.layers[1:]]
+    block = ["Conv2D", "BatchNormalization", "ReLU"]
+    hidden = ["Dropout", *block] if architecture.hidden else []
+    expected = [*block * len(architecture.dilations), *hidden, "Dropout", "Conv2D"]
+    assert kinds == expected

@@ -1,0 +1,90 @@
+"""The segmentors and the discriminator of Moeskops et al. 2017, section 2.2 and Fig. 1.
+
+All convolutions are valid: maps shrink by the receptive field. "Batch normalisation is used on all
+layers": between convolution and ReLU, on all but the output layers (ours: the paper does not say).
+"""
+
+from dataclasses import dataclass
+
+import keras
+from keras import layers
+
+KERNELS = 32
+LABEL_SIZE = 21  # Of training patches; the discriminator's layers fit no other.
+DISCRIMINATOR_SIZE = 25  # Of the image that its two layers bring to LABEL_SIZE.
+DENSE = 256  # Nodes of the discriminator's fully connected layer.
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A segmentor of Fig. 1.
+
+    Attributes:
+        dilations: of the 3x3 layers, one after another.
+        hidden: kernels of the 1x1 layer before the output; 0 for none.
+    """
+
+    dilations: tuple[int, ...]
+    hidden: int
+
+    @property
+    def margin(self) -> int:
+        """Voxels that an output voxel sees in each direction, and that maps lose at each border."""
+        return sum(self.dilations)
+
+
+FCN = Architecture(dilations=(1,) * 15, hidden=256)
+DILATED = Architecture(dilations=(1, 1, 2, 4, 8, 16, 1), hidden=0)
+
+
+def segmentor(
+    channels: int, classes: int, architecture: Architecture, dropout: float, momentum: float
+) -> keras.Model:
+    """[B, H, W, channels] to logits [B, H - 2 margin, W - 2 margin, classes], of any H and W.
+
+    Args:
+        dropout: share of what the 1x1 layers receive that training drops.
+        momentum: of the moving statistics.
+    """
+    image = keras.Input((None, None, channels), name="image")
+    x = image
+    for dilation in architecture.dilations:
+        x = _convolution(x, 3, KERNELS, momentum, dilation)
+    if architecture.hidden:
+        x = layers.Dropout(dropout)(x)
+        x = _convolution(x, 1, architecture.hidden, momentum)
+    x = layers.Dropout(dropout)(x)
+    logits = layers.Conv2D(classes, 1, dtype="float32", name="logits")(x)
+    return keras.Model(image, logits, name="segmentor")
+
+
+def discriminator(channels: int, classes: int, momentum: float) -> keras.Model:
+    """[image [B, 25, 25, channels], label map [B, 21, 21, classes]] to logits [B, 2]."""
+    image = keras.Input((DISCRIMINATOR_SIZE, DISCRIMINATOR_SIZE, channels), name="image")
+    label_map = keras.Input((LABEL_SIZE, LABEL_SIZE, classes), name="label_map")
+    x = image
+    for _ in range(2):
+        x = _convolution(x, 3, KERNELS, momentum)
+    x = layers.Concatenate()([x, label_map])
+    for _ in range(3):
+        x = _convolution(x, 3, KERNELS, momentum)
+    x = layers.MaxPooling2D(3)(x)
+    for _ in range(2):
+        x = _convolution(x, 3, KERNELS, momentum)
+    x = layers.Flatten()(x)
+    x = layers.Dense(DENSE)(x)
+    x = layers.ReLU()(_normalised(x, momentum))
+    logits = layers.Dense(2, dtype="float32", name="logits")(x)
+    return keras.Model([image, label_map], logits, name="discriminator")
+
+
+def _convolution(
+    x: keras.KerasTensor, size: int, kernels: int, momentum: float, dilation: int = 1
+) -> keras.KerasTensor:
+    x = layers.Conv2D(kernels, size, dilation_rate=dilation)(x)
+    return layers.ReLU()(_normalised(x, momentum))
+
+
+def _normalised(x: keras.KerasTensor, momentum: float) -> keras.KerasTensor:
+    # Synchronized: replica 0's moving statistics are those that are saved.
+    return layers.BatchNormalization(momentum=momentum, synchronized=True)(x)

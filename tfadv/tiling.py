@@ -1,0 +1,152 @@
+"""How a segmentor's maps of parts of a volume become the map of the whole volume."""
+
+import abc
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+# Width of the Gaussian window weights, as a share of the window (that of nnU-Net).
+SIGMA_SHARE = 1 / 8
+OVERLAP = 0.5
+SLICES_AT_ONCE = 16
+Network = Callable[[tf.Tensor], tf.Tensor]
+
+
+class Tiling(abc.ABC):
+    """A way of applying a network to a volume, in a graph, whatever the volume's size."""
+
+    @abc.abstractmethod
+    def apply(self, network: Network, image: tf.Tensor, outputs: int) -> tf.Tensor:
+        """The network's maps, restacked.
+
+        Args:
+            network: [B, ..., C] -> [B, ..., outputs].
+            image: float32 [Z, Y, X, C].
+
+        Returns:
+            float32 [Z, Y, X, outputs].
+        """
+
+
+@dataclass(frozen=True)
+class WholeSlices(Tiling):
+    """Axial slices whole, for a network of valid convolutions.
+
+    Attributes:
+        margin: voxels that the network's maps lose at each border; slices are padded by as many
+            zeros, the background.
+    """
+
+    margin: int
+
+    def apply(self, network: Network, image: tf.Tensor, outputs: int) -> tf.Tensor:
+        margin = [self.margin, self.margin]
+        padded = tf.pad(image, [[0, 0], margin, margin, [0, 0]])
+        padded.set_shape([None, None, None, image.shape[-1]])
+        return _a_few_at_a_time(network, padded, outputs)
+
+
+@dataclass(frozen=True)
+class SlidingWindow(Tiling):
+    """Windows that overlap by half, blended with Gaussian weights.
+
+    An image smaller than the window is padded with zeros. Networks of slices see every slice.
+
+    Attributes:
+        size: voxels in (y, x) for networks of slices, or (z, y, x) for networks of volumes; the
+            network's maps are as large as its windows.
+    """
+
+    size: tuple[int, ...]
+
+    @property
+    def of_slices(self) -> bool:
+        return len(self.size) == 2
+
+    def apply(self, network: Network, image: tf.Tensor, outputs: int) -> tf.Tensor:
+        channels = image.shape[-1]
+        shape = tf.shape(image)[:3]
+        size = tf.stack([shape[0], *self.size]) if self.of_slices else tf.constant(self.size)
+        padded = tf.maximum(shape, size)
+        before = (padded - shape) // 2
+        image = pad(image, before, padded - shape - before)
+        weights = _gaussian(size)[..., None]
+        starts = _starts(padded, size)
+
+        def add(index: tf.Tensor, total: tf.Tensor, weight: tf.Tensor) -> list[tf.Tensor]:
+            start = starts[index]
+            block = tf.slice(image, tf.concat([start, [0]], 0), tf.concat([size, [channels]], 0))
+            maps = self._of_block(network, block, channels, outputs) * weights
+            after = padded - start - size
+            return [index + 1, total + pad(maps, start, after), weight + pad(weights, start, after)]
+
+        _, total, weight = tf.while_loop(
+            lambda index, *_: index < tf.shape(starts)[0],
+            add,
+            [0, tf.zeros(tf.concat([padded, [outputs]], 0)), tf.zeros(tf.concat([padded, [1]], 0))],
+            shape_invariants=[
+                tf.TensorShape([]),
+                tf.TensorShape([None, None, None, outputs]),
+                tf.TensorShape([None, None, None, 1]),
+            ],
+            parallel_iterations=1,
+        )
+        begin = tf.concat([before, [0]], 0)
+        return tf.slice(total / weight, begin, tf.concat([shape, [outputs]], 0))
+
+    def _of_block(
+        self, network: Network, block: tf.Tensor, channels: int, outputs: int
+    ) -> tf.Tensor:
+        """The network's map [d, h, w, outputs] of a block [d, h, w, channels]."""
+        if self.of_slices:
+            slices = tf.ensure_shape(block, [None, *self.size, channels])
+            return _a_few_at_a_time(network, slices, outputs)
+        return network(tf.ensure_shape(block, [*self.size, channels])[None])[0]
+
+
+def _a_few_at_a_time(network: Network, slices: tf.Tensor, outputs: int) -> tf.Tensor:
+    """The network's maps [Z, y, x, outputs] of slices [Z, Y, X, C]."""
+    depth = tf.shape(slices)[0]
+    slices = tf.pad(slices, [[0, -depth % SLICES_AT_ONCE], [0, 0], [0, 0], [0, 0]])
+    groups = tf.reshape(slices, tf.concat([[-1, SLICES_AT_ONCE], tf.shape(slices)[1:]], 0))
+    groups.set_shape([None, SLICES_AT_ONCE, *slices.shape[1:]])
+    signature = tf.TensorSpec([SLICES_AT_ONCE, None, None, outputs], tf.float32)
+    maps = tf.map_fn(network, groups, fn_output_signature=signature, parallel_iterations=1)
+    maps = tf.reshape(maps, tf.concat([[-1], tf.shape(maps)[2:]], 0))
+    maps.set_shape([None, None, None, outputs])
+    return maps[:depth]
+
+
+def pad(tensor: tf.Tensor, before: tf.Tensor, after: tf.Tensor) -> tf.Tensor:
+    """Zeros around the first three of four axes."""
+    amounts = tf.concat([tf.stack([before, after], axis=1), [[0, 0]]], 0)
+    padded = tf.pad(tensor, amounts)
+    padded.set_shape([None, None, None, tensor.shape[-1]])
+    return padded
+
+
+def _starts(shape: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """First voxels [N, 3] of windows that cover the shape evenly."""
+    axes = []
+    for axis in range(3):
+        room = tf.cast(shape[axis] - size[axis], tf.float32)
+        stride = tf.cast(size[axis], tf.float32) * (1 - OVERLAP)
+        count = tf.cast(tf.math.ceil(room / stride), tf.int32) + 1
+        axes.append(tf.cast(tf.round(tf.linspace(0.0, room, count)), tf.int32))
+    grid = tf.meshgrid(*axes, indexing="ij")
+    return tf.reshape(tf.stack(grid, axis=-1), [-1, 3])
+
+
+def _gaussian(size: tf.Tensor) -> tf.Tensor:
+    """Weights [d, h, w] that fall from 1 at the centre, never below a thousandth."""
+    weights = tf.ones([1, 1, 1])
+    for axis in range(3):
+        extent = tf.cast(size[axis], tf.float32)
+        distance = tf.range(extent) - (extent - 1) / 2
+        profile = tf.exp(-0.5 * tf.square(distance / (extent * SIGMA_SHARE)))
+        shape = np.ones(3, np.int32)
+        shape[axis] = -1
+        weights *= tf.reshape(profile, shape)
+    return tf.maximum(weights, 1e-3)
