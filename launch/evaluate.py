@@ -22,9 +22,9 @@ def main() -> None:
     work_dir = WorkDir(Path(WORK_DIR.value))
     settings, records, _, predictor = training.load_run(work_dir)
     folds = cli.comma_list(FOLDS.value) or settings.test_folds
-    table = evaluation.evaluate(work_dir, predictor, records, folds, save_predictions=SAVE.value)
-    print(evaluation.describe(table))
-    print(f"table: {work_dir.metrics}\npicture: {work_dir.picture}")
+    tables = evaluation.evaluate(work_dir, predictor, records, folds, save_predictions=SAVE.value)
+    print(evaluation.describe(tables))
+    print(f"tables: {work_dir.metrics}, {work_dir.subjects}\npicture: {work_dir.picture}")
     if SAVE.value:
         print(f"label maps: {work_dir.predictions}")
     print(f"Next: python launch/export.py --work_dir {work_dir.folder}")

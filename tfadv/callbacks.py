@@ -12,7 +12,14 @@ import tensorflow as tf
 
 from tfadv.inference import Predictor
 from tfadv.methods.method import Method
-from tfadv.validation import Segmented, dice_by_region, picture_of, scored_regions, segment
+from tfadv.validation import (
+    Segmented,
+    averaged_regions,
+    dice_by_region,
+    picture_of,
+    scored_regions,
+    segment,
+)
 from tfadv.work_dir import Progress, WorkDir
 from tfrecords.errors import UserError
 from tfrecords.input import RecordSet
@@ -152,8 +159,7 @@ class Validation(keras.callbacks.Callback):
             if number == 0:
                 self.example = segmented
         means = {name: float(np.mean([score[name] for score in scores])) for name in regions}
-        chosen = manifest.regions or [c.name for c in manifest.classes[1:]]
-        logs["val_dice"] = float(np.mean([means[name] for name in chosen]))
+        logs["val_dice"] = float(np.mean([means[name] for name in averaged_regions(manifest)]))
         logs |= {f"val_dice_{name}": value for name, value in means.items()}
 
 

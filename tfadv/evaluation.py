@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +10,28 @@ import pandas as pd
 from tqdm import tqdm
 
 from tfadv.inference import Predictor
-from tfadv.metrics import METRICS, region_metrics
-from tfadv.validation import Segmented, picture_of, scored_regions, segment
+from tfadv.metrics import METRICS, count_components, region_metrics
+from tfadv.validation import Segmented, averaged_regions, picture_of, scored_regions, segment
 from tfadv.work_dir import WorkDir
 from tfrecords.input import RecordSet
-from tfrecords.manifest import SubjectRecord
+from tfrecords.manifest import Manifest, SubjectRecord
 from tfrecords.volumes import to_source, write_label
 
 Row = dict[str, str | float]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What was measured.
+
+    Attributes:
+        regions: `metrics.csv`, a row per subject and class or region.
+        subjects: `subjects.csv`, a row per subject: mean_dice over `averaged_regions`; components
+            and reference_components, of all classes and the background, on the working grid.
+    """
+
+    regions: pd.DataFrame
+    subjects: pd.DataFrame
 
 
 def evaluate(
@@ -26,8 +41,8 @@ def evaluate(
     folds: tuple[str, ...],
     *,
     save_predictions: bool = False,
-) -> pd.DataFrame:
-    """One row per subject and class or region; written to `metrics.csv`, with a picture beside it.
+) -> Tables:
+    """Scores every subject of the folds; writes the tables, their summary and a picture.
 
     Measured on the working grid: the source's own voxels, unless preprocessing resampled them.
 
@@ -37,44 +52,73 @@ def evaluate(
     origins = {subject.name: subject for subject in records.manifest.subjects}
     total = sum(subject.fold in folds for subject in records.manifest.subjects)
     rows: list[Row] = []
+    subject_rows: list[Row] = []
     segmented_subjects = segment(predictor, records, folds)
     for segmented in tqdm(segmented_subjects, "Evaluating", total=total, dynamic_ncols=True):
         origin = origins[segmented.volume.subject]
-        rows += _rows(segmented, origin, records)
+        reference = _whole(segmented.volume.label, segmented, origin)
+        prediction = _whole(segmented.prediction, segmented, origin)
+        measured = list(_rows(reference, prediction, origin, records.manifest))
+        rows += measured
+        subject_rows.append(_subject_row(reference, prediction, measured, origin, records.manifest))
         if save_predictions:
             path = work_dir.predictions / f"{origin.name}.nii.gz"
-            write_label(path, _on_source(segmented, origin, records), origin.source)
-    table = pd.DataFrame(rows)
-    _write(work_dir.metrics, table.to_csv(index=False).encode())
-    _write(work_dir.summary, describe(table).encode())
-    _write(work_dir.picture, _median_picture(table, predictor, records, folds))
-    return table
+            write_label(path, _on_source(prediction, origin, records.manifest), origin.source)
+    tables = Tables(pd.DataFrame(rows), pd.DataFrame(subject_rows))
+    write_file(work_dir.metrics, tables.regions.to_csv(index=False).encode())
+    write_file(work_dir.subjects, tables.subjects.to_csv(index=False).encode())
+    write_file(work_dir.summary, describe(tables).encode())
+    write_file(work_dir.picture, _median_picture(tables, predictor, records, folds))
+    return tables
 
 
-def describe(table: pd.DataFrame) -> str:
+def describe(tables: Tables) -> str:
     """Mean and standard deviation over subjects: a row per measure, a column per region."""
-    grouped = table.groupby("region", sort=False)[list(METRICS)]
+    grouped = tables.regions.groupby("region", sort=False)[list(METRICS)]
     mean, std = grouped.mean(), grouped.std(ddof=0)
     cells = mean.map("{:.3f}".format) + " ± " + std.map("{:.3f}".format)
-    subjects = table["subject"].nunique()
-    return f"{cells.T.to_string()}\nmean ± standard deviation of {subjects} subjects\n"
+    subjects = tables.subjects
+    dice, components, in_reference = (
+        f"{subjects[name].mean():.{digits}f} ± {subjects[name].std(ddof=0):.{digits}f}"
+        for name, digits in (("mean_dice", 3), ("components", 1), ("reference_components", 1))
+    )
+    return (
+        f"{cells.T.to_string()}\n"
+        f"mean Dice: {dice}\n"
+        f"components of all classes and the background: {components}; reference: {in_reference}\n"
+        f"mean ± standard deviation of {len(subjects)} subjects\n"
+    )
 
 
-def _rows(segmented: Segmented, origin: SubjectRecord, records: RecordSet) -> Iterator[Row]:
-    reference = _whole(segmented.volume.label, segmented, origin)
-    prediction = _whole(segmented.prediction, segmented, origin)
+def _rows(
+    reference: np.ndarray, prediction: np.ndarray, origin: SubjectRecord, manifest: Manifest
+) -> Iterator[Row]:
     x_mm, y_mm, z_mm = origin.working.spacing_mm
-    for name, members in scored_regions(records.manifest).items():
+    for name, members in scored_regions(manifest).items():
         measured = region_metrics(
             np.isin(reference, members), np.isin(prediction, members), (z_mm, y_mm, x_mm)
         )
-        yield {
-            "subject": origin.name,
-            "group": origin.group,
-            "fold": origin.fold,
-            "region": name,
-            **measured,
-        }
+        yield {**_named(origin), "region": name, **measured}
+
+
+def _subject_row(
+    reference: np.ndarray,
+    prediction: np.ndarray,
+    measured: list[Row],
+    origin: SubjectRecord,
+    manifest: Manifest,
+) -> Row:
+    averaged = averaged_regions(manifest)
+    return {
+        **_named(origin),
+        "mean_dice": float(np.mean([row["dice"] for row in measured if row["region"] in averaged])),
+        "components": count_components(prediction),
+        "reference_components": count_components(reference),
+    }
+
+
+def _named(origin: SubjectRecord) -> Row:
+    return {"subject": origin.name, "group": origin.group, "fold": origin.fold}
 
 
 def _whole(labels: np.ndarray, segmented: Segmented, origin: SubjectRecord) -> np.ndarray:
@@ -88,24 +132,24 @@ def _whole(labels: np.ndarray, segmented: Segmented, origin: SubjectRecord) -> n
     return whole
 
 
-def _on_source(segmented: Segmented, origin: SubjectRecord, records: RecordSet) -> np.ndarray:
-    """The prediction in the dataset's label values on the source's grid [X, Y, Z]."""
-    values = np.array([c.labels[0] for c in records.manifest.classes], np.uint8)
-    whole = values[_whole(segmented.prediction, segmented, origin)]
-    return to_source(whole, origin.working, origin.source)
+def _on_source(prediction: np.ndarray, origin: SubjectRecord, manifest: Manifest) -> np.ndarray:
+    """A whole prediction in the dataset's label values on the source's grid [X, Y, Z]."""
+    values = np.array([c.labels[0] for c in manifest.classes], np.uint8)
+    return to_source(values[prediction], origin.working, origin.source)
 
 
 def _median_picture(
-    table: pd.DataFrame, predictor: Predictor, records: RecordSet, folds: tuple[str, ...]
+    tables: Tables, predictor: Predictor, records: RecordSet, folds: tuple[str, ...]
 ) -> bytes:
     """The subject whose mean Dice is the median: neither the best nor the worst."""
-    by_subject = table.groupby("subject")["dice"].mean().sort_values()
+    by_subject = tables.subjects.set_index("subject")["mean_dice"].sort_values()
     name = by_subject.index[len(by_subject) // 2]
     chosen = next(s for s in segment(predictor, records, folds) if s.volume.subject == name)
     return picture_of(chosen, records, f"{name}, mean Dice {by_subject[name]:.2f} (the median)")
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes) -> None:
+    """Atomically: a reader sees the old file or the new one, whole."""
     temporary = path.with_name(f".{os.getpid()}-{path.name}")
     temporary.write_bytes(content)
     os.replace(temporary, path)

@@ -1,15 +1,30 @@
-"""Pictures: image, reference and prediction side by side."""
+"""Pictures: image, reference and prediction side by side, and two runs side by side."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import matplotlib as mpl
+import matplotlib.lines
 import matplotlib.patches
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 COLOURS = mpl.colormaps["tab10"]
+RUN_COLOURS = ("tab:blue", "tab:green")
+# Of `boxplots`: the markers of Moeskops et al. 2017, Fig. 3.
+MARKERS = {"**": ("*", 11, "p < 0.01"), "*": ("o", 6, "p < 0.05")}
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One subject's slice: image [Y, X], label maps [Y, X] of class indices, a pixel's y/x size."""
+
+    subject: str
+    image: np.ndarray
+    maps: tuple[np.ndarray, ...]
+    aspect: float
 
 
 def comparison(
@@ -30,7 +45,6 @@ def comparison(
     z = int(np.argmax((reference > 0).sum(axis=(1, 2))))
     panels = len(modalities) + 2
     figure = Figure(figsize=(2.6 * panels, 3.2), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots(1, panels)
     for axis, name, channel in zip(axes, modalities, np.moveaxis(image[z], -1, 0), strict=False):
         axis.imshow(channel.astype(np.float32), cmap="gray", origin="lower")
@@ -39,23 +53,116 @@ def comparison(
         axes[-2:], ("reference", "prediction"), (reference, prediction), strict=True
     ):
         axis.imshow(image[z, ..., -1].astype(np.float32), cmap="gray", origin="lower")
-        axis.imshow(_coloured(labels[z]), origin="lower", interpolation="nearest")
+        axis.imshow(_coloured(labels[z], 0.65), origin="lower", interpolation="nearest")
         axis.set_title(name, fontsize=9)
     for axis in axes:
         axis.set_axis_off()
+    _class_legend(figure, classes)
+    figure.suptitle(title, fontsize=9)
+    return _png(figure)
+
+
+def label_maps(rows: Sequence[Slice], columns: Sequence[str], classes: Sequence[str]) -> bytes:
+    """A PNG with a row per subject: its image, then its label maps in colours on black.
+
+    Args:
+        columns: titles, of the image and of each label map.
+        classes: names by index, the background first.
+    """
+    figure = Figure(figsize=(2.6 * len(columns), 2.8 * len(rows) + 0.6), layout="constrained")
+    grid = figure.subplots(len(rows), len(columns), squeeze=False)
+    for axes, row in zip(grid, rows, strict=True):
+        axes[0].imshow(row.image.astype(np.float32), cmap="gray", origin="lower", aspect=row.aspect)
+        for axis, labels in zip(axes[1:], row.maps, strict=True):
+            on_black = _coloured(labels, 1.0)[..., :3] * (labels > 0)[..., None]
+            axis.imshow(on_black, origin="lower", interpolation="nearest", aspect=row.aspect)
+        axes[0].set_ylabel(row.subject, fontsize=9)
+    for axis in grid.flat:
+        axis.set(xticks=[], yticks=[])
+    for axis, title in zip(grid[0], columns, strict=True):
+        axis.set_title(title, fontsize=9)
+    _class_legend(figure, classes)
+    return _png(figure)
+
+
+def boxplots(
+    scores: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    marks: Mapping[str, str],
+    names: tuple[str, str],
+) -> bytes:
+    """A PNG of two runs' Dice by class, side by side, as Moeskops et al. 2017, Fig. 3.
+
+    Boxes reach from quartile to quartile, whiskers to the last subject within 1.5 times that; the
+    others are drawn one by one. A red star or circle above a class says that the second run is
+    significantly better there; one that is significantly worse gets none.
+
+    Args:
+        scores: by class or region, both runs' Dice of each subject.
+        marks: by class or region, "**" for a star, "*" for a circle, "" for none.
+        names: of the runs, the first in blue, the second in green.
+    """
+    figure = Figure(figsize=(2.5 + 0.9 * len(scores), 3.8), layout="constrained")
+    axis = figure.subplots()
+    for run, colour in enumerate(RUN_COLOURS):
+        axis.boxplot(
+            [pair[run] for pair in scores.values()],
+            positions=np.arange(len(scores)) + (-0.18, 0.18)[run],
+            widths=0.3,
+            patch_artist=True,
+            manage_ticks=False,
+            boxprops={"facecolor": colour},
+            medianprops={"color": "black"},
+            flierprops={"markersize": 3},
+        )
+    for place, region in enumerate(scores):
+        if marks[region]:
+            marker, size, _ = MARKERS[marks[region]]
+            above = axis.get_xaxis_transform()
+            axis.plot(place, 1.04, marker, c="red", ms=size, transform=above, clip_on=False)
+    axis.set_xticks(range(len(scores)), list(scores))
+    axis.set_ylabel("Dice")
+    axis.grid(axis="y", alpha=0.4)
     handles = [
-        mpl.patches.Patch(color=COLOURS(index), label=name)
+        mpl.patches.Patch(facecolor=colour, edgecolor="black", label=name)
+        for colour, name in zip(RUN_COLOURS, names, strict=True)
+    ] + [
+        mpl.lines.Line2D([], [], ls="", marker=marker, c="red", ms=size, label=f"better, {p}")
+        for mark, (marker, size, p) in MARKERS.items()
+        if mark in marks.values()
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=8, frameon=False)
+    return _png(figure)
+
+
+def slice_of_most_classes(labels: np.ndarray) -> int:
+    """The axial slice z of class indices [Z, Y, X] that shows most of all foreground classes.
+
+    A class counts by its area in the slice over its largest area in any, so that a large one does
+    not outweigh the others. The middle slice where there is only background.
+    """
+    areas = [(labels == index).sum(axis=(1, 2)) for index in np.unique(labels[labels > 0])]
+    if not areas:
+        return len(labels) // 2
+    return int(np.argmax(sum(area / area.max() for area in areas)))
+
+
+def _class_legend(figure: Figure, classes: Sequence[str]) -> None:
+    handles = [
+        mpl.patches.Patch(color=COLOURS(index % COLOURS.N), label=name)
         for index, name in enumerate(classes[1:])
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=6, fontsize=8, frameon=False)
-    figure.suptitle(title, fontsize=9)
+
+
+def _coloured(labels: np.ndarray, opacity: float) -> np.ndarray:
+    """RGBA [Y, X, 4] of class indices, the background transparent."""
+    coloured = COLOURS((labels.astype(int) - 1) % COLOURS.N)
+    coloured[..., 3] = np.where(labels > 0, opacity, 0.0)
+    return coloured
+
+
+def _png(figure: Figure) -> bytes:
+    FigureCanvasAgg(figure)
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=110)
     return png.getvalue()
-
-
-def _coloured(labels: np.ndarray) -> np.ndarray:
-    """RGBA [Y, X, 4] of class indices, the background transparent."""
-    coloured = COLOURS((labels.astype(int) - 1) % COLOURS.N)
-    coloured[..., 3] = np.where(labels > 0, 0.65, 0.0)
-    return coloured

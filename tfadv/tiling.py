@@ -10,7 +10,7 @@ import tensorflow as tf
 # Width of the Gaussian window weights, as a share of the window (that of nnU-Net).
 SIGMA_SHARE = 1 / 8
 OVERLAP = 0.5
-SLICES_AT_ONCE = 16
+WINDOWS_AT_ONCE = 16
 Network = Callable[[tf.Tensor], tf.Tensor]
 
 
@@ -45,7 +45,8 @@ class WholeSlices(Tiling):
         margin = [self.margin, self.margin]
         padded = tf.pad(image, [[0, 0], margin, margin, [0, 0]])
         padded.set_shape([None, None, None, image.shape[-1]])
-        return _a_few_at_a_time(network, padded, outputs)
+        # One by one: the maps of all layers stay in a processor's cache.
+        return _some_at_a_time(network, padded, outputs, 1)
 
 
 @dataclass(frozen=True)
@@ -102,17 +103,17 @@ class SlidingWindow(Tiling):
         """The network's map [d, h, w, outputs] of a block [d, h, w, channels]."""
         if self.of_slices:
             slices = tf.ensure_shape(block, [None, *self.size, channels])
-            return _a_few_at_a_time(network, slices, outputs)
+            return _some_at_a_time(network, slices, outputs, WINDOWS_AT_ONCE)
         return network(tf.ensure_shape(block, [*self.size, channels])[None])[0]
 
 
-def _a_few_at_a_time(network: Network, slices: tf.Tensor, outputs: int) -> tf.Tensor:
+def _some_at_a_time(network: Network, slices: tf.Tensor, outputs: int, number: int) -> tf.Tensor:
     """The network's maps [Z, y, x, outputs] of slices [Z, Y, X, C]."""
     depth = tf.shape(slices)[0]
-    slices = tf.pad(slices, [[0, -depth % SLICES_AT_ONCE], [0, 0], [0, 0], [0, 0]])
-    groups = tf.reshape(slices, tf.concat([[-1, SLICES_AT_ONCE], tf.shape(slices)[1:]], 0))
-    groups.set_shape([None, SLICES_AT_ONCE, *slices.shape[1:]])
-    signature = tf.TensorSpec([SLICES_AT_ONCE, None, None, outputs], tf.float32)
+    slices = tf.pad(slices, [[0, -depth % number], [0, 0], [0, 0], [0, 0]])
+    groups = tf.reshape(slices, tf.concat([[-1, number], tf.shape(slices)[1:]], 0))
+    groups.set_shape([None, number, *slices.shape[1:]])
+    signature = tf.TensorSpec([number, None, None, outputs], tf.float32)
     maps = tf.map_fn(network, groups, fn_output_signature=signature, parallel_iterations=1)
     maps = tf.reshape(maps, tf.concat([[-1], tf.shape(maps)[2:]], 0))
     maps.set_shape([None, None, None, outputs])

@@ -42,6 +42,11 @@ def scored_regions(manifest: Manifest) -> dict[str, tuple[int, ...]]:
     return scored
 
 
+def averaged_regions(manifest: Manifest) -> tuple[str, ...]:
+    """What the mean Dice averages, as training selects: regions, or without any the foreground."""
+    return tuple(manifest.regions) or tuple(c.name for c in manifest.classes[1:])
+
+
 def dice(reference: np.ndarray, prediction: np.ndarray) -> float:
     """2 |R and P| / (|R| + |P|) of two masks; 1 where both are empty."""
     total = int(reference.sum()) + int(prediction.sum())

@@ -55,6 +55,7 @@ class WorkDir:
         self.tensorboard = folder / "tensorboard"
         self.predictions = folder / "predictions"
         self.metrics = folder / "metrics.csv"
+        self.subjects = folder / "subjects.csv"
         self.summary = folder / "summary.txt"
         self.picture = folder / "picture.png"
         self._settings = folder / "hyperparameters.json"

@@ -1,19 +1,42 @@
 """The table of a run."""
 
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pandas as pd
+import pytest
+import tensorflow as tf
+from scipy import ndimage
 
 from tfadv import evaluation
 from tfadv.metrics import METRICS
 from tfadv.training import load_run
 from tfadv.validation import dice, scored_regions, segment
 from tfadv.work_dir import WorkDir
+from tfrecords.input import RecordSet, open_record_set
+
+
+class Everywhere:
+    """A predictor that finds label 1 in every voxel of the body's box."""
+
+    def predict(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"label": tf.ones(image.shape[:3], tf.uint8)}
+
+
+def components(labels: np.ndarray) -> int:
+    """Counted by SciPy, one class after another."""
+    found = (ndimage.label(labels == value, np.ones((3, 3, 3)))[1] for value in np.unique(labels))
+    return sum(found)
 
 
 def test_a_row_per_subject_and_region(run: WorkDir) -> None:
     settings, records, _, predictor = load_run(run)
-    table = evaluation.evaluate(run, predictor, records, settings.test_folds)
-    pd.testing.assert_frame_equal(table, pd.read_csv(run.metrics, dtype={"fold": str}))
+    tables = evaluation.evaluate(run, predictor, records, settings.test_folds)
+    for table, path in ((tables.regions, run.metrics), (tables.subjects, run.subjects)):
+        pd.testing.assert_frame_equal(table, pd.read_csv(path, dtype={"fold": str}))
+    table = tables.regions
     subjects = {s.name for s in records.manifest.subjects if s.fold in settings.test_folds}
     assert set(table["subject"]) == subjects
     assert list(table.groupby("subject").size()) == [2, 2]
@@ -31,9 +54,67 @@ def test_a_row_per_subject_and_region(run: WorkDir) -> None:
 def test_a_trained_run_segments(run: WorkDir) -> None:
     """On separable data forty steps are enough: training, validation and scoring fit together."""
     settings, records, _, predictor = load_run(run)
-    table = evaluation.evaluate(run, predictor, records, settings.test_folds)
-    assert table["dice"].mean() > 0.8
-    assert "dice" in run.summary.read_text()
+    tables = evaluation.evaluate(run, predictor, records, settings.test_folds)
+    assert tables.regions["dice"].mean() > 0.8
+    assert run.summary.read_text() == evaluation.describe(tables)
+
+
+def test_a_row_per_subject(run: WorkDir, tmp_path: Path) -> None:
+    """On the validation folds the mean Dice is what the best epoch was selected by."""
+    settings, records, _, predictor = load_run(run)
+    folds = settings.validation_folds
+    subjects = evaluation.evaluate(WorkDir(tmp_path), predictor, records, folds).subjects
+    assert list(subjects.columns[:3]) == ["subject", "group", "fold"]
+    assert subjects["mean_dice"].mean() == pytest.approx(run.progress().best_dice)
+    rows = subjects.set_index("subject")
+    for segmented in segment(predictor, records, folds):
+        row = rows.loc[segmented.volume.subject]
+        assert row["components"] == components(segmented.prediction)
+        assert row["reference_components"] == components(segmented.volume.label)
+
+
+@pytest.fixture
+def small(small_records: tuple[object, Path]) -> RecordSet:
+    """Its bodies do not fill the working grid."""
+    return open_record_set(small_records[1])
+
+
+def test_components_are_those_of_the_whole_grid(
+    small: RecordSet, small_records: tuple[Any, Path], tmp_path: Path
+) -> None:
+    """The box of label 1 has the background around it; the file has the whole reference."""
+    tables = evaluation.evaluate(WorkDir(tmp_path), Everywhere(), small, ("0",))  # type: ignore[arg-type]
+    for _, row in tables.subjects.iterrows():
+        assert row["components"] == 2
+        label = small_records[0].array(row["subject"], "label")
+        assert row["reference_components"] == components(label)
+
+
+def test_mean_dice_is_over_regions_where_there_are_any(small: RecordSet, tmp_path: Path) -> None:
+    both = {"both": ("label_1", "label_2")}
+    with_region = RecordSet(small.folder, replace(small.manifest, regions=both))
+    for records, averaged in ((small, ["label_1", "label_2"]), (with_region, ["both"])):
+        tables = evaluation.evaluate(WorkDir(tmp_path), Everywhere(), records, ("0",))  # type: ignore[arg-type]
+        by_region = tables.regions.pivot(index="subject", columns="region", values="dice")
+        expected = by_region[averaged].mean(axis=1)
+        found = tables.subjects.set_index("subject")["mean_dice"]
+        np.testing.assert_allclose(found, expected[found.index])
+        assert found.min() > 0
+
+
+def test_the_summary_has_means_over_subjects() -> None:
+    measures = {name: [0.5, 0.7] for name in METRICS}
+    regions = pd.DataFrame({"subject": ["a", "b"], "region": "x", **measures})
+    subjects = pd.DataFrame(
+        {"mean_dice": [0.4, 0.6], "components": [10, 13], "reference_components": [4, 4]}
+    )
+    lines = evaluation.describe(evaluation.Tables(regions, subjects)).splitlines()
+    assert lines[1].split() == ["dice", "0.600", "±", "0.100"]
+    assert lines[-3:] == [
+        "mean Dice: 0.500 ± 0.100",
+        "components of all classes and the background: 11.5 ± 1.5; reference: 4.0 ± 0.0",
+        "mean ± standard deviation of 2 subjects",
+    ]
 
 
 def test_regions_are_scored_beside_classes() -> None:

@@ -1,0 +1,98 @@
+"""Pictures, by the colours of their pixels."""
+
+import io
+
+import numpy as np
+import pytest
+from matplotlib import colors
+from matplotlib import image as images
+
+from tfadv import figures
+
+
+def pixels(png: bytes) -> np.ndarray:
+    """RGB [Y, X, 3] from 0 to 1, the first row on top."""
+    return images.imread(io.BytesIO(png))[..., :3]
+
+
+def where(picture: np.ndarray, colour: object) -> np.ndarray:
+    """(y, x) of the pixels of one colour, as shares of height and width."""
+    same = np.abs(picture - np.array(colors.to_rgb(colour))).max(axis=-1) < 0.01  # type: ignore[arg-type]
+    return np.argwhere(same) / same.shape
+
+
+def boxes(marks: dict[str, str]) -> np.ndarray:
+    random = np.random.default_rng(0)
+    scores = {name: (random.uniform(0.2, 0.4, 9), random.uniform(0.6, 0.8, 9)) for name in marks}
+    return pixels(figures.boxplots(scores, marks, ("without", "with")))
+
+
+def test_second_run_is_the_green_one_above() -> None:
+    picture = boxes({"a": "", "b": ""})
+    plot = picture[: int(0.8 * len(picture))]  # Without the legend.
+    blue, green = (where(plot, colour) for colour in ("tab:blue", "tab:green"))
+    assert green[:, 0].max() < blue[:, 0].min()
+    assert blue[:, 1].min() < green[:, 1].min() < blue[:, 1].max() < green[:, 1].max()
+    assert len(where(picture, "red")) == 0
+
+
+@pytest.mark.parametrize(("mark", "legend"), [("**", "p < 0.01"), ("*", "p < 0.05")])
+def test_marks_are_red_and_above_their_class(mark: str, legend: str) -> None:
+    picture = boxes({"a": "", "b": mark, "c": ""})
+    red = where(picture, "red")
+    above = red[red[:, 0] < 0.1]
+    assert above[:, 1].mean() == pytest.approx(0.54, abs=0.03)  # The axis stands left.
+    assert len(red) > len(above)  # The rest is in the legend.
+    assert figures.MARKERS[mark][2] == legend
+
+
+def test_a_star_is_no_circle() -> None:
+    """A circle fills 0.785 of the box around it, a star about half."""
+    for mark, least, most in (("**", 0.4, 0.6), ("*", 0.7, 0.9)):
+        picture = boxes({"a": mark})
+        top = picture[: len(picture) // 8]
+        y, x = np.nonzero((top[..., 0] > 0.9) & (top[..., 1] < 0.5))
+        assert least < len(y) / (np.ptp(y) + 1) / (np.ptp(x) + 1) < most
+
+
+def test_label_maps_in_colours_on_black() -> None:
+    """Class 1 in the reference, 2 in the first run's lower half, 3 in the second's left half."""
+    reference, first, second = np.ones((20, 20), np.uint8), *np.zeros((2, 20, 20), np.uint8)
+    first[:10] = 2
+    second[:, :10] = 3
+    row = figures.Slice("s0", np.zeros((20, 20)), (reference, first, second), 1.0)
+    columns, classes = ["t1", "reference", "without", "with"], ["background", "a", "b", "c"]
+    picture = pixels(figures.label_maps([row, row], columns, classes))
+    maps = picture[: int(0.95 * len(picture))]
+    one, two, three = (where(maps, figures.COLOURS(index)) for index in range(3))
+    for index in range(3):
+        legend = where(picture[len(maps) :], figures.COLOURS(index))
+        assert 100 < len(legend) < 1000
+    # Of each map, the place of its middle as a share of the picture.
+    assert one[:, 1].mean() == pytest.approx(1.5 / 4, abs=0.02)
+    assert two[:, 1].mean() == pytest.approx(2.5 / 4, abs=0.02)
+    assert three[:, 1].mean() == pytest.approx(3.25 / 4, abs=0.02)
+    assert two[:, 0].mean() > one[:, 0].mean() + 0.05
+    assert len(two) == pytest.approx(len(one) / 2, rel=0.02)
+    # The rest of both maps, and the image.
+    assert len(where(maps, "black")) > len(two) + len(three) + 0.9 * len(one)
+
+
+def test_pixels_keep_their_shape() -> None:
+    """20 rows of pixels twice as high as wide under 20 columns."""
+    row = figures.Slice("s", np.zeros((20, 20)), (np.ones((20, 20), np.uint8),), 2.0)
+    picture = pixels(figures.label_maps([row], ["t1", "reference"], ["background", "a"]))
+    maps = picture[: int(0.9 * len(picture))]
+    height, width = np.ptp(where(maps, figures.COLOURS(0)) * maps.shape[:2], axis=0)
+    assert height == pytest.approx(2 * width, rel=0.02)
+
+
+def test_slice_of_most_classes() -> None:
+    labels = np.zeros((4, 10, 10), np.uint8)
+    labels[0] = 1  # The largest area, one class.
+    labels[1, :8] = 1
+    labels[1, 8, 0] = 2  # Two classes, one of them hardly there.
+    labels[2, :5] = 1
+    labels[2, 5:8] = 2  # Half of the first, all of the second.
+    assert figures.slice_of_most_classes(labels) == 2
+    assert figures.slice_of_most_classes(np.zeros((5, 2, 2), np.uint8)) == 2
