@@ -18,6 +18,7 @@ from tfrecords import datasets, views
 from tfrecords.errors import UserError
 from tfrecords.manifest import Manifest
 from tfrecords.preprocessing import Options, preprocess
+from tfrecords.subject import select_modalities
 from tfrecords.views import View
 
 DATASET = flags.DEFINE_enum("dataset", "demo_tumour", datasets.names(), "Source layout.")
@@ -36,6 +37,14 @@ LABEL_SIZE = flags.DEFINE_integer(
 PATCHES = flags.DEFINE_integer("patches_per_class", 500, "Patches: per class and subject.", 1)
 FOLDS = flags.DEFINE_integer("folds", 5, "Folds to draw, unless the source prescribes them.", 2)
 SPACING = flags.DEFINE_string("spacing", None, "Resample to X,Y,Z mm. [the source's own]")
+CROP = flags.DEFINE_string(
+    "crop",
+    None,
+    "Keep X,Y,Z voxels about the centre, after --orientation and --spacing; along an axis with "
+    "fewer, all. Validation and evaluation measure within them; label maps that evaluation writes "
+    "are background elsewhere. [all]",
+)
+MODALITIES = flags.DEFINE_list("modalities", None, "Those to keep, in this order. [all]")
 ORIENTATION = flags.DEFINE_string("orientation", "RAS", "Axis codes; slices lie across the last.")
 SKIP = flags.DEFINE_bool("skip_invalid", False, "Leave invalid subjects out, and note them.")
 WORKERS = flags.DEFINE_integer("workers", os.cpu_count() or 1, "Worker processes.", 1)
@@ -55,10 +64,13 @@ def main() -> None:
         SEED.value,
         _orientation(ORIENTATION.value),
         _spacing(SPACING.value),
+        _crop(CROP.value),
         SKIP.value,
         WORKERS.value,
     )
     dataset = datasets.find(DATASET.value, data_dir, WORKERS.value)
+    if MODALITIES.value is not None:
+        dataset = select_modalities(dataset, MODALITIES.value)
     folder = Path(OUT_DIR.value or f"records/{dataset.name}")
     summarise(preprocess(dataset, folder, options), folder)
 
@@ -101,6 +113,20 @@ def _spacing(value: str | None) -> tuple[float, float, float] | None:
             f"--spacing: expected three positive numbers X,Y,Z in mm, received {value}"
         ) from None
     return x_mm, y_mm, z_mm
+
+
+def _crop(value: str | None) -> tuple[int, int, int] | None:
+    if value is None:
+        return None
+    try:
+        x, y, z = (int(part) for part in value.split(","))
+        if min(x, y, z) < 1:
+            raise ValueError
+    except ValueError:
+        raise UserError(
+            f"--crop: expected three positive whole numbers X,Y,Z of voxels, received {value}"
+        ) from None
+    return x, y, z
 
 
 def summarise(manifest: Manifest, folder: Path) -> None:

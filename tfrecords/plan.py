@@ -156,7 +156,8 @@ def _planned_shard(
         "settings": asdict(settings),
         # By content and order, not by path: a moved dataset is the same dataset.
         "sources": [
-            (s.subject.name, asdict(s.working), list(s.checksums.values())) for s in sources
+            (s.subject.name, asdict(s.working), [*s.checksums.values(), *s.subject.channels])
+            for s in sources
         ],
     }
     fingerprint = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

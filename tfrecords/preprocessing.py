@@ -33,6 +33,7 @@ class Options:
     seed: int = 0
     orientation: str = "RAS"
     spacing_mm: tuple[float, float, float] | None = None
+    crop: tuple[int, int, int] | None = None
     skip_invalid: bool = False
     workers: int = 2
 
@@ -113,7 +114,9 @@ def _findings(scans: Sequence[Scan]) -> dict[str, tuple[str, ...]]:
 
 def _source(subject: Subject, found: Scan, options: Options) -> Source:
     assert found.grid is not None  # A scan without findings has read the files.
-    working = volumes.working_grid(found.grid, options.orientation, options.spacing_mm)
+    working = volumes.working_grid(
+        found.grid, options.orientation, options.spacing_mm, options.crop
+    )
     return Source(subject, found.grid, working, found.checksums)
 
 

@@ -40,11 +40,14 @@ def load_image(subject: Subject, modalities: int) -> tuple[np.ndarray, Grid]:
     """
     arrays, grids = zip(*map(volumes.read, subject.images), strict=True)
     shapes = [(path, a.shape) for path, a in zip(subject.images, arrays, strict=True)]
-    findings = _shape_findings(shapes, modalities)
+    findings = _shape_findings(shapes, len(subject.channels) or modalities)
     findings += _grid_findings(dict(zip(subject.images, grids, strict=True)))
     if findings:
         raise UserError("; ".join(findings))
-    return arrays[0] if arrays[0].ndim == 4 else np.stack(arrays, axis=-1), grids[0]
+    image = arrays[0] if arrays[0].ndim == 4 else np.stack(arrays, axis=-1)
+    if subject.channels:
+        image = image[..., [subject.channels.index(modality) for modality in range(modalities)]]
+    return image, grids[0]
 
 
 def scan(subject: Subject, dataset: Dataset) -> Scan:
@@ -55,9 +58,9 @@ def scan(subject: Subject, dataset: Dataset) -> Scan:
     images = {path: found[path][0] for path in subject.images if path in found}
     if all(path in found for path in subject.images):
         shapes = [(path, images[path].shape) for path in subject.images]
-        findings += _shape_findings(shapes, len(dataset.modalities))
+        findings += _shape_findings(shapes, len(subject.channels) or len(dataset.modalities))
     for path, image in images.items():
-        findings += _image_findings(path, image)
+        findings += _image_findings(path, image, subject.channels)
     if subject.label in found:
         findings += _label_findings(subject.label, found[subject.label][0], dataset.classes)
     findings += _grid_findings({path: grid for path, (_, grid) in found.items()})
@@ -107,16 +110,21 @@ def _shape_findings(shapes: Sequence[tuple[Path, tuple[int, ...]]], modalities: 
     return []
 
 
-def _image_findings(path: Path, image: np.ndarray) -> list[str]:
-    if not np.isfinite(image).all():
-        return [f"{path}: {np.sum(~np.isfinite(image))} voxels are NaN or infinite"]
-    channels = np.moveaxis(image, 3, 0) if image.ndim == 4 else [image]
-    return [
-        f"{path}{f' channel {number}' if len(channels) > 1 else ''}: "
-        "the image is empty (all voxels are equal)"
-        for number, channel in enumerate(channels)
-        if channel.min() == channel.max()
-    ]
+def _image_findings(path: Path, image: np.ndarray, channels: tuple[int, ...]) -> list[str]:
+    """Of a 4D file, what is wrong with the channels that are not left out."""
+    if image.ndim == 3:
+        parts = {str(path): image}
+    else:
+        left_out = [number for number, place in enumerate(channels) if place < 0]
+        kept = (number for number in range(image.shape[3]) if number not in left_out)
+        parts = {f"{path} channel {number}": image[..., number] for number in kept}
+    findings = []
+    for where, part in parts.items():
+        if odd := np.sum(~np.isfinite(part)):
+            findings.append(f"{where}: {odd} voxels are NaN or infinite")
+        elif part.min() == part.max():
+            findings.append(f"{where}: the image is empty (all voxels are equal)")
+    return findings
 
 
 def _grid_findings(grids: Mapping[Path, Grid]) -> list[str]:

@@ -1,7 +1,7 @@
 """What a source layout on disk holds: subjects, their files, and what the labels mean."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,8 @@ class Subject:
         label: the label map's file.
         group: one of the dataset's groups, for example high grade.
         fold: a fold that the source prescribes; empty lets preprocessing draw one.
+        channels: of a single 4D file, which modality each channel is, -1 for one that is left out;
+            empty where channel i is modality i.
     """
 
     name: str
@@ -26,6 +28,7 @@ class Subject:
     label: Path
     group: str = "all"
     fold: str = ""
+    channels: tuple[int, ...] = ()
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -57,6 +60,30 @@ class Dataset:
     subjects: tuple[Subject, ...]
     regions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     groups: tuple[str, ...] = ("all",)
+
+
+def select_modalities(dataset: Dataset, names: Sequence[str]) -> Dataset:
+    """The dataset with these of its modalities alone, in this order.
+
+    Raises:
+        UserError: a name is none of the dataset's or repeated, or there is none.
+    """
+    known = dataset.modalities
+    if not names or len(set(names)) < len(names) or not set(names) <= set(known):
+        raise UserError(
+            f"--modalities: expected some of {','.join(known)}, each once, for --dataset "
+            f"{dataset.name}, received {','.join(names)}"
+        )
+    order = [known.index(name) for name in names]
+
+    def selected(subject: Subject) -> Subject:
+        if len(subject.images) == len(known):
+            return replace(subject, images=tuple(subject.images[index] for index in order))
+        places = (order.index(index) if index in order else -1 for index in range(len(known)))
+        return replace(subject, channels=tuple(places))
+
+    subjects = tuple(map(selected, dataset.subjects))
+    return replace(dataset, modalities=tuple(names), subjects=subjects)
 
 
 def class_indices(label: np.ndarray, classes: tuple[LabelClass, ...]) -> np.ndarray:

@@ -11,6 +11,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import SimpleITK as sitk
+from nibabel.affines import apply_affine, from_matvec
 from nibabel.orientations import (
     apply_orientation,
     axcodes2ornt,
@@ -119,32 +120,69 @@ def _read_itk(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return np.moveaxis(array, (0, 1, 2), (2, 1, 0)), affine
 
 
-def working_grid(source: Grid, orientation: str, spacing_mm: tuple[float, ...] | None) -> Grid:
-    """The grid that a source volume is brought to: oriented, then resampled about its centre.
+def working_grid(
+    source: Grid,
+    orientation: str,
+    spacing_mm: tuple[float, ...] | None,
+    crop: tuple[int, ...] | None = None,
+) -> Grid:
+    """The grid that a source volume is brought to: oriented, resampled and cropped, all centred.
 
     Args:
         spacing_mm: wanted voxel size along the oriented axes (x, y, z); None keeps the source's.
+        crop: voxels to keep along these axes, of the resampled grid; None keeps all.
     """
     transform = ornt_transform(io_orientation(source.matrix), axcodes2ornt(orientation))
     shape = apply_orientation(np.empty(source.shape, np.uint8), transform).shape
     grid = make_grid(shape, source.matrix @ inv_ornt_aff(transform, source.shape))
-    if spacing_mm is None:
-        return grid
-    wanted = np.maximum(1, np.round(np.array(shape) * grid.spacing_mm / spacing_mm)).astype(int)
-    scale = np.array(spacing_mm) / grid.spacing_mm
-    step = np.diag([*scale, 1.0])
-    step[:3, 3] = ((np.array(shape) - 1) - (wanted - 1) * scale) / 2
-    return make_grid(tuple(wanted), grid.matrix @ step)
+    if spacing_mm is not None:
+        wanted = np.maximum(1, np.round(np.array(shape) * grid.spacing_mm / spacing_mm)).astype(int)
+        scale = np.array(spacing_mm) / grid.spacing_mm
+        step = np.diag([*scale, 1.0])
+        step[:3, 3] = ((np.array(shape) - 1) - (wanted - 1) * scale) / 2
+        grid = make_grid(tuple(wanted), grid.matrix @ step)
+    if crop is not None:
+        kept = np.minimum(grid.shape, crop)
+        grid = _box(grid, (np.array(grid.shape) - kept) // 2, kept)
+    return grid
+
+
+def _box(grid: Grid, first: np.ndarray, shape: np.ndarray) -> Grid:
+    """The grid of a box, whose first voxel may lie outside."""
+    return make_grid(tuple(shape), grid.matrix @ from_matvec(np.eye(3), first))
 
 
 def to_working(array: np.ndarray, source: Grid, working: Grid, *, label: bool) -> np.ndarray:
     """Source voxels [X, Y, Z] on the working grid, as [Z, Y, X]; labels by nearest neighbour."""
-    return np.ascontiguousarray(_transfer(array, source, working, order=0 if label else 1).T)
+    whole, margins = _uncropped(working, source)
+    there = _transfer(array, source, whole, order=0 if label else 1)
+    box = tuple(
+        slice(before, extent - after)
+        for (before, after), extent in zip(margins, there.shape, strict=True)
+    )
+    return np.ascontiguousarray(there[box].T)
 
 
 def to_source(label: np.ndarray, working: Grid, source: Grid) -> np.ndarray:
-    """A label map [Z, Y, X] on the working grid, voxel for voxel on the source's grid [X, Y, Z]."""
-    return np.ascontiguousarray(_transfer(label.T, working, source, order=0))
+    """A label map [Z, Y, X] on the working grid, voxel for voxel on the source's grid [X, Y, Z].
+
+    Background where the working grid was cropped.
+    """
+    whole, margins = _uncropped(working, source)
+    return np.ascontiguousarray(_transfer(np.pad(label.T, margins), whole, source, order=0))
+
+
+def _uncropped(working: Grid, source: Grid) -> tuple[Grid, np.ndarray]:
+    """The working grid without its crop, and the voxels that this adds [3, 2] (before, after)."""
+    to_voxels = np.linalg.inv(working.matrix) @ source.matrix
+    centre = apply_affine(to_voxels, (np.array(source.shape) - 1) / 2)
+    reach = np.abs(to_voxels[:3, :3]) @ source.shape / 2
+    # Resampling alone moves a volume's faces by a quarter of a voxel at most, cropping by whole
+    # voxels.
+    before = -0.5 - (centre - reach)
+    after = centre + reach - (np.array(working.shape) - 0.5)
+    margins = np.maximum(0, np.rint(np.stack([before, after], axis=-1))).astype(int)
+    return _box(working, -margins[:, 0], working.shape + margins.sum(axis=1)), margins
 
 
 def _transfer(array: np.ndarray, source: Grid, target: Grid, order: int) -> np.ndarray:

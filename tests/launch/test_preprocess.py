@@ -49,6 +49,8 @@ def test_help_shows_commands_and_flags(tmp_path: Path) -> None:
     ("flags", "message"),
     [
         (["--spacing=1,nan,1"], "--spacing: expected three positive numbers X,Y,Z in mm"),
+        (["--crop=9,9"], "--crop: expected three positive whole numbers X,Y,Z of voxels"),
+        (["--crop=9,0,9"], "received 9,0,9"),
         (["--orientation=RAX"], "--orientation: expected three axis codes such as RAS"),
         (["--dataset=decathlon"], "--data_dir: expected a folder for --dataset decathlon"),
         (["--dataset=table", "--data_dir=nowhere"], "--data_dir: expected a CSV"),
@@ -91,12 +93,15 @@ def test_a_run_tells_what_it_wrote_and_what_comes_next(
 ) -> None:
     data = small_dataset(tmp_path / "data", 4)
     flags = ("--dataset=table", f"--data_dir={data.folder}", "--folds=2", "--workers=1")
-    result = run(tmp_path, *flags, "--seed=3", "--spacing=1,1,2", "--orientation=LPS")
+    flags += ("--seed=3", "--spacing=1,1,2", "--crop=9,20,5", "--modalities=t2,t1")
+    result = run(tmp_path, *flags, "--orientation=LPS")
     assert result.returncode == 0, result.stderr
     manifest = load_manifest(tmp_path / "records" / "table")
     assert (manifest.seed, manifest.orientation, manifest.resampled) == (3, "LPS", True)
     assert manifest.folds == ("0", "1")
-    assert "slices: 32 examples in 3 shards" in result.stdout
+    assert manifest.modalities == ("t2", "t1")
+    assert manifest.largest_shape == (5, 14, 9)
+    assert "slices: 20 examples in 3 shards" in result.stdout
     assert "volumes: 4 examples in 3 shards" in result.stdout
     assert "4 subjects in 2 folds, seed 3: records/table" in result.stdout
     assert "launch/train.py" in result.stdout

@@ -170,7 +170,12 @@ def test_changed_files_and_grids_change_the_fingerprint_of_their_part_alone() ->
     found = sources(4)
     grid = make_grid((100, 100, 100), np.diag([1, 1, 2, 1]))
     checksums = {**found[0].checksums, str(found[0].subject.label): "edited"}
-    for changed in (replace(found[0], working=grid), replace(found[0], checksums=checksums)):
+    channels = replace(found[0].subject, channels=(1, 0))
+    for changed in (
+        replace(found[0], working=grid),
+        replace(found[0], checksums=checksums),
+        replace(found[0], subject=channels),
+    ):
         before, after = fingerprints(found), fingerprints([changed, *found[1:]])
         assert len(set(before)) == 4
         assert [a == b for a, b in zip(before, after, strict=True)] == [False, False, True, True]

@@ -19,7 +19,7 @@ from tfrecords import example, preprocessing, shards
 from tfrecords.errors import UserError
 from tfrecords.manifest import Manifest, load_manifest
 from tfrecords.preprocessing import Options
-from tfrecords.subject import LabelClass
+from tfrecords.subject import LabelClass, select_modalities
 from tfrecords.views import View
 
 Preprocess = Callable[..., Manifest]
@@ -339,6 +339,64 @@ def test_manifest_describes_the_working_grids(
     assert (found.orientation, found.spacing_mm, found.resampled) == ("PSR", (2, 1, 1), True)
     assert found.subjects[0].working.orientation == "PSR"
     assert found.subjects[0].source.orientation == "RAS"
+
+
+def test_crop_is_cut_before_anything_else(
+    data: Any, tmp_path: Path, preprocess_here: Preprocess
+) -> None:
+    folder = tmp_path / "records"
+    preprocess_here(data.find(), folder)
+    found = preprocess_here(data.find(), folder, crop=(5, 20, 7))
+    assert found.largest_shape == (7, 14, 5)
+    for subject in found.subjects:
+        assert subject.source.shape == (12, 14, 10)
+        assert subject.working.shape == (5, 14, 7)
+    # The seven slices at z 1 to 7, all of which the body crosses.
+    assert sum(s.examples for s in found.select("slices", found.folds)) == 6 * 7
+    for shard in found.select("volumes", found.folds):
+        for record in tf.data.TFRecordDataset(str(folder / shard.file)):
+            parsed = example.parse(record, "int16", 3, 2)
+            name = parsed.subject.numpy().decode()
+            arrays = np.stack([data.array(name, m) for m in ("t1", "t2", "label")], axis=-1)
+            expected = arrays[3:8, 0:12, 1:8].transpose(2, 1, 0, 3)
+            np.testing.assert_array_equal(parsed.image, expected[..., :2])
+            np.testing.assert_array_equal(parsed.label, expected[..., 2])
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_modalities_can_be_left_out_and_ordered(
+    data: Any, tmp_path: Path, preprocess_here: Preprocess, single: bool
+) -> None:
+    """Also where one file holds all: its checksum does not tell which of them are stored."""
+    dataset = data.find()
+    if single:
+        for subject in dataset.subjects:
+            both = np.stack([data.array(subject.name, m) for m in ("t1", "t2")], axis=-1)
+            affine = nib.Nifti1Image.from_filename(subject.images[0]).affine
+            nib.Nifti1Image(both, affine).to_filename(subject.images[0].with_name("both.nii"))
+        one_file = (
+            replace(s, images=(s.images[0].with_name("both.nii"),)) for s in dataset.subjects
+        )
+        dataset = replace(dataset, subjects=tuple(one_file))
+    folder = tmp_path / "records"
+    expected = {n: [data.array(n, m)[:, 0:12, 1:9].T for m in ("t1", "t2")] for n in ("s0", "s5")}
+    for modalities in (("t1", "t2"), ("t2", "t1"), ("t2",), ("t1",)):
+        found = preprocess_here(select_modalities(dataset, modalities), folder)
+        assert found.modalities == modalities
+        for shard in found.select("volumes", found.folds):
+            for record in tf.data.TFRecordDataset(str(folder / shard.file)):
+                parsed = example.parse(record, "int16", 3, len(modalities))
+                if (name := parsed.subject.numpy().decode()) in expected:
+                    image = [expected[name][("t1", "t2").index(m)] for m in modalities]
+                    np.testing.assert_array_equal(parsed.image, np.stack(image, axis=-1))
+
+
+def test_a_missing_file_of_a_modality_that_is_left_out_does_no_harm(
+    data: Any, tmp_path: Path, preprocess_here: Preprocess
+) -> None:
+    data.path("s3", "t1").unlink()
+    found = preprocess_here(select_modalities(data.find(), ["t2"]), tmp_path / "records")
+    assert len(found.subjects) == 6
 
 
 def test_one_floating_subject_makes_all_images_float16(

@@ -14,7 +14,7 @@ import pytest
 from tfrecords.errors import UserError
 from tfrecords.manifest import Manifest, load_manifest
 from tfrecords.scan import load_image, scan
-from tfrecords.subject import LabelClass
+from tfrecords.subject import LabelClass, Subject
 
 
 def edit(
@@ -212,6 +212,32 @@ def test_loading_stacks_modalities_of_one_grid_alone(
     shift(subject.images[1])
     with pytest.raises(UserError, match=r"t2\.nii\.gz: grid .* differs from .*t1\.nii\.gz"):
         load_image(subject, 2)
+
+
+def test_channels_that_are_left_out_of_a_4d_file_are_not_looked_at(
+    tmp_path: Path, small_dataset: Callable[..., Any]
+) -> None:
+    data = small_dataset(tmp_path / "data", 1)
+    dataset = data.find()
+    t1, t2 = (data.array("s0", name).astype(np.float32) for name in ("t1", "t2"))
+    path = dataset.subjects[0].images[0]
+    edit(path, lambda _: np.stack([t1, np.full_like(t1, np.nan), t2], axis=-1))
+
+    def with_channels(*channels: int) -> Subject:
+        return replace(dataset.subjects[0], images=(path,), channels=channels)
+
+    assert scan(with_channels(1, -1, 0), dataset).findings == ()
+    image, _ = load_image(with_channels(1, -1, 0), 2)
+    np.testing.assert_array_equal(image, np.stack([t2, t1], axis=-1))
+    assert scan(with_channels(0, 1, -1), dataset).findings == (
+        f"{path} channel 1: {t1.size} voxels are NaN or infinite",
+    )
+    # As many channels as the dataset has, whether they are kept or not.
+    for channels, expected in (((0, 1), 2), ((0, -1, -1, 1), 4)):
+        finding = f"{path}: expected {expected} modalities, received 3"
+        assert finding in scan(with_channels(*channels), dataset).findings
+        with pytest.raises(UserError, match=f"expected {expected} modalities, received 3"):
+            load_image(with_channels(*channels), 2)
 
 
 def test_scan_of_a_good_subject_tells_what_it_holds(

@@ -4,7 +4,18 @@ import numpy as np
 import pytest
 
 from tfrecords.errors import UserError
-from tfrecords.subject import LabelClass, class_indices, require_dir
+from tfrecords.subject import (
+    Dataset,
+    LabelClass,
+    Subject,
+    class_indices,
+    require_dir,
+    select_modalities,
+)
+
+SEVERAL = Subject("several", (Path("t1.nii"), Path("t2.nii"), Path("adc.nii")), Path("l.nii"))
+SINGLE = Subject("single", (Path("all.nii"),), Path("l.nii"))
+DATASET = Dataset("table", ("t1", "t2", "adc"), (), (SEVERAL, SINGLE))
 
 
 def test_source_labels_become_class_indices() -> None:
@@ -22,3 +33,32 @@ def test_a_missing_folder_is_refused_with_the_flags(tmp_path: Path) -> None:
             UserError, match="--data_dir: expected a folder for --dataset decathlon"
         ):
             require_dir(wrong, "decathlon")
+
+
+@pytest.mark.parametrize(
+    ("names", "images", "channels"),
+    [
+        (["adc", "t1"], ("adc.nii", "t1.nii"), (1, -1, 0)),
+        (["t2"], ("t2.nii",), (-1, 0, -1)),
+        (["t1", "t2", "adc"], ("t1.nii", "t2.nii", "adc.nii"), (0, 1, 2)),
+    ],
+)
+def test_modalities_are_selected_as_files_or_as_channels(
+    names: list[str], images: tuple[str, ...], channels: tuple[int, ...]
+) -> None:
+    selected = select_modalities(DATASET, names)
+    several, single = selected.subjects
+    assert selected.modalities == tuple(names)
+    assert several.files == (*map(Path, images), Path("l.nii"))
+    assert several.channels == ()
+    assert (single.files, single.channels) == (SINGLE.files, channels)
+
+
+@pytest.mark.parametrize("names", [[], ["t1", "T2"], ["t1", "t1"]])
+def test_modalities_that_the_dataset_lacks_or_that_repeat_are_refused(names: list[str]) -> None:
+    with pytest.raises(UserError) as error:
+        select_modalities(DATASET, names)
+    assert str(error.value) == (
+        "--modalities: expected some of t1,t2,adc, each once, for --dataset table, received "
+        f"{','.join(names)}"
+    )

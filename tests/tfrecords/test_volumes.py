@@ -170,6 +170,90 @@ def test_resampled_integers_are_rounded_not_cut() -> None:
     assert there[0, 0].tolist() == [10] * 8 + [11] * 8
 
 
+def test_cropped_grid_keeps_the_centre_and_axes_that_are_shorter() -> None:
+    """BraTS' grid: left to right is x, front to back is y, and both count down in the file."""
+    source = make_grid((240, 240, 155), np.diag([-1.0, -1.0, 1.0, 1.0]))
+    working = volumes.working_grid(source, "RAS", None, (180, 300, 128))
+    assert working.shape == (180, 240, 128)
+    assert working.orientation == "RAS"
+    # Of 60 voxels 30 go on either side, of 27 the first 13.
+    np.testing.assert_array_equal(working.matrix[:3, 3], (-239 + 30, -239, 13))
+
+
+CROPS = [(4, 3, 9), (3, 6, 1), (6, 5, 4), (7, 9, 5)]
+
+
+@pytest.mark.parametrize("crop", CROPS)
+@pytest.mark.parametrize("working_codes", ["RAS", "SRA"])
+@pytest.mark.parametrize(("codes", "angles_deg"), SOURCES)
+def test_label_map_of_a_crop_comes_back_voxel_for_voxel_amid_background(
+    codes: str, angles_deg: tuple[float, ...], working_codes: str, crop: tuple[int, ...]
+) -> None:
+    source = grid_of(codes, angles_deg)
+    working = volumes.working_grid(source, working_codes, None, crop)
+    label = numbered(SHAPE) + 1
+    there = volumes.to_working(label, source, working, label=True)
+    assert there.shape == working.shape[::-1]
+    voxels = apply_affine(np.linalg.inv(working.matrix), world_of_voxels(source))
+    np.testing.assert_allclose(voxels, np.rint(voxels), atol=1e-9)
+    x, y, z = np.rint(voxels).astype(int).T
+    inside = np.all((np.rint(voxels) >= 0) & (np.rint(voxels) < working.shape), axis=1)
+    assert inside.sum() == there.size
+    np.testing.assert_array_equal(there[z[inside], y[inside], x[inside]], label.ravel()[inside])
+    back = volumes.to_source(there, working, source)
+    np.testing.assert_array_equal(back.ravel(), np.where(inside, label.ravel(), 0))
+
+
+def test_cropped_intensities_are_those_of_the_source_even_if_no_float32_holds_them() -> None:
+    image = numbered(SHAPE).astype(np.float64) + 2**53 - 1000
+    source = grid_of("LPS")
+    there = volumes.to_working(
+        image, source, volumes.working_grid(source, "LPS", None, (3, 4, 5)), label=False
+    )
+    np.testing.assert_array_equal(there, image[2:5, 1:5].T)
+
+
+@pytest.mark.parametrize(
+    ("voxels", "spacing_mm", "crop", "expected"),
+    [
+        # Twelve voxels become six, each the place of two.
+        (12, 1.9, 6, [1] * 12),
+        (12, 1.9, 5, [1] * 10 + [0] * 2),
+        (12, 1.9, 4, [0] * 2 + [1] * 8 + [0] * 2),
+        (12, 1.9, 1, [0] * 4 + [1] * 2 + [0] * 6),
+        # Here they become two, beyond which lies one of the twelve on either side.
+        (12, 5, 2, [1] * 12),
+        (12, 5, 1, [1] * 6 + [0] * 6),
+        # Eleven become eight, which reach beyond them by almost a quarter of one.
+        (11, 1.46, 8, [1] * 11),
+        (11, 1.46, 7, [1] * 10 + [0]),
+    ],
+)
+def test_beside_a_resampled_crop_is_background_but_not_at_the_volumes_edge(
+    voxels: int, spacing_mm: float, crop: int, expected: list[int]
+) -> None:
+    for codes in ("RAS", "LAS"):
+        source = grid_of(codes, shape=(voxels, 3, 2), spacing_mm=(1, 1, 1))
+        working = volumes.working_grid(source, codes, (spacing_mm, 1, 1), (crop, 3, 2))
+        assert working.shape == (crop, 3, 2)
+        back = volumes.to_source(np.ones((2, 3, crop), np.uint8), working, source)
+        np.testing.assert_array_equal(back, np.tile(expected, (2, 3, 1)).T)
+
+
+def test_resampled_crop_is_a_part_of_the_resampled_volume() -> None:
+    source = grid_of("PSR", OBLIQUE_DEG, (13, 11, 9))
+    image = np.random.default_rng(0).integers(0, 999, source.shape).astype(np.int16)
+    spacing_mm = (1.3, 2.1, 1.7)
+    whole = volumes.working_grid(source, "RAS", spacing_mm)
+    crop = volumes.working_grid(source, "RAS", spacing_mm, (10, 3, 6))
+    expected = volumes.to_working(image, source, whole, label=False)
+    depth, height, width = expected.shape
+    assert (depth - 6, height - 3, width - 10) == (4, 3, 7)
+    np.testing.assert_array_equal(
+        volumes.to_working(image, source, crop, label=False), expected[2:8, 1:4, 3:13]
+    )
+
+
 @pytest.mark.parametrize("ending", [".mha", ".nrrd", ".nii.gz", ".nii"])
 def test_every_file_format_gives_the_same_volume_on_the_same_grid(
     tmp_path: Path, ending: str

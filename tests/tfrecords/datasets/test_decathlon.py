@@ -141,5 +141,5 @@ def test_no_cases_are_refused(tmp_path: Path) -> None:
 
 def test_unknown_layouts_are_refused_with_the_known_ones(tmp_path: Path) -> None:
     assert {"decathlon", "demo_tissue", "demo_tumour", "table"} <= set(datasets.names())
-    with pytest.raises(UserError, match=r"--dataset: expected one of decathlon, .* received other"):
+    with pytest.raises(UserError, match=r"expected one of .*decathlon, .* received other"):
         datasets.find("other", tmp_path)
