@@ -44,7 +44,8 @@ def evaluate(
 ) -> Tables:
     """Scores every subject of the folds; writes the tables, their summary and a picture.
 
-    Measured on the working grid: the source's own voxels, unless preprocessing resampled them.
+    Measured on the working grid: the source's own voxels, unless preprocessing resampled or cropped
+    them.
 
     Args:
         save_predictions: also writes label maps onto the sources' grids.
