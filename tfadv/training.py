@@ -16,7 +16,6 @@ from tfadv.callbacks import (
     Duration,
     LearningRates,
     RandomStates,
-    StopAtDeadCritic,
     StopAtDivergence,
     StopAtSignal,
     StoppedError,
@@ -112,7 +111,6 @@ def train(
     validation = Validation(predictor, records, split.validation)
     callbacks = [
         StopAtDivergence(),
-        StopAtDeadCritic(model.players),
         RandomStates(seed),
         LearningRates(method, hp),
         Duration((hp.epochs - progress.epochs) * hp.steps_per_epoch),
@@ -166,8 +164,7 @@ def build_model(
     """A method's compiled model for a record set."""
     keras.config.set_dtype_policy(precision)
     with (strategy or tf.distribute.get_strategy()).scope():
-        outputs = method.targets(manifest).names
-        players = method.build(hp, len(manifest.modalities), outputs)
+        players = method.build(hp, len(manifest.modalities), len(manifest.classes))
         model = AdversarialModel(players)
         model.compile()
     return model
@@ -176,8 +173,8 @@ def build_model(
 def make_predictor(
     model: AdversarialModel, method: Method, hp: Any, manifest: Manifest
 ) -> Predictor:
-    targets, tiling = method.targets(manifest), method.tiling(hp, manifest)
-    return Predictor(model.segmentor, manifest, targets, hp.normalisation, tiling)
+    tiling = method.tiling(hp, manifest)
+    return Predictor(model.segmentor, manifest, hp.normalisation, tiling)
 
 
 def load_run(work_dir: WorkDir) -> tuple[Settings, RecordSet, AdversarialModel, Predictor]:
