@@ -9,7 +9,7 @@ from absl import flags
 from launch import cli
 
 CHANNELS = flags.DEFINE_integer("channels", 4, "Modalities of the images.", 1)
-CLASSES = flags.DEFINE_integer("classes", 4, "Classes (or regions) of the maps.", 1)
+CLASSES = flags.DEFINE_integer("classes", 4, "Maps of the output: classes, or regions.", 1)
 PRESET = flags.DEFINE_enum("preset", "paper", ["paper", "small"], "Whose values the card shows.")
 HP = flags.DEFINE_multi_string("hp", [], "One hyperparameter: --hp.name=value. Repeatable.")
 

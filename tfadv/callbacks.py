@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfadv.adversarial import Players
 from tfadv.inference import Predictor
 from tfadv.methods.method import Method
 from tfadv.validation import (
@@ -67,7 +68,9 @@ class RandomStates(keras.callbacks.Callback):
 
 
 class StopAtDivergence(keras.callbacks.Callback):
-    """Ends the run at the first loss or gradient that is NaN or infinite."""
+    """Ends the run at the first loss or gradient that is NaN, infinite or beyond all bounds."""
+
+    LIMIT = 1e9  # Losses are means over voxels: none that learns comes near.
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,11 +80,45 @@ class StopAtDivergence(keras.callbacks.Callback):
         self.epoch = epoch + 1
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        bad = [name for name, value in (logs or {}).items() if not math.isfinite(value)]
+        logs = logs or {}
+        bad = [name for name, value in logs.items() if not math.isfinite(value)]
         if bad:
             raise UserError(
                 f"epoch {self.epoch}, step {batch + 1}: {', '.join(bad)} is NaN or infinite. "
                 f"{ADVICE}"
+            )
+        large = [name for name, value in logs.items() if abs(value) > self.LIMIT]
+        if large:
+            raise UserError(
+                f"epoch {self.epoch}, step {batch + 1}: {', '.join(large)} diverges, beyond "
+                f"{self.LIMIT:g}. {ADVICE}"
+            )
+
+
+class StopAtDeadCritic(keras.callbacks.Callback):
+    """Ends the run when what a critic alone ascends stays at zero: then it teaches nothing."""
+
+    STEPS = 20
+    ZERO = 1e-8
+
+    def __init__(self, players: Players) -> None:
+        super().__init__()
+        ascents = (u for u in players.schedule if set(u.trains) == u.ascends)
+        self.terms = [term for update in ascents for term in update.terms]
+        self.epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self.epoch = epoch + 1
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        # Logs are means since the epoch began, of terms that are never negative.
+        dead = [term for term in self.terms if (logs or {})[term] < self.ZERO]
+        if dead and batch + 1 >= self.STEPS:
+            raise UserError(
+                f"epoch {self.epoch}: {', '.join(dead)} has been zero for {batch + 1} steps: the "
+                "critic is dead and teaches the segmentor nothing. The last good checkpoint stays. "
+                "Raise --hp.clamp or lower --hp.critic_learning_rate, in a new --work_dir, and "
+                "look whether the record set's images and regions are empty"
             )
 
 

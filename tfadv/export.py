@@ -45,6 +45,8 @@ def describe(predictor: Predictor, settings: Settings, manifest: Manifest) -> di
         "modalities": manifest.modalities,
         "classes": [asdict(label_class) for label_class in manifest.classes],
         "regions": manifest.regions,
+        "maps": predictor.targets.names,
+        "exclusive": predictor.targets.exclusive,
         "orientation": manifest.orientation,
         "spacing_mm": manifest.spacing_mm,
         "resampled": manifest.resampled,

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from tfadv.targets import Targets
 from tfadv.tiling import Tiling, pad
 from tfrecords.manifest import Manifest
 from tfrecords.normalisation import as_stored, foreground_statistics, normalise
@@ -12,21 +13,26 @@ class Predictor(tf.Module):
     """Raw volume -> normalisation -> tiles -> label map.
 
     Args:
-        segmentor: gives logits of the manifest's classes, [B, y, x, K] or [B, z, y, x, K].
+        segmentor: gives logits of the targets, [B, y, x, K] or [B, z, y, x, K].
         scheme: of normalisation.
         tiling: how the segmentor's maps cover a volume.
     """
 
     def __init__(
-        self, segmentor: keras.Model, manifest: Manifest, scheme: str, tiling: Tiling
+        self,
+        segmentor: keras.Model,
+        manifest: Manifest,
+        targets: Targets,
+        scheme: str,
+        tiling: Tiling,
     ) -> None:
         super().__init__()
         self.segmentor = segmentor
+        self.targets = targets
         self.scheme = scheme
         self.tiling = tiling
         self.image_dtype = manifest.image_dtype
         self.values = [label_class.labels[0] for label_class in manifest.classes]
-        self.outputs = segmentor.output_shape[-1]
         self.channels = len(manifest.modalities)
         self.predict = tf.function(
             self._predict,
@@ -43,7 +49,7 @@ class Predictor(tf.Module):
 
         Returns:
             label: uint8 [Z, Y, X], the dataset's own label values.
-            probabilities: float32 [Z, Y, X, K].
+            probabilities: float32 [Z, Y, X, K] of the targets.
         """
         # Record sets hold the body's box alone; tiles must lie here as they do there.
         start, size = body_box(volume)
@@ -51,17 +57,16 @@ class Predictor(tf.Module):
         stored = as_stored(body, self.image_dtype)
         stored.set_shape([None, None, None, self.channels])
         image = normalise(stored, foreground_statistics(stored), self.scheme)
-        probabilities = self.tiling.apply(self._probabilities, image, self.outputs)
+        outputs = len(self.targets.names)
+        probabilities = self.tiling.apply(self._probabilities, image, outputs)
         after = tf.shape(volume)[:3] - start - size
-        # Outside the body is background: certainly the first class.
-        outside = tf.one_hot(0, self.outputs)
+        outside = self.targets.background()
         probabilities = pad(probabilities - outside, start, after) + outside
-        winner = tf.argmax(probabilities, axis=-1, output_type=tf.int32)
-        label = tf.gather(tf.constant(self.values, tf.uint8), winner)
+        label = tf.gather(tf.constant(self.values, tf.uint8), self.targets.decide(probabilities))
         return {"label": label, "probabilities": probabilities}
 
     def _probabilities(self, windows: tf.Tensor) -> tf.Tensor:
-        return tf.nn.softmax(self.segmentor(windows, training=False))
+        return self.targets.probabilities(self.segmentor(windows, training=False))
 
 
 def body_box(volume: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -16,6 +16,7 @@ from tfadv.callbacks import (
     Duration,
     LearningRates,
     RandomStates,
+    StopAtDeadCritic,
     StopAtDivergence,
     StopAtSignal,
     StoppedError,
@@ -111,6 +112,7 @@ def train(
     validation = Validation(predictor, records, split.validation)
     callbacks = [
         StopAtDivergence(),
+        StopAtDeadCritic(model.players),
         RandomStates(seed),
         LearningRates(method, hp),
         Duration((hp.epochs - progress.epochs) * hp.steps_per_epoch),
@@ -164,7 +166,8 @@ def build_model(
     """A method's compiled model for a record set."""
     keras.config.set_dtype_policy(precision)
     with (strategy or tf.distribute.get_strategy()).scope():
-        players = method.build(hp, len(manifest.modalities), len(manifest.classes))
+        outputs = method.targets(manifest).names
+        players = method.build(hp, len(manifest.modalities), outputs)
         model = AdversarialModel(players)
         model.compile()
     return model
@@ -173,8 +176,8 @@ def build_model(
 def make_predictor(
     model: AdversarialModel, method: Method, hp: Any, manifest: Manifest
 ) -> Predictor:
-    tiling = method.tiling(hp, manifest)
-    return Predictor(model.segmentor, manifest, hp.normalisation, tiling)
+    targets, tiling = method.targets(manifest), method.tiling(hp, manifest)
+    return Predictor(model.segmentor, manifest, targets, hp.normalisation, tiling)
 
 
 def load_run(work_dir: WorkDir) -> tuple[Settings, RecordSet, AdversarialModel, Predictor]:

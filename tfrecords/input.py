@@ -42,6 +42,7 @@ class Recipe:
         size: height and width of the crop of a slice.
         batch: examples in a batch.
         scheme: of normalisation.
+        regions: class indices of each region, if labels are to be regions; empty for classes.
         favoured_share: expected share of a batch from the manifest's first group; None draws from
             all examples alike.
     """
@@ -51,6 +52,7 @@ class Recipe:
     batch: int
     scheme: str
     augmentation: Augmentation
+    regions: tuple[tuple[int, ...], ...] = ()
     favoured_share: float | None = None
 
 
@@ -92,7 +94,7 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Batches {"image": [B, h, w, C], "label": [B, h, w]} of the given epochs, one after another.
 
-    A patch's label is its centre alone.
+    A patch's label is its centre alone. Labels of regions are masks [B, h, w, R].
 
     What an epoch holds depends on the seed and its number alone, so that a run that resumes at an
     epoch sees what an undisturbed one does.
@@ -119,10 +121,12 @@ def training_batches(
         parsed = example.parse(serialised, records.manifest.image_dtype, 2, channels)
         image = normalise(parsed.image, parsed.statistics, recipe.scheme)
         if recipe.view.kind == "patches":
-            return _cropped_patch(image, parsed.label, records.manifest.view, recipe.view)
+            label = parsed.label
+            image, label = _cropped_patch(image, label, records.manifest.view, recipe.view)
+            return {"image": image, "label": _regions(label, recipe.regions)}
         example_seed = tf.stack([tf.constant(seed, tf.int64), number])
         image, label = augment(image, parsed.label, recipe.size, recipe.augmentation, example_seed)
-        return {"image": image, "label": label}
+        return {"image": image, "label": _regions(label, recipe.regions)}
 
     return (
         tf.data.Dataset.range(epochs.start, epochs.stop)
@@ -151,13 +155,25 @@ def _require_view(records: RecordSet, wanted: View) -> None:
         )
 
 
-def _cropped_patch(image: tf.Tensor, label: tf.Tensor, stored: View, wanted: View) -> Batch:
+def _regions(label: tf.Tensor, regions: Sequence[Sequence[int]]) -> tf.Tensor:
+    """Class indices [...] as uint8 masks [..., R]; as they are where there are no regions."""
+    if not regions:
+        return label
+    table = np.zeros((256, len(regions)), np.uint8)
+    for number, members in enumerate(regions):
+        table[list(members), number] = 1
+    return tf.gather(tf.constant(table), tf.cast(label, tf.int32))
+
+
+def _cropped_patch(
+    image: tf.Tensor, label: tf.Tensor, stored: View, wanted: View
+) -> tuple[tf.Tensor, tf.Tensor]:
     """The centre of a stored patch, which may be larger than the wanted one."""
     rim = (stored.patch_size - wanted.patch_size) // 2
     image = image[rim : rim + wanted.patch_size, rim : rim + wanted.patch_size]
     image.set_shape([wanted.patch_size, wanted.patch_size, image.shape[-1]])
     label.set_shape([wanted.label_size, wanted.label_size])
-    return {"image": image, "label": label}
+    return image, label
 
 
 def _streams(

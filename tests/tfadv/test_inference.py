@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tfadv.inference import Predictor, body_box
+from tfadv.targets import class_targets
 from tfadv.tiling import SlidingWindow
 from tfrecords.subject import LabelClass
 from tfrecords.views import body_box as numpy_body_box
@@ -44,7 +45,9 @@ def predictor() -> Predictor:
         modalities=("t1",),
         classes=(LabelClass("background", (0,)), LabelClass("lesion", (4, 7))),
     )
-    return Predictor(segmentor, manifest, "z_score", SlidingWindow((16, 16)))
+    return Predictor(
+        segmentor, manifest, class_targets(manifest), "z_score", SlidingWindow((16, 16))
+    )
 
 
 def test_predictor_gives_the_datasets_labels(predictor: Predictor) -> None:

@@ -15,7 +15,7 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tfadv import methods
-from tfadv.callbacks import StopAtDivergence, StopAtSignal
+from tfadv.callbacks import StopAtDeadCritic, StopAtDivergence, StopAtSignal
 from tfadv.training import choose_split, train
 from tfadv.work_dir import WorkDir
 from tfrecords.errors import UserError
@@ -66,6 +66,29 @@ def test_divergence_names_the_first_bad_step() -> None:
     callback.on_train_batch_end(0, {"loss": 1.0})
     with pytest.raises(UserError, match="epoch 7, step 2: loss is NaN"):
         callback.on_train_batch_end(1, {"loss": float("nan"), "fine": 1.0})
+
+
+def test_a_loss_beyond_all_bounds_is_divergence() -> None:
+    callback = StopAtDivergence()
+    callback.on_epoch_begin(0)
+    callback.on_train_batch_end(0, {"loss": 1e8})
+    with pytest.raises(UserError, match=r"epoch 1, step 2: loss diverges, beyond 1e\+09. .*--hp"):
+        callback.on_train_batch_end(1, {"loss": -1e10, "fine": 1.0})
+
+
+def test_a_critic_whose_loss_stays_at_zero_is_dead() -> None:
+    """Of the terms that a player alone ascends; others may be zero."""
+    ascent: Any = SimpleNamespace(trains={"c": "c"}, ascends={"c"}, terms=("critic",))
+    other: Any = SimpleNamespace(trains={"s": "s", "d": "d"}, ascends={"s"}, terms=("both",))
+    callback = StopAtDeadCritic(SimpleNamespace(schedule=[ascent, other]))
+    callback.on_epoch_begin(2)
+    for step in range(19):
+        callback.on_train_batch_end(step, {"critic": 0.0, "both": 0.0})
+    callback.on_train_batch_end(30, {"critic": 1e-6, "both": 0.0})
+    with pytest.raises(
+        UserError, match="epoch 3: critic has been zero for 20 steps: the critic is"
+    ):
+        callback.on_train_batch_end(19, {"critic": 0.0, "both": 0.0})
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

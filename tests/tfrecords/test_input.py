@@ -330,3 +330,13 @@ def test_what_is_no_whole_record_set_is_refused(copy: Path, tmp_path: Path) -> N
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"format_version": 99}))
     with pytest.raises(UserError, match="expected format version"):
         open_record_set(copy)
+
+
+def test_labels_become_masks_of_regions(records: RecordSet) -> None:
+    """Regions overlap: 1 and 2, and 2 alone."""
+    (plain,) = batches(records, steps=1)
+    (masks,) = batches(records, replace(PLAIN, regions=((1, 2), (2,))), steps=1)
+    np.testing.assert_array_equal(plain["image"], masks["image"])
+    expected = np.stack([plain["label"] > 0, plain["label"] == 2], axis=-1)
+    assert expected.any()
+    np.testing.assert_array_equal(masks["label"], expected)

@@ -7,9 +7,13 @@ from tfadv.methods.method import Method
 from tfadv.networks.receptive_field import receptive_field
 
 
-def card(method: Method, hp: Any, channels: int, classes: int) -> str:
-    """Paper, updates in words, hyperparameters with sources, sizes, departures."""
-    players = method.build(hp, channels, classes)
+def card(method: Method, hp: Any, channels: int, maps: int) -> str:
+    """Paper, updates in words, hyperparameters with sources, sizes, departures.
+
+    Args:
+        maps: of the segmentor's output: classes or regions.
+    """
+    players = method.build(hp, channels, [f"map_{number}" for number in range(maps)])
     counts = _consecutive([update.words for update in players.schedule])
     lines = [
         f"{method.name}: {method.summary}",

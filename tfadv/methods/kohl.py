@@ -7,7 +7,7 @@ baseline, (1, 1/2) the hybrid of Table 1.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -89,7 +89,8 @@ class Kohl(Method):
         "and without lesion",
     )
 
-    def build(self, hp: KohlHyperparameters, channels: int, classes: int) -> Players:
+    def build(self, hp: KohlHyperparameters, channels: int, outputs: Sequence[str]) -> Players:
+        classes = len(outputs)
         players = {"segmentor": networks.segmentor(channels, classes, hp.width, hp.convolutions)}
         optimizers = {"segmentor": keras.optimizers.Adam(hp.learning_rate, beta_1=hp.beta_1)}
         if not hp.adversarial_weight:
@@ -112,7 +113,12 @@ class Kohl(Method):
         size = (hp.crop_size or _round_up(height), hp.crop_size or _round_up(width))
         augmentation = Augmentation(hp.rotation_rad, hp.shift, hp.mirror)
         return Recipe(
-            self.view, size, hp.batch_size, hp.normalisation, augmentation, hp.favoured_share
+            self.view,
+            size,
+            hp.batch_size,
+            hp.normalisation,
+            augmentation,
+            favoured_share=hp.favoured_share,
         )
 
     def learning_rates(self, hp: KohlHyperparameters, epoch: int) -> Mapping[str, float]:

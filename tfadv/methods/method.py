@@ -8,6 +8,7 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from tfadv.adversarial import Players
+from tfadv.targets import Targets, class_targets
 from tfadv.tiling import SlidingWindow, Tiling
 from tfrecords.errors import UserError
 from tfrecords.input import Recipe
@@ -66,8 +67,13 @@ class Method(abc.ABC):
         self.small = small or {}
 
     @abc.abstractmethod
-    def build(self, hp: Any, channels: int, classes: int) -> Players:
-        """Networks, optimizers and schedule for images of `channels` and exclusive `classes`."""
+    def build(self, hp: Any, channels: int, outputs: Sequence[str]) -> Players:
+        """Networks, optimizers and schedule.
+
+        Args:
+            channels: modalities of the images.
+            outputs: the names of the segmentor's maps, those of `targets`.
+        """
 
     @abc.abstractmethod
     def recipe(self, hp: Any, manifest: Manifest) -> Recipe:
@@ -76,6 +82,10 @@ class Method(abc.ABC):
     @abc.abstractmethod
     def learning_rates(self, hp: Any, epoch: int) -> Mapping[str, float]:
         """The learning rate of each optimizer in an epoch, counted from 0."""
+
+    def targets(self, manifest: Manifest) -> Targets:
+        """What the segmentor's maps stand for: the manifest's exclusive classes."""
+        return class_targets(manifest)
 
     def tiling(self, hp: Any, manifest: Manifest) -> Tiling:
         """How the segmentor covers whole volumes: by windows of the training crop's size."""

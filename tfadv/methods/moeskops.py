@@ -10,7 +10,7 @@ This is a gradient reversal, not the non-saturating loss of Goodfellow et al. Th
 alone, on as many samples a step.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,7 +89,8 @@ class Moeskops(Method):
         label_size = networks.LABEL_SIZE
         self.view = View("patches", label_size + 2 * architecture.margin, label_size)
 
-    def build(self, hp: MoeskopsHyperparameters, channels: int, classes: int) -> Players:
+    def build(self, hp: MoeskopsHyperparameters, channels: int, outputs: Sequence[str]) -> Players:
+        classes = len(outputs)
         players = {
             "segmentor": networks.segmentor(
                 channels, classes, self.architecture, hp.dropout, hp.momentum

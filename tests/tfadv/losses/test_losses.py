@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfadv.losses.adversarial import discriminator_loss, non_saturating_segmentor_loss
 from tfadv.losses.cross_entropy import cross_entropy
+from tfadv.losses.dice import dice_loss
 
 LOG_2 = math.log(2)
 LOG_3 = math.log(3)
@@ -49,3 +50,26 @@ def test_cross_entropy_is_the_mean_over_voxels_and_samples() -> None:
     logits = tf.constant([[[[LOG_3, 0.0]] * 2], [[[LOG_3, 0.0]] * 2]])
     expected = (math.log(4 / 3) + math.log(4)) / 2
     np.testing.assert_allclose(cross_entropy(labels, logits), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "truth", "expected"),
+    [
+        ([1.0, 1.0, 0.0, 0.0], [1, 1, 0, 0], 0.0),
+        ([0.0, 0.0, 0.0, 0.0], [0, 0, 0, 0], 0.0),
+        # 1 - (2 * 0 + 1) / (2 + 2 + 1)
+        ([1.0, 1.0, 0.0, 0.0], [0, 0, 1, 1], 0.8),
+        # 1 - (2 * 1 + 1) / (2 + 1 + 1)
+        ([0.5, 0.5, 0.5, 0.5], [1, 0, 0, 0], 0.5),
+    ],
+)
+def test_dice_loss(probabilities: list[float], truth: list[int], expected: float) -> None:
+    shape = [1, 2, 2, 1]
+    loss = dice_loss(tf.reshape(probabilities, shape), tf.reshape(tf.constant(truth), shape))
+    np.testing.assert_allclose(loss, expected, rtol=1e-6, atol=1e-7)
+
+
+def test_dice_loss_is_the_mean_over_samples_and_regions() -> None:
+    """Of volumes as well: three of four are perfect, the last has 1 - 1 / (1 + 0 + 1)."""
+    truth = tf.constant([[1, 1], [1, 0]], tf.float32)[:, None, None, None, :]
+    np.testing.assert_allclose(dice_loss(tf.ones_like(truth), truth), 0.5 / 4, rtol=1e-6)

@@ -79,7 +79,7 @@ def test_every_hyperparameter_has_a_source(name: str) -> None:
 
 def test_card_tells_everything() -> None:
     method = methods.get("kohl_hybrid")
-    text = card(method, method.resolve("small", ["width=4"]), channels=3, classes=4)
+    text = card(method, method.resolve("small", ["width=4"]), channels=3, maps=4)
     for line in (
         "  3x D descends -mean[log D(y) + log(1 - D(S(x)))] (eq. 3)",
         "  1x S descends 1 * -mean log D(S(x)) (eq. 4) + 0.5 * cross entropy (eq. 2)",

@@ -63,7 +63,7 @@ def built(name: str) -> tuple[Players, AdversarialModel]:
     """Without dropout, whose noise would differ between two looks at one batch."""
     keras.utils.set_random_seed(1)
     method = methods.get(name)
-    players = method.build(method.resolve("small", ["dropout=0"]), 1, CLASSES)
+    players = method.build(method.resolve("small", ["dropout=0"]), 1, "abcdefg")
     model = AdversarialModel(players)
     model.compile()
     return players, model

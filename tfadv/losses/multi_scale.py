@@ -1,0 +1,19 @@
+"""The multi-scale L1 loss of Xue et al. 2018 (SegAN)."""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+
+def scale_distances(predicted: Sequence[tf.Tensor], true: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    """The mean absolute error at each scale: eq. 3 is their mean.
+
+    Args:
+        predicted: features of the image masked by the predicted map, one [B, h, w, k] per scale;
+            the first is the masked image itself.
+        true: the same of the image masked by the true map.
+
+    Returns:
+        float32 scalars in [0, inf).
+    """
+    return [tf.reduce_mean(tf.abs(p - t)) for p, t in zip(predicted, true, strict=True)]
