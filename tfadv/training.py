@@ -45,8 +45,12 @@ def choose_split(
 ) -> Split:
     """By default the last fold tests, the one before validates, and the others train.
 
+    Validation and test may be given the same folds, where the true test is elsewhere (BraTS keeps
+    its labels on a server).
+
     Raises:
-        UserError: an unknown fold, one named twice, or none left to train on.
+        UserError: an unknown fold, validation and test that overlap otherwise, or none left to
+            train on.
     """
     folds = manifest.folds
     test = test or folds[-1:]
@@ -54,10 +58,12 @@ def choose_split(
     unknown = sorted({*validation, *test} - set(folds))
     both = sorted(set(validation) & set(test))
     training = tuple(fold for fold in folds if fold not in (*validation, *test))
-    if unknown or both or not training or not validation:
+    overlapping = both and set(validation) != set(test)
+    if unknown or overlapping or not training or not validation:
         raise UserError(
-            "--validation_folds, --test_folds: expected different folds and others left for "
-            f"training, among {list(folds)}. Received: {list(validation)} and {list(test)}"
+            "--validation_folds, --test_folds: expected different folds, or twice the same, and "
+            f"others left for training, among {list(folds)}. Received: {list(validation)} and "
+            f"{list(test)}"
         )
     return Split(training, validation, test)
 
@@ -205,6 +211,8 @@ def _announce(
         folds = getattr(split, use)
         number = sum(fold in folds for fold in of_fold)
         print(f"{use}: {number} subjects (folds {', '.join(folds)})")
+    if split.test == split.validation:
+        print("the same subjects choose the epoch and test it: the scores will be optimistic")
     print(
         f"{strategy.num_replicas_in_sync} replica(s): {', '.join(strategy.extended.worker_devices)}"
     )

@@ -36,22 +36,36 @@ def test_chosen_folds_leave_the_others_for_training() -> None:
     assert split.training == ("2",)
 
 
+def test_the_same_folds_may_choose_the_epoch_and_test_it() -> None:
+    split = choose_split(manifest("0", "1"), ("1",), ("1",))
+    assert (split.training, split.validation, split.test) == (("0",), ("1",), ("1",))
+
+
 @pytest.mark.parametrize(
-    ("validation", "test"), [(("9",), ()), (("1",), ("1",)), (("0", "1"), ("2",))]
+    ("validation", "test"),
+    [(("9",), ()), (("1",), ("1", "2")), (("0", "1"), ("2",)), (("0", "1", "2"),) * 2],
 )
 def test_impossible_splits_are_refused(validation: tuple[str, ...], test: tuple[str, ...]) -> None:
-    with pytest.raises(UserError, match="expected different folds and others left"):
+    with pytest.raises(UserError, match="expected different folds, or twice"):
         choose_split(manifest("0", "1", "2"), validation, test)
 
 
-def tiny_run(name: str, tmp_path: Path, records: RecordSet, **values: Any) -> WorkDir:
+def tiny_run(
+    name: str, tmp_path: Path, records: RecordSet, seed: int = 0, **values: Any
+) -> WorkDir:
     method = methods.get("kohl_cross_entropy")
     hp = replace(
         method.resolve("small"), **({"batch_size": 2, "epochs": 2, "steps_per_epoch": 2} | values)
     )
     work_dir = WorkDir(tmp_path / name)
-    train(work_dir, method, hp, records, choose_split(records.manifest), "float32", seed=0)
+    train(work_dir, method, hp, records, choose_split(records.manifest), "float32", seed)
     return work_dir
+
+
+def test_a_seed_gives_its_own_run(records: RecordSet, tmp_path: Path) -> None:
+    """That equal seeds give equal runs, the conformance suite tests for every method."""
+    runs = [tiny_run(f"run{seed}", tmp_path, records, seed, epochs=1) for seed in (3, 4)]
+    assert runs[0].progress().history != runs[1].progress().history
 
 
 def test_divergence_stops_with_step_term_and_advice(records: RecordSet, tmp_path: Path) -> None:

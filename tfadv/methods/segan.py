@@ -54,8 +54,8 @@ class SeganHyperparameters(Hyperparameters):
     critic_per_region: bool = hyperparameter(True, "3.1: 3C, or 1C")
     segmentor_per_region: bool = hyperparameter(False, "3.1: S1, or S3")
     dice_weight: float = hyperparameter(0.0, "ours: not in the paper, but in its authors' code")
-    learning_rate: float = hyperparameter(2e-5, "2.3: RMSprop, S", small=1e-3)
-    critic_learning_rate: float = hyperparameter(2e-5, "2.3: RMSprop, C", small=1e-3)
+    learning_rate: float = hyperparameter(2e-5, "2.3: RMSprop, S", small=1e-4)
+    critic_learning_rate: float = hyperparameter(2e-5, "2.3: RMSprop, C", small=1e-4)
 
 
 class Segan(Method):
@@ -72,6 +72,7 @@ class Segan(Method):
         "the same function of both",
         "where C alone learns, S answers as in inference, so that its moving statistics stay",
         "variant s0 has no critic: no parameter of it is part of the loss",
+        "S's maps are zero where all modalities are: there the loss never sees them",
         "epochs not stated: 100; the epoch with the best validation Dice is evaluated",
     )
 
@@ -79,13 +80,18 @@ class Segan(Method):
         return region_targets(manifest)
 
     def build(self, hp: SeganHyperparameters, channels: int, outputs: Sequence[str]) -> Players:
-        segmentors = networks.segmentors if hp.segmentor_per_region else networks.segmentor
-        players = {"segmentor": segmentors(channels, len(outputs), hp.width)}
-        optimizers = {"segmentor": keras.optimizers.RMSprop(hp.learning_rate)}
+        maps = len(outputs)
+        segmentor = (
+            networks.segmentors(channels, maps, hp.width)
+            if hp.segmentor_per_region
+            else networks.segmentor(channels, maps, hp.width, masked=True)
+        )
+        players = {"segmentor": segmentor}
+        optimizers = {"segmentor": rmsprop(hp.learning_rate)}
         for critic in _critics(hp, outputs):
             seen = channels if hp.critic_per_region else channels * len(outputs)
             players[critic] = networks.critic(seen, hp.critic_width, hp.clamp, critic)
-            optimizers[critic] = keras.optimizers.RMSprop(hp.critic_learning_rate)
+            optimizers[critic] = rmsprop(hp.critic_learning_rate)
         game = _Game(hp, tuple(outputs))
         schedule = (game.critic_update(), game.segmentor_update())
         return Players(players, optimizers, schedule if game.critics else schedule[1:])
@@ -116,7 +122,7 @@ class SeganUnet(Segan):
     def build(self, hp: SeganHyperparameters, channels: int, outputs: Sequence[str]) -> Players:
         return Players(
             {"segmentor": networks.segmentor(channels, len(outputs), hp.width)},
-            {"segmentor": keras.optimizers.RMSprop(hp.learning_rate)},
+            {"segmentor": rmsprop(hp.learning_rate)},
             (SOFTMAX_UPDATE,),
         )
 
@@ -133,6 +139,15 @@ SOFTMAX_UPDATE = Update(
     terms=("segmentor_cross_entropy",),
     words="S descends the softmax loss (3.2)",
 )
+
+
+def rmsprop(rate: float) -> keras.optimizers.Optimizer:
+    """As the paper's framework, Torch, defines it.
+
+    Keras adds 1e-7 to the mean square of the gradient: against gradients of 1e-6, as these losses
+    of rare regions have, that is a brake that stops learning. Torch adds 1e-8 to its root.
+    """
+    return keras.optimizers.RMSprop(rate, rho=0.99, epsilon=1e-16)
 
 
 def _round_up(extent: int) -> int:

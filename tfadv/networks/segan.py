@@ -7,10 +7,11 @@ from keras import layers
 LEAKY_SLOPE = 0.2  # Not stated; that of the GANs of its time (Radford et al. 2016).
 FACTORS = (1, 2, 4, 8)  # N64, N128, N256, N512
 CRITIC_BLOCKS = 3  # 2.3: found by grid search, as are the segmentor's four.
+INVISIBLE = -20.0  # A logit: a probability of 2e-9.
 MOMENTUM = 0.9  # Of the moving statistics; Keras' 0.99 lags in short runs.
 
 
-def segmentor(channels: int, outputs: int, width: int = 64) -> keras.Model:
+def segmentor(channels: int, outputs: int, width: int = 64, *, masked: bool = False) -> keras.Model:
     """[B, H, W, channels] to logits [B, H, W, outputs]; H and W are multiples of 16.
 
     Four 4x4 convolutions of stride 2, then four times: bilinear resize by 2, 3x3 convolution. Skips
@@ -18,6 +19,7 @@ def segmentor(channels: int, outputs: int, width: int = 64) -> keras.Model:
 
     Args:
         width: feature maps of the first layer; the paper's 64.
+        masked: whether voxels that are zero in all channels belong to no region.
     """
     image = keras.Input((None, None, channels), name="image")
     x = image
@@ -26,19 +28,21 @@ def segmentor(channels: int, outputs: int, width: int = 64) -> keras.Model:
         x = _down(x, width * factor, normalised=level > 0)
         skips.append(x)
     for factor, skip in zip(FACTORS[-2::-1], skips[-2::-1], strict=True):
-        x = layers.UpSampling2D(interpolation="bilinear")(x)
+        x = BilinearUpsampling()(x)
         x = layers.Conv2D(width * factor, 3, padding="same", use_bias=False)(x)
         x = layers.ReLU()(_normalised(x))
         x = layers.Concatenate()([x, skip])
-    x = layers.UpSampling2D(interpolation="bilinear")(x)
+    x = BilinearUpsampling()(x)
     logits = layers.Conv2D(outputs, 3, padding="same", dtype="float32", name="logits")(x)
+    if masked:
+        logits = MaskedByImage(dtype="float32")([logits, image])
     return keras.Model(image, logits, name="segmentor")
 
 
 def segmentors(channels: int, outputs: int, width: int = 64) -> keras.Model:
     """S1: a segmentor of its own for each map, in one network of the same shapes."""
     image = keras.Input((None, None, channels), name="image")
-    single = [segmentor(channels, 1, width) for _ in range(outputs)]
+    single = [segmentor(channels, 1, width, masked=True) for _ in range(outputs)]
     for number, network in enumerate(single):
         network.name = f"segmentor_{number}"
     maps = [network(image) for network in single]
@@ -67,6 +71,30 @@ def critic(
     for variable in network.trainable_variables:
         variable.constraint = Clamp(clamp)
     return network
+
+
+class BilinearUpsampling(layers.Layer):
+    """[B, H, W, C] to [B, 2H, 2W, C]; Keras' own needs H and W to be known when it is exported."""
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        return tf.cast(tf.image.resize(x, 2 * tf.shape(x)[1:3]), x.dtype)
+
+    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        batch, height, width, maps = shape
+        return batch, height and 2 * height, width and 2 * width, maps
+
+
+class MaskedByImage(layers.Layer):
+    """Logits [B, H, W, R] that say no wherever the image [B, H, W, C] is zero in all channels.
+
+    The loss compares images masked by maps (eq. 2): where the image is zero it never sees a map,
+    and the segmentor's answer there is arbitrary.
+    """
+
+    def call(self, logits_and_image: list[tf.Tensor]) -> tf.Tensor:
+        logits, image = logits_and_image
+        visible = tf.reduce_any(image != 0, axis=-1, keepdims=True)
+        return tf.where(visible, logits, INVISIBLE)
 
 
 @keras.saving.register_keras_serializable("tfadv")

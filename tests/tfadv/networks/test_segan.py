@@ -80,3 +80,23 @@ def test_a_critics_moving_statistics_stay() -> None:
     network(tf.random.stateless_normal([2, 32, 32, 2], [0, 1]), training=True)
     for old, variable in zip(before, network.non_trainable_variables, strict=True):
         np.testing.assert_array_equal(variable.numpy(), old)
+
+
+def test_upsampling_keeps_a_ramp_and_doubles_it() -> None:
+    """Bilinear, with voxels' centres aligned: a linear ramp stays one, but at its ends."""
+    ramp = tf.reshape(tf.range(4.0), [1, 1, 4, 1]) * tf.ones([1, 3, 1, 2])
+    x = segan.BilinearUpsampling()(ramp)
+    assert x.shape == (1, 6, 8, 2)
+    np.testing.assert_allclose(x[0, 2, :, 1], [0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3])
+
+
+def test_no_region_where_all_modalities_are_zero() -> None:
+    """There x * S(x) = x * y = 0 whatever S says (eq. 2)."""
+    image = np.ones((1, 16, 16, 2), np.float32)
+    image[0, :8] = 0
+    image[0, 8, :, 0] = 0  # One modality remains.
+    masked, free = (segan.segmentor(2, 3, width=4, masked=masked) for masked in (True, False))
+    masked.set_weights(free.get_weights())
+    logits = masked(image).numpy()
+    np.testing.assert_array_equal(logits[0, :8], -20.0)
+    np.testing.assert_array_equal(logits[0, 8:], free(image)[0, 8:])
