@@ -4,6 +4,8 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from tfadv.networks.upsampling import LinearUpsampling
+
 LEAKY_SLOPE = 0.2  # Not stated; that of the GANs of its time (Radford et al. 2016).
 FACTORS = (1, 2, 4, 8)  # N64, N128, N256, N512
 CRITIC_BLOCKS = 3  # 2.3: found by grid search, as are the segmentor's four.
@@ -28,11 +30,11 @@ def segmentor(channels: int, outputs: int, width: int = 64, *, masked: bool = Fa
         x = _down(x, width * factor, normalised=level > 0)
         skips.append(x)
     for factor, skip in zip(FACTORS[-2::-1], skips[-2::-1], strict=True):
-        x = BilinearUpsampling()(x)
+        x = LinearUpsampling()(x)
         x = layers.Conv2D(width * factor, 3, padding="same", use_bias=False)(x)
         x = layers.ReLU()(_normalised(x))
         x = layers.Concatenate()([x, skip])
-    x = BilinearUpsampling()(x)
+    x = LinearUpsampling()(x)
     logits = layers.Conv2D(outputs, 3, padding="same", dtype="float32", name="logits")(x)
     if masked:
         logits = MaskedByImage(dtype="float32")([logits, image])
@@ -71,17 +73,6 @@ def critic(
     for variable in network.trainable_variables:
         variable.constraint = Clamp(clamp)
     return network
-
-
-class BilinearUpsampling(layers.Layer):
-    """[B, H, W, C] to [B, 2H, 2W, C]; Keras' own needs H and W to be known when it is exported."""
-
-    def call(self, x: tf.Tensor) -> tf.Tensor:
-        return tf.cast(tf.image.resize(x, 2 * tf.shape(x)[1:3]), x.dtype)
-
-    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        batch, height, width, maps = shape
-        return batch, height and 2 * height, width and 2 * width, maps
 
 
 class MaskedByImage(layers.Layer):

@@ -82,14 +82,6 @@ def test_a_critics_moving_statistics_stay() -> None:
         np.testing.assert_array_equal(variable.numpy(), old)
 
 
-def test_upsampling_keeps_a_ramp_and_doubles_it() -> None:
-    """Bilinear, with voxels' centres aligned: a linear ramp stays one, but at its ends."""
-    ramp = tf.reshape(tf.range(4.0), [1, 1, 4, 1]) * tf.ones([1, 3, 1, 2])
-    x = segan.BilinearUpsampling()(ramp)
-    assert x.shape == (1, 6, 8, 2)
-    np.testing.assert_allclose(x[0, 2, :, 1], [0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3])
-
-
 def test_no_region_where_all_modalities_are_zero() -> None:
     """There x * S(x) = x * y = 0 whatever S says (eq. 2)."""
     image = np.ones((1, 16, 16, 2), np.float32)

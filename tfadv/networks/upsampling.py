@@ -1,0 +1,33 @@
+"""Linear upsampling by two, which Keras lacks in 3D and cannot export in 2D for unknown sizes."""
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+
+@keras.saving.register_keras_serializable("tfadv")
+class LinearUpsampling(layers.Layer):
+    """[B, H, W, C] or [B, D, H, W, C] to twice the extent along every spatial axis.
+
+    Bilinear or trilinear, with voxels' centres in their places, as `tf.image.resize` does it.
+    """
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        *extents, height, width, channels = tf.unstack(tf.shape(x))
+        if len(extents) == 1:
+            resized = tf.image.resize(x, [2 * height, 2 * width])
+        else:
+            batch, depth = extents
+            planes = tf.reshape(x, [batch * depth, height, width, channels])
+            planes = tf.image.resize(planes, [2 * height, 2 * width])
+            # All voxels of a plane as one axis, which keeps its extent.
+            area = 4 * height * width
+            columns = tf.reshape(planes, [batch, depth, area, channels])
+            columns = tf.image.resize(columns, [2 * depth, area])
+            resized = tf.reshape(columns, [batch, 2 * depth, 2 * height, 2 * width, channels])
+        resized = tf.cast(resized, x.dtype)
+        resized.set_shape(self.compute_output_shape(tuple(x.shape)))
+        return resized
+
+    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return (shape[0], *(extent and 2 * extent for extent in shape[1:-1]), shape[-1])
