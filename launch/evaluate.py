@@ -1,8 +1,9 @@
-"""Scores a trained run on held-out subjects: a table, metrics.csv and a picture.
+"""Scores a trained run on held-out subjects: a table, metrics.csv, box plots and a picture.
 
 python launch/evaluate.py --work_dir runs/kohl_purely_adversarial
 """
 
+import math
 from pathlib import Path
 
 from absl import flags
@@ -11,6 +12,17 @@ from launch import cli
 
 WORK_DIR = flags.DEFINE_string("work_dir", None, "Run made by launch/train.py.", required=True)
 FOLDS = flags.DEFINE_string("folds", None, "Comma-separated. [the run's test folds]")
+EMPTY_MM = flags.DEFINE_float(
+    "empty_mm",
+    None,
+    "Distance in mm charged where exactly one of reference and prediction is empty; BraTS charges "
+    "373.13. [the volume's diagonal]",
+)
+flags.register_validator(
+    "empty_mm",
+    lambda value: value is None or 0 <= value < math.inf,
+    "expected a distance of at least 0 mm, and finite: means are taken over it",
+)
 SAVE = flags.DEFINE_bool("save_predictions", False, "Write label maps onto the sources' grids.")
 
 
@@ -22,9 +34,17 @@ def main() -> None:
     work_dir = WorkDir(Path(WORK_DIR.value))
     settings, records, _, predictor = training.load_run(work_dir)
     folds = cli.comma_list(FOLDS.value) or settings.test_folds
-    tables = evaluation.evaluate(work_dir, predictor, records, folds, save_predictions=SAVE.value)
+    tables = evaluation.evaluate(
+        work_dir,
+        predictor,
+        records,
+        folds,
+        save_predictions=SAVE.value,
+        empty_mm=EMPTY_MM.value,
+    )
     print(evaluation.describe(tables))
-    print(f"tables: {work_dir.metrics}, {work_dir.subjects}\npicture: {work_dir.picture}")
+    print(f"tables: {work_dir.metrics}, {work_dir.subjects}")
+    print(f"pictures: {work_dir.picture}, {work_dir.boxplots}")
     if SAVE.value:
         print(f"label maps: {work_dir.predictions}")
     print(f"Next: python launch/export.py --work_dir {work_dir.folder}")

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from tfadv import figures
 from tfadv.inference import Predictor
 from tfadv.metrics import METRICS, count_components, region_metrics
 from tfadv.validation import Segmented, averaged_regions, picture_of, scored_regions, segment
@@ -18,6 +19,13 @@ from tfrecords.manifest import Manifest, SubjectRecord
 from tfrecords.volumes import to_source, write_label
 
 Row = dict[str, str | float]
+# Of `boxplots.png`, as Peiris et al. 2021, Fig. 3: columns of `metrics.csv` and their titles.
+DRAWN = {
+    "dice": "Dice",
+    "hausdorff95_mm": "95 % Hausdorff distance (mm)",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+}
 
 
 @dataclass(frozen=True)
@@ -41,14 +49,16 @@ def evaluate(
     folds: tuple[str, ...],
     *,
     save_predictions: bool = False,
+    empty_mm: float | None = None,
 ) -> Tables:
-    """Scores every subject of the folds; writes the tables, their summary and a picture.
+    """Scores every subject of the folds; writes the tables, their summary and pictures.
 
     Measured on the working grid: the source's own voxels, unless preprocessing resampled or cropped
     them.
 
     Args:
         save_predictions: also writes label maps onto the sources' grids.
+        empty_mm: see `metrics.region_metrics`.
     """
     origins = {subject.name: subject for subject in records.manifest.subjects}
     total = sum(subject.fold in folds for subject in records.manifest.subjects)
@@ -59,7 +69,7 @@ def evaluate(
         origin = origins[segmented.volume.subject]
         reference = _whole(segmented.volume.label, segmented, origin)
         prediction = _whole(segmented.prediction, segmented, origin)
-        measured = list(_rows(reference, prediction, origin, records.manifest))
+        measured = list(_rows(reference, prediction, origin, records.manifest, empty_mm))
         rows += measured
         subject_rows.append(_subject_row(reference, prediction, measured, origin, records.manifest))
         if save_predictions:
@@ -69,6 +79,7 @@ def evaluate(
     write_file(work_dir.metrics, tables.regions.to_csv(index=False).encode())
     write_file(work_dir.subjects, tables.subjects.to_csv(index=False).encode())
     write_file(work_dir.summary, describe(tables).encode())
+    write_file(work_dir.boxplots, _boxplots(tables))
     write_file(work_dir.picture, _median_picture(tables, predictor, records, folds))
     return tables
 
@@ -92,12 +103,19 @@ def describe(tables: Tables) -> str:
 
 
 def _rows(
-    reference: np.ndarray, prediction: np.ndarray, origin: SubjectRecord, manifest: Manifest
+    reference: np.ndarray,
+    prediction: np.ndarray,
+    origin: SubjectRecord,
+    manifest: Manifest,
+    empty_mm: float | None,
 ) -> Iterator[Row]:
     x_mm, y_mm, z_mm = origin.working.spacing_mm
     for name, members in scored_regions(manifest).items():
         measured = region_metrics(
-            np.isin(reference, members), np.isin(prediction, members), (z_mm, y_mm, x_mm)
+            np.isin(reference, members),
+            np.isin(prediction, members),
+            (z_mm, y_mm, x_mm),
+            empty_mm=empty_mm,
         )
         yield {**_named(origin), "region": name, **measured}
 
@@ -137,6 +155,15 @@ def _on_source(prediction: np.ndarray, origin: SubjectRecord, manifest: Manifest
     """A whole prediction in the dataset's label values on the source's grid [X, Y, Z]."""
     values = np.array([c.labels[0] for c in manifest.classes], np.uint8)
     return to_source(values[prediction], origin.working, origin.source)
+
+
+def _boxplots(tables: Tables) -> bytes:
+    by_region = tables.regions.groupby("region", sort=False)
+    scores = {
+        title: {str(region): rows[measure].to_numpy() for region, rows in by_region}
+        for measure, title in DRAWN.items()
+    }
+    return figures.measure_boxplots(scores, logarithmic=[DRAWN["hausdorff95_mm"]])
 
 
 def _median_picture(

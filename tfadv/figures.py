@@ -1,20 +1,25 @@
 """Pictures: image, reference and prediction side by side, and two runs side by side."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import matplotlib as mpl
 import matplotlib.lines
 import matplotlib.patches
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import SymmetricalLogLocator
 
 COLOURS = mpl.colormaps["tab10"]
 RUN_COLOURS = ("tab:blue", "tab:green")
 # Of `boxplots`: the markers of Moeskops et al. 2017, Fig. 3.
 MARKERS = {"**": ("*", 11, "p < 0.01"), "*": ("o", 6, "p < 0.05")}
+
+CURVE_MARKERS = "os^Dv"
 
 
 @dataclass(frozen=True)
@@ -104,16 +109,8 @@ def boxplots(
     figure = Figure(figsize=(2.5 + 0.9 * len(scores), 3.8), layout="constrained")
     axis = figure.subplots()
     for run, colour in enumerate(RUN_COLOURS):
-        axis.boxplot(
-            [pair[run] for pair in scores.values()],
-            positions=np.arange(len(scores)) + (-0.18, 0.18)[run],
-            widths=0.3,
-            patch_artist=True,
-            manage_ticks=False,
-            boxprops={"facecolor": colour},
-            medianprops={"color": "black"},
-            flierprops={"markersize": 3},
-        )
+        places = np.arange(len(scores)) + (-0.18, 0.18)[run]
+        _boxes(axis, [pair[run] for pair in scores.values()], places, 0.3, colour)
     for place, region in enumerate(scores):
         if marks[region]:
             marker, size, _ = MARKERS[marks[region]]
@@ -134,6 +131,70 @@ def boxplots(
     return _png(figure)
 
 
+def measure_boxplots(
+    scores: Mapping[str, Mapping[str, np.ndarray]], logarithmic: Collection[str] = ()
+) -> bytes:
+    """A PNG of one run's scores, a panel per measure, as Peiris et al. 2021, Fig. 3.
+
+    Boxes and whiskers as in `boxplots`, but lying, so that regions' names have room. A region
+    without any number says so.
+
+    Args:
+        scores: by the measure's title and by region, a number for each subject. Nan is left out.
+        logarithmic: titles of distances, drawn on an axis that is linear to 1 and logarithmic
+            beyond: a subject that is charged hundreds would press the others' boxes flat. The
+            other measures are shares, from 0 to 1.
+    """
+    regions = list(next(iter(scores.values())))
+    figure = Figure(figsize=(3 * len(scores) + 1, 1.1 + 0.42 * len(regions)), layout="constrained")
+    axes = figure.subplots(1, len(scores), sharey=True, squeeze=False)[0]
+    for axis, (title, of_regions) in zip(axes, scores.items(), strict=True):
+        values = [of_regions[region][~np.isnan(of_regions[region])] for region in regions]
+        _boxes(axis, values, np.arange(len(regions)), 0.6, RUN_COLOURS[0], "horizontal")
+        for place, known in enumerate(values):
+            if not known.size:
+                across = axis.get_yaxis_transform()
+                axis.text(0.5, place, "undefined", ha="center", va="center", transform=across)
+        axis.set_title(title, fontsize=10)
+        axis.grid(axis="x", alpha=0.4)
+        if title in logarithmic:
+            axis.set_xscale("symlog", linthresh=1)
+            axis.xaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1, subs=(1, 3)))
+            axis.xaxis.set_major_formatter("{x:g}")
+            axis.set_xlim(-0.1, max(1.1, axis.get_xlim()[1]))
+        else:
+            axis.ticklabel_format(axis="x", useOffset=False)
+            axis.locator_params(axis="x", nbins=5)
+            left, right = axis.get_xlim()
+            axis.set_xlim(max(left, -0.01), min(right, 1.01))
+    axes[0].set_yticks(range(len(regions)), regions)
+    axes[0].set_ylim(len(regions) - 0.4, -0.6)  # The first region on top.
+    return _png(figure)
+
+
+def curves(panels: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]], y: str) -> bytes:
+    """A PNG of panels side by side, with one vertical axis and one legend.
+
+    Args:
+        panels: by the horizontal axis' title and by line, the points' two coordinates. The first
+            panel's lines are in all.
+        y: title of the vertical axis.
+    """
+    figure = Figure(figsize=(3.4 * len(panels) + 0.6, 3.8), layout="constrained")
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for axis, (title, lines) in zip(axes, panels.items(), strict=True):
+        for number, (name, points) in enumerate(lines.items()):
+            marker = CURVE_MARKERS[number % len(CURVE_MARKERS)]
+            colour = COLOURS(number % COLOURS.N)
+            axis.plot(*points, c=colour, marker=marker, ms=5, label=name)
+        axis.set_xlabel(title)
+        axis.grid(alpha=0.4)
+    axes[0].set_ylabel(y)
+    handles, names = axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
+    return _png(figure)
+
+
 def slice_of_most_classes(labels: np.ndarray) -> int:
     """The axial slice z of class indices [Z, Y, X] that shows most of all foreground classes.
 
@@ -144,6 +205,27 @@ def slice_of_most_classes(labels: np.ndarray) -> int:
     if not areas:
         return len(labels) // 2
     return int(np.argmax(sum(area / area.max() for area in areas)))
+
+
+def _boxes(
+    axis: Axes,
+    values: Sequence[np.ndarray],
+    places: np.ndarray,
+    width: float,
+    colour: str,
+    orientation: Literal["vertical", "horizontal"] = "vertical",
+) -> None:
+    axis.boxplot(
+        values,
+        positions=places,
+        widths=width,
+        orientation=orientation,
+        patch_artist=True,
+        manage_ticks=False,
+        boxprops={"facecolor": colour},
+        medianprops={"color": "black"},
+        flierprops={"markersize": 3},
+    )
 
 
 def _class_legend(figure: Figure, classes: Sequence[str]) -> None:

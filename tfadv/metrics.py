@@ -19,15 +19,16 @@ Empty masks:
 
     reference  prediction  dice  sensitivity  specificity  precision  distances
     empty      empty       1     nan          1            nan        0
-    empty      not         0     nan          < 1          0          the volume's diagonal
-    not        empty       0     0            1            nan        the volume's diagonal
+    empty      not         0     nan          < 1          0          empty_mm
+    not        empty       0     0            1            nan        empty_mm
 
 A region that is absent and not predicted is a success, so dice and distances say so. When one is
 empty no distance exists, yet a failure must cost something: nan would drop out of a mean and reward
-it, and a single inf would drown every other subject. The diagonal, in mm, is the largest distance
-that the volume admits; on a BraTS volume it is the 373.13 mm that the challenge charges. It grows
-with the volume, so measure on the source's grid, never on a crop. Ratios without a denominator are
-nan: leave them out of means. They hide no failure, because dice and distances are never nan.
+it, and a single inf would drown every other subject. By default empty_mm is the volume's diagonal,
+the largest distance that the volume admits; on a BraTS volume it is the 373.13 mm that the
+challenge charges. It grows with the volume, so measure on the source's grid, never on a crop, or
+give one empty_mm for all volumes. Ratios without a denominator are nan: leave them out of means.
+They hide no failure, because dice and distances are never nan.
 """
 
 import math
@@ -56,7 +57,11 @@ Spacing = tuple[float, float, float]
 
 
 def region_metrics(
-    reference: np.ndarray, prediction: np.ndarray, spacing_mm: Spacing
+    reference: np.ndarray,
+    prediction: np.ndarray,
+    spacing_mm: Spacing,
+    *,
+    empty_mm: float | None = None,
 ) -> dict[str, float]:
     """Every measure in `METRICS` for one region of one subject.
 
@@ -64,6 +69,7 @@ def region_metrics(
         reference: bool [Z, Y, X], the true mask.
         prediction: bool [Z, Y, X], the mask to judge.
         spacing_mm: distance between voxel centres along Z, Y and X.
+        empty_mm: the distances where exactly one mask is empty; None for the volume's diagonal.
 
     Returns:
         One float per name in `METRICS`, in that order, as the module's docstring defines them.
@@ -76,7 +82,7 @@ def region_metrics(
     in_both = int((reference & prediction).sum())
     in_neither = reference.size - in_reference - in_prediction + in_both
     total = in_reference + in_prediction
-    hausdorff95_mm, average_mm = _surface_distances_mm(reference, prediction, spacing_mm)
+    hausdorff95_mm, average_mm = _surface_distances_mm(reference, prediction, spacing_mm, empty_mm)
     voxel_ml = float(math.prod(spacing_mm)) / 1000
     return {
         "dice": 2 * in_both / total if total else 1.0,
@@ -114,7 +120,7 @@ def _ratio(part: int, whole: int) -> float:
 
 
 def _surface_distances_mm(
-    reference: np.ndarray, prediction: np.ndarray, spacing_mm: Spacing
+    reference: np.ndarray, prediction: np.ndarray, spacing_mm: Spacing, empty_mm: float | None
 ) -> tuple[float, float]:
     """The 95 % Hausdorff distance and the mean of the two directed average distances."""
     # The library must not see an empty mask: release 0.1 then asks for the `np.Inf` of NumPy 1.
@@ -122,8 +128,9 @@ def _surface_distances_mm(
     if all(empty):
         return 0.0, 0.0
     if any(empty):
-        diagonal_mm = float(np.linalg.norm(np.multiply(reference.shape, spacing_mm)))
-        return diagonal_mm, diagonal_mm
+        if empty_mm is None:
+            empty_mm = float(np.linalg.norm(np.multiply(reference.shape, spacing_mm)))
+        return empty_mm, empty_mm
     with warnings.catch_warnings():
         # Release 0.1 calls SciPy's functions by their old names, which SciPy 2 removes.
         warnings.filterwarnings("ignore", "Please (import|use)", DeprecationWarning)

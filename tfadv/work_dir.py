@@ -58,6 +58,7 @@ class WorkDir:
         self.subjects = folder / "subjects.csv"
         self.summary = folder / "summary.txt"
         self.picture = folder / "picture.png"
+        self.boxplots = folder / "boxplots.png"
         self._settings = folder / "hyperparameters.json"
         self._progress = folder / "progress.json"
 

@@ -18,6 +18,13 @@ from tfadv.work_dir import WorkDir
 from tfrecords.input import RecordSet, open_record_set
 
 
+class Nowhere:
+    """A predictor that finds background alone."""
+
+    def predict(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"label": tf.zeros(image.shape[:3], tf.uint8)}
+
+
 class Everywhere:
     """A predictor that finds label 1 in every voxel of the body's box."""
 
@@ -48,7 +55,8 @@ def test_a_row_per_subject_and_region(run: WorkDir) -> None:
         expected = dice(segmented.volume.label == 2, segmented.prediction == 2)
         assert row["dice"] == expected
         assert row["reference_volume_ml"] == (segmented.volume.label == 2).sum() / 1000
-    assert run.picture.read_bytes().startswith(b"\x89PNG")
+    for path in (run.picture, run.boxplots):
+        assert path.read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_trained_run_segments(run: WorkDir) -> None:
@@ -100,6 +108,42 @@ def test_mean_dice_is_over_regions_where_there_are_any(small: RecordSet, tmp_pat
         found = tables.subjects.set_index("subject")["mean_dice"]
         np.testing.assert_allclose(found, expected[found.index])
         assert found.min() > 0
+
+
+def test_empty_mm_is_charged_for_what_is_missed(small: RecordSet, tmp_path: Path) -> None:
+    tables = evaluation.evaluate(
+        WorkDir(tmp_path),
+        Nowhere(),  # type: ignore[arg-type]
+        small,
+        ("0",),
+        empty_mm=373.13,
+    )
+    assert (tables.regions["hausdorff95_mm"] == 373.13).all()
+    assert (tables.regions["average_surface_distance_mm"] == 373.13).all()
+
+
+def test_box_plots_are_of_the_papers_four_measures(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: dict[str, Any] = {}
+
+    def draw(scores: dict[str, Any], logarithmic: list[str]) -> bytes:
+        drawn.update(scores)
+        assert set(logarithmic) <= set(scores)
+        return b""
+
+    monkeypatch.setattr(evaluation.figures, "measure_boxplots", draw)
+    measures = {name: np.arange(4) + 10.0 * place for place, name in enumerate(METRICS)}
+    regions = pd.DataFrame({"subject": list("aabb"), "region": list("zaza"), **measures})
+    evaluation._boxplots(evaluation.Tables(regions, pd.DataFrame()))
+    for title, name in (
+        ("Dice", "dice"),
+        ("95 % Hausdorff distance (mm)", "hausdorff95_mm"),
+        ("sensitivity", "sensitivity"),
+        ("specificity", "specificity"),
+    ):
+        place = 10 * METRICS.index(name)
+        found = {region: list(values) for region, values in drawn.pop(title).items()}
+        assert found == {"z": [place, place + 2], "a": [place + 1, place + 3]}
+    assert not drawn
 
 
 def test_the_summary_has_means_over_subjects() -> None:

@@ -1,6 +1,7 @@
 """Pictures, by the colours of their pixels."""
 
 import io
+import warnings
 
 import numpy as np
 import pytest
@@ -53,6 +54,75 @@ def test_a_star_is_no_circle() -> None:
         top = picture[: len(picture) // 8]
         y, x = np.nonzero((top[..., 0] > 0.9) & (top[..., 1] < 0.5))
         assert least < len(y) / (np.ptp(y) + 1) / (np.ptp(x) + 1) < most
+
+
+def measures(scores: dict[str, dict[str, np.ndarray]], *logarithmic: str) -> np.ndarray:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return pixels(figures.measure_boxplots(scores, logarithmic))
+
+
+def test_regions_lie_below_each_other_in_every_panel() -> None:
+    low, high = np.linspace(0.1, 0.3, 9), np.linspace(0.8, 1, 9)
+    panel = {"a": low, "b": np.full(9, np.nan), "a region with a long name": high}
+    picture = measures({"Dice": panel, "sensitivity": panel})
+    blue = where(picture, "tab:blue")
+    upper, lower = blue[blue[:, 0] < 0.5], blue[blue[:, 0] > 0.5]
+    assert upper[:, 0].max() < 0.45  # Where the second region would be, nothing is.
+    assert lower[:, 0].min() > 0.55
+    # Each in both panels, the long name left of them; the higher scores are right.
+    for number in (0, 1):
+        left, right = (of[:, 1][(of[:, 1] > 0.62) == number] for of in (upper, lower))
+        assert left.max() < right.min()
+    assert upper[:, 1].min() > 0.15
+
+
+def test_a_number_left_out_moves_no_box() -> None:
+    scores = np.linspace(0.1, 0.3, 9)
+    without = measures({"Dice": {"a": scores}})
+    np.testing.assert_array_equal(without, measures({"Dice": {"a": np.append(scores, np.nan)}}))
+
+
+def test_a_single_subject_is_a_line_as_high_as_a_box() -> None:
+    black = where(measures({"Dice": {"a": np.array([0.5])}})[40:-40, 60:-60], "black")
+    assert len(set(black[:, 1])) <= 3
+    assert np.ptp(black[:, 0]) > 0.3
+
+
+def test_shares_end_at_zero_and_one() -> None:
+    """Lines at the ends of the axis, which would lie in its middle."""
+    for share, place in ((0.0, 0.08), (1.0, 0.96)):
+        picture = measures({"Dice": {"a": np.full(3, share)}})
+        line = picture[len(picture) // 2, 60:-60]
+        dark = np.flatnonzero((line < 0.1).all(axis=-1)) / len(line)
+        assert dark.mean() == pytest.approx(place, abs=0.05)
+
+
+def test_one_failure_leaves_the_others_boxes_wide_on_a_logarithmic_axis() -> None:
+    """Between the quartiles lie 9 of 371 mm, and 0.37 of 3.6 decades."""
+    scores = np.append(np.linspace(2, 20, 29), 373.13)
+    blue = where(measures({"distance": {"a": scores}}, "distance"), "tab:blue")
+    assert np.ptp(blue[:, 1]) == pytest.approx(0.37 / 3.6, rel=0.25)
+
+
+def test_curves_of_two_runs() -> None:
+    x = np.array([0.0, 1.0, 2.0])
+    panels = {
+        name: {"one": (x, 0.9 - x * 0.1), "two": (x, 0.9 - x * slope)}
+        for name, slope in (("noise", 0.2), ("blur", 0.4))
+    }
+    picture = pixels(figures.curves(panels, "mean Dice"))
+    plot, legend = np.split(picture, [int(0.87 * len(picture))])
+    ends = []
+    for colour in (figures.COLOURS(0), figures.COLOURS(1)):
+        assert len(where(legend, colour))
+        line = where(plot, colour)
+        for panel in (line[line[:, 1] < 0.52], line[line[:, 1] > 0.52]):
+            last = panel[panel[:, 1] > panel[:, 1].max() - 0.01]
+            ends.append(last[:, 0].mean())
+    # One scale for all: the first run ends at 0.7 twice, the second at 0.5 and 0.1.
+    assert ends[0] == pytest.approx(ends[1], abs=0.01)
+    assert (ends[3] - ends[0]) / (ends[2] - ends[0]) == pytest.approx(3, rel=0.05)
 
 
 def test_label_maps_in_colours_on_black() -> None:

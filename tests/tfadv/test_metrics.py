@@ -163,6 +163,22 @@ def test_one_mask_empty_costs_the_diagonal() -> None:
     assert missed == pytest.approx([0, 0, 1, math.nan, 13, 13, VOXEL_ML, 0, 0, 1], nan_ok=True)
 
 
+def test_empty_mm_is_charged_where_exactly_one_mask_is_empty() -> None:
+    shape = (2, 6, 15)
+    empty, voxel = np.zeros(shape, bool), box(shape, (0, 0, 0))
+    far = box(shape, (0, 0, 14))  # 14 voxels of 0.8 mm away.
+    for masks, expected_mm in (
+        ((empty, voxel), 373.13),
+        ((voxel, empty), 373.13),
+        ((empty, empty), 0),
+        ((voxel, far), 11.2),
+    ):
+        values = region_metrics(*masks, ANISOTROPIC_MM, empty_mm=373.13)
+        assert values["hausdorff95_mm"] == pytest.approx(expected_mm)
+        assert values["average_surface_distance_mm"] == pytest.approx(expected_mm, abs=0.8)
+    assert region_metrics(empty, voxel, UNIT_MM, empty_mm=0.0)["hausdorff95_mm"] == 0
+
+
 def test_the_diagonal_is_what_brats_charges() -> None:
     empty = np.zeros((155, 240, 240), bool)
     voxel = box((155, 240, 240), (70, 100, 100))
