@@ -46,6 +46,12 @@ CROP = flags.DEFINE_string(
 )
 MODALITIES = flags.DEFINE_list("modalities", None, "Those to keep, in this order. [all]")
 ORIENTATION = flags.DEFINE_string("orientation", "RAS", "Axis codes; slices lie across the last.")
+UNLABELLED = flags.DEFINE_bool(
+    "unlabelled",
+    False,
+    "Take subjects without a label map as well, as whole volumes: of table, rows with an empty "
+    "label; of decathlon, imagesTs.",
+)
 SKIP = flags.DEFINE_bool("skip_invalid", False, "Leave invalid subjects out, and note them.")
 WORKERS = flags.DEFINE_integer("workers", os.cpu_count() or 1, "Worker processes.", 1)
 SEED = flags.DEFINE_integer("seed", 0, "Of folds, patches and the examples' order.", 0)
@@ -68,7 +74,7 @@ def main() -> None:
         SKIP.value,
         WORKERS.value,
     )
-    dataset = datasets.find(DATASET.value, data_dir, WORKERS.value)
+    dataset = datasets.find(DATASET.value, data_dir, WORKERS.value, UNLABELLED.value)
     if MODALITIES.value is not None:
         dataset = select_modalities(dataset, MODALITIES.value)
     folder = Path(OUT_DIR.value or f"records/{dataset.name}")
@@ -142,8 +148,10 @@ def summarise(manifest: Manifest, folder: Path) -> None:
     _summarise_patches(manifest)
     for name, findings in manifest.skipped.items():
         print(f"left out: {name}: {'; '.join(findings)}")
-    folds = len(manifest.folds)
-    print(f"{len(manifest.subjects)} subjects in {folds} folds, seed {manifest.seed}: {folder}")
+    folds, labelled = len(manifest.folds), sum(s.labelled for s in manifest.subjects)
+    if UNLABELLED.value:
+        print(f"{len(manifest.subjects) - labelled} unlabelled subjects, as whole volumes")
+    print(f"{labelled} subjects in {folds} folds, seed {manifest.seed}: {folder}")
     method = METHOD.value or TRAINED_ON.get(manifest.view.kind, "NAME")
     print(f"Next: python launch/train.py --method {method} --records {folder}")
 

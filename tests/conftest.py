@@ -55,9 +55,15 @@ class SmallDataset:
     def array(self, subject: str, column: str) -> np.ndarray:
         return np.asarray(nib.Nifti1Image.from_filename(self.path(subject, column)).dataobj)
 
-    def find(self) -> Dataset:
+    def find(self, unlabelled: bool = False) -> Dataset:
         self.table.to_csv(self.csv, index=False)
-        return datasets.find("table", self.csv)
+        return datasets.find("table", self.csv, unlabelled=unlabelled)
+
+    def unlabel(self, *subjects: str) -> None:
+        """Takes the label maps away from these."""
+        for subject in subjects:
+            self.path(subject, "label").unlink()
+            self.table.loc[self.table["subject"] == subject, "label"] = None
 
     @staticmethod
     def owner(label: np.ndarray) -> tuple[str, int]:

@@ -65,6 +65,36 @@ def augment(
     return image, label
 
 
+def random_crop(
+    image: tf.Tensor, label: tf.Tensor, size: tuple[int, ...], seed: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """A crop at a random place of a volume, all places alike.
+
+    Args:
+        image: float32 [Z, Y, X, C].
+        label: uint8 [Z, Y, X].
+        size: (depth, height, width). Where the volume is smaller it is padded with zeros alike at
+            both sides.
+        seed: int64 [2], of this example alone.
+
+    Returns:
+        float32 [*size, C] and uint8 [*size].
+    """
+    extent = tf.shape(label)
+    missing = tf.maximum(tf.constant(size) - extent, 0)
+    before = missing // 2
+    padding = tf.stack([before, missing - before], axis=1)
+    room = tf.maximum(extent - tf.constant(size), 0)
+    draws = tf.random.stateless_uniform([len(size)], seed)
+    start = tf.cast(draws * tf.cast(room + 1, tf.float32), tf.int32)
+    crop = tf.slice(label, start, tf.minimum(extent, size))
+    cut = tf.slice(image, tf.concat([start, [0]], 0), tf.concat([tf.shape(crop), [-1]], 0))
+    return (
+        tf.ensure_shape(tf.pad(cut, tf.concat([padding, [[0, 0]]], 0)), [*size, image.shape[-1]]),
+        tf.ensure_shape(tf.pad(crop, padding), size),
+    )
+
+
 def _transforms(
     angles: tf.Tensor,
     mirrors: tf.Tensor,

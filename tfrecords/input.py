@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrecords import example
-from tfrecords.augmentation import Augmentation, augment
+from tfrecords.augmentation import Augmentation, augment, random_crop
 from tfrecords.errors import UserError
 from tfrecords.manifest import REPAIR, Manifest, Shard, damaged_shards, load_manifest
 from tfrecords.normalisation import normalise
@@ -38,22 +38,25 @@ class Recipe:
     """How training examples become batches.
 
     Attributes:
-        view: of the examples; slices or patches. A record set's patches may be larger.
-        size: height and width of the crop of a slice.
+        view: of the examples. A record set's patches may be larger.
+        size: of the crop of a slice (height, width) or of a volume (depth, height, width).
         batch: examples in a batch.
         scheme: of normalisation.
         regions: class indices of each region, if labels are to be regions; empty for classes.
         favoured_share: expected share of a batch from the manifest's first group; None draws from
             all examples alike.
+        unlabelled: whether every example comes with another one's image, of a subject without label
+            map (volumes only).
     """
 
     view: View
-    size: tuple[int, int]
+    size: tuple[int, ...]
     batch: int
     scheme: str
     augmentation: Augmentation
     regions: tuple[tuple[int, ...], ...] = ()
     favoured_share: float | None = None
+    unlabelled: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,17 +97,21 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Batches {"image": [B, h, w, C], "label": [B, h, w]} of the given epochs, one after another.
 
-    A patch's label is its centre alone. Labels of regions are masks [B, h, w, R].
+    Of volumes: [B, d, h, w, C] and [B, d, h, w], and "unlabelled" [B, d, h, w, C] where the recipe
+    wants it. A patch's label is its centre alone. Labels of regions are masks [B, ..., R].
 
     What an epoch holds depends on the seed and its number alone, so that a run that resumes at an
     epoch sees what an undisturbed one does.
     """
     _require_view(records, recipe.view)
-    streams = _streams(records.manifest.select(recipe.view.kind, folds), records, recipe)
+    manifest = records.manifest
+    streams = _streams(manifest.select(recipe.view.kind, folds), records, recipe)
+    unlabelled = _unlabelled(records) if recipe.unlabelled else ()
     examples = steps_per_epoch * recipe.batch
-    channels = len(records.manifest.modalities)
+    rank = 3 if recipe.view.kind == "volumes" else 2
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        """(number, record), or (number, record, unlabelled record)."""
         epoch_seed = tf.stack([tf.constant(seed, tf.int64), epoch])
         drawn = [
             _shuffled(paths, buffer, epoch_seed, number)
@@ -114,19 +121,32 @@ def training_batches(
         if len(drawn) > 1:
             choices = _choices([share for _, _, share in streams], epoch_seed)
             mixed = tf.data.Dataset.choose_from_datasets(drawn, choices, stop_on_empty_dataset=True)
-        numbered = mixed.take(examples).enumerate()
-        return numbered.map(lambda number, record: (epoch * examples + number, record))
+        numbers = tf.data.Dataset.range(epoch * examples, (epoch + 1) * examples)
+        if not unlabelled:
+            return tf.data.Dataset.zip(numbers, mixed)
+        paths, buffer = unlabelled
+        others = _shuffled(paths, buffer, epoch_seed, len(streams))
+        return tf.data.Dataset.zip(numbers, mixed, others)
 
-    def prepare(number: tf.Tensor, serialised: tf.Tensor) -> Batch:
-        parsed = example.parse(serialised, records.manifest.image_dtype, 2, channels)
-        image = normalise(parsed.image, parsed.statistics, recipe.scheme)
-        if recipe.view.kind == "patches":
-            label = parsed.label
-            image, label = _cropped_patch(image, label, records.manifest.view, recipe.view)
-            return {"image": image, "label": _regions(label, recipe.regions)}
+    def normalised(serialised: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        parsed = example.parse(serialised, manifest.image_dtype, rank, len(manifest.modalities))
+        return normalise(parsed.image, parsed.statistics, recipe.scheme), parsed.label
+
+    def prepare(number: tf.Tensor, labelled: tf.Tensor, *others: tf.Tensor) -> Batch:
+        image, label = normalised(labelled)
         example_seed = tf.stack([tf.constant(seed, tf.int64), number])
-        image, label = augment(image, parsed.label, recipe.size, recipe.augmentation, example_seed)
-        return {"image": image, "label": _regions(label, recipe.regions)}
+        if recipe.view.kind == "patches":
+            image, label = _cropped_patch(image, label, manifest.view, recipe.view)
+        elif recipe.view.kind == "volumes":
+            image, label = random_crop(image, label, recipe.size, example_seed)
+        else:
+            height, width = recipe.size
+            augmentation = recipe.augmentation
+            image, label = augment(image, label, (height, width), augmentation, example_seed)
+        batch = {"image": image, "label": _regions(label, recipe.regions)}
+        for other in others:
+            batch["unlabelled"], _ = random_crop(*normalised(other), recipe.size, example_seed)
+        return batch
 
     return (
         tf.data.Dataset.range(epochs.start, epochs.stop)
@@ -140,6 +160,8 @@ def training_batches(
 def _require_view(records: RecordSet, wanted: View) -> None:
     """Raises UserError where the record set was not cut for the wanted view."""
     found = records.manifest.view
+    if wanted.kind == "volumes":
+        return  # Every record set holds them.
     if wanted.kind != "patches":
         fits = found.kind == wanted.kind
     else:
@@ -197,6 +219,17 @@ def _streams(
     else:
         parts = [(favoured, recipe.favoured_share), (others, 1 - recipe.favoured_share)]
     return [(records.paths(part), _shuffle_buffer(part), share) for part, share in parts]
+
+
+def _unlabelled(records: RecordSet) -> tuple[list[str], int]:
+    """Paths and shuffle buffer. Raises UserError where there are no subjects without label map."""
+    shards = records.manifest.unlabelled
+    if not shards:
+        raise UserError(
+            f"{records.folder}: expected subjects without a label map, found none. "
+            "Run launch/preprocess.py --unlabelled"
+        )
+    return records.paths(shards), _shuffle_buffer(shards)
 
 
 def _shuffle_buffer(shards: Sequence[Shard]) -> int:

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from tfrecords.checksums import checksum_holds
 from tfrecords.errors import UserError
+from tfrecords.folds import UNLABELLED
 from tfrecords.subject import LabelClass
 from tfrecords.views import View
 from tfrecords.volumes import Grid
@@ -44,7 +45,10 @@ class Shard:
 
 @dataclass(frozen=True)
 class SubjectRecord:
-    """A subject's origin. `files` maps source files to SHA-256; `source` is their grid."""
+    """A subject's origin. `files` maps source files to SHA-256; `source` is their grid.
+
+    Subjects without a label map, and no others, are in the fold UNLABELLED.
+    """
 
     name: str
     group: str
@@ -53,10 +57,16 @@ class SubjectRecord:
     working: Grid
     files: dict[str, str]
 
+    @property
+    def labelled(self) -> bool:
+        return self.fold != UNLABELLED
+
 
 @dataclass(frozen=True)
 class Manifest:
     """The contents of a record set; see the attributes' types.
+
+    Spacing, class voxels and the largest shape are those of labelled subjects alone.
 
     Attributes:
         spacing_mm: of the working grids along (x, y, z), the median over subjects.
@@ -87,7 +97,13 @@ class Manifest:
 
     @property
     def folds(self) -> tuple[str, ...]:
-        return tuple(sorted({shard.fold for shard in self.shards}))
+        """Those of labelled subjects."""
+        return tuple(sorted({shard.fold for shard in self.shards} - {UNLABELLED}))
+
+    @property
+    def unlabelled(self) -> tuple[Shard, ...]:
+        """Shards of subjects without a label map: whole volumes, their labels zeros."""
+        return tuple(shard for shard in self.shards if shard.fold == UNLABELLED)
 
     def patches(self) -> dict[str, tuple[int, ...]]:
         """Of each subject, the patches of each class; empty for other views."""
@@ -105,7 +121,7 @@ class Manifest:
         """Shards of one kind in the given folds.
 
         Raises:
-            UserError: a fold is not in the record set.
+            UserError: a fold is not among `folds`.
         """
         wanted = set(folds)
         unknown = sorted(wanted - set(self.folds))

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tfrecords import example
+from tfrecords.folds import UNLABELLED
 from tfrecords.manifest import FORMAT_VERSION, Shard
 from tfrecords.statistics import STATISTICS
 from tfrecords.subject import LabelClass, Subject
@@ -87,7 +88,8 @@ def plan(
         total = sum(_volume_bytes(source, settings) for source in bucket)
         count = min(len(bucket), -(-total // PART_BYTES))
         chosen = [tuple(bucket[number::count]) for number in range(count)]
-        sizes = [_training_bytes(some, settings) for some in chosen]
+        # Training examples are for training with labels: of other subjects, volumes alone.
+        sizes = [[] if fold == UNLABELLED else _training_bytes(some, settings) for some in chosen]
         first, last = 0, sum(map(len, sizes))
         for number, (some, shares) in enumerate(zip(chosen, sizes, strict=True)):
             planned = partial(_planned_shard, fold, group, some, settings)

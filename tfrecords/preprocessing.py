@@ -49,8 +49,9 @@ def preprocess(dataset: Dataset, folder: Path, options: Options) -> Manifest:
     if skipped and not options.skip_invalid:
         raise UserError(_report(scans))
     good = {s.subject: s for s in scans if not s.findings}
-    if not good:
-        raise UserError(f"no valid subject is left. {_report(scans)}")
+    if not any(s.label_counts for s in good.values()):
+        kind = "subject with a label map" if good else "subject"
+        raise UserError(f"no valid {kind} is left. {_report(scans)}")
     dataset = _settle(dataset, list(good.values()))
     folds = assign_folds(dataset.subjects, options.folds, options.seed)
     sources = [_source(subject, good[subject.name], options) for subject in dataset.subjects]
@@ -213,8 +214,9 @@ def _describe(
         )
         for s in sources
     )
-    shapes = np.array([s.working.shape[::-1] for s in sources])
-    spacings = np.array([s.working.spacing_mm for s in sources])
+    grids = [s.working for s in sources if s.subject.label is not None]
+    shapes = np.array([grid.shape[::-1] for grid in grids])
+    spacings = np.array([grid.spacing_mm for grid in grids])
     x_mm, y_mm, z_mm = (round(float(mm), 6) for mm in np.median(spacings, axis=0))
     depth, height, width = (int(extent) for extent in shapes.max(axis=0))
     return Manifest(

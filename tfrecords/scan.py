@@ -20,7 +20,7 @@ class Scan:
     Attributes:
         findings: one sentence per fault; empty for a good subject.
         dtype: the type that holds all its modalities.
-        label_counts: voxels per source label value.
+        label_counts: voxels per source label value; empty where there is no label map.
         checksums: SHA-256 per file.
     """
 
@@ -66,12 +66,12 @@ def scan(subject: Subject, dataset: Dataset) -> Scan:
     findings += _grid_findings({path: grid for path, (_, grid) in found.items()})
     if findings:
         return Scan(subject.name, tuple(findings))
-    label, grid = found[subject.label]
+    label = np.empty(0) if subject.label is None else found[subject.label][0]
     values, voxels = np.unique(label, return_counts=True)
     return Scan(
         subject.name,
         (),
-        grid,
+        found[subject.files[-1]][1],
         _storage_dtype(np.result_type(*images.values())),
         {int(v): int(n) for v, n in zip(values, voxels, strict=True)},
         {str(path): file_checksum(path) for path in subject.files},

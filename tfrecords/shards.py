@@ -98,9 +98,11 @@ def _cuts(
 
 
 def load(source: Source, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
-    """A subject on its working grid: the image as stored [Z, Y, X, C], class indices [Z, Y, X]."""
+    """A subject on its working grid: the image as stored [Z, Y, X, C], class indices [Z, Y, X].
+
+    Without a label map, these are zeros.
+    """
     array, grid = scan.load_image(source.subject, settings.channels)
-    label, _ = volumes.read(source.subject.label)
     image = np.stack(
         [
             volumes.to_working(array[..., c], grid, source.working, label=False)
@@ -110,11 +112,12 @@ def load(source: Source, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
     )
     if settings.image_dtype == "float16":
         image = volumes.halve(image)
+    image = image.astype(settings.image_dtype, copy=False)
+    if source.subject.label is None:
+        return image, np.zeros(image.shape[:-1], np.uint8)
+    label, _ = volumes.read(source.subject.label)
     indices = class_indices(np.rint(label).astype(np.int64), settings.classes)
-    return (
-        image.astype(settings.image_dtype, copy=False),
-        volumes.to_working(indices, grid, source.working, label=True),
-    )
+    return image, volumes.to_working(indices, grid, source.working, label=True)
 
 
 def _write(

@@ -16,7 +16,7 @@ class Subject:
     Attributes:
         name: unique within the dataset.
         images: one file per modality in the dataset's order, or a single 4D file.
-        label: the label map's file.
+        label: the label map's file; None of an unlabelled subject, which has none.
         group: one of the dataset's groups, for example high grade.
         fold: a fold that the source prescribes; empty lets preprocessing draw one.
         channels: of a single 4D file, which modality each channel is, -1 for one that is left out;
@@ -25,14 +25,14 @@ class Subject:
 
     name: str
     images: tuple[Path, ...]
-    label: Path
+    label: Path | None
     group: str = "all"
     fold: str = ""
     channels: tuple[int, ...] = ()
 
     @property
     def files(self) -> tuple[Path, ...]:
-        return (*self.images, self.label)
+        return self.images if self.label is None else (*self.images, self.label)
 
 
 @dataclass(frozen=True)

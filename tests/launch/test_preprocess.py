@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,10 @@ def test_help_shows_commands_and_flags(tmp_path: Path) -> None:
         (["--view=patches", "--label_size=20"], "received 87 and 20"),
         (["--view=patches", "--patch_size=15"], "labels no larger than patches; received 15 and"),
         (["--method=any", "--view=slices"], "--method and --view: expected one of them"),
+        (
+            ["--dataset=brats", "--unlabelled"],
+            "--unlabelled: expected --dataset decathlon or table",
+        ),
         (["positional"], "expected flags alone, received ['positional']"),
     ],
 )
@@ -105,6 +109,24 @@ def test_a_run_tells_what_it_wrote_and_what_comes_next(
     assert "volumes: 4 examples in 3 shards" in result.stdout
     assert "4 subjects in 2 folds, seed 3: records/table" in result.stdout
     assert "launch/train.py" in result.stdout
+
+
+def test_a_run_tells_how_many_unlabelled_subjects_it_took(
+    tmp_path: Path, small_dataset: Callable[..., Any]
+) -> None:
+    data = small_dataset(tmp_path / "data", 5)
+    data.unlabel("s0", "s3")
+    data.table.to_csv(data.csv, index=False)
+    flags = ("--dataset=table", f"--data_dir={data.folder}", "--folds=2", "--workers=1")
+    result = run(tmp_path, *flags, "--unlabelled")
+    assert result.returncode == 0, result.stderr
+    manifest = load_manifest(tmp_path / "records" / "table")
+    assert [s.name for s in manifest.subjects if not s.labelled] == ["s0", "s3"]
+    lines = result.stdout.splitlines()
+    assert "2 unlabelled subjects, as whole volumes" in lines
+    assert "3 subjects in 2 folds, seed 0: records/table" in lines
+    assert "slices: 24 examples in 3 shards" in result.stdout
+    assert "volumes: 5 examples in 4 shards" in result.stdout
 
 
 def test_a_run_tells_the_patches_of_each_class_and_the_subjects_without_any(
@@ -162,14 +184,24 @@ def runs(pid: int) -> bool:
 
 
 class Killing:
-    """Preprocessing twelve parts of a few megabytes and two shards, killed once and again."""
+    """Preprocessing twelve parts of a few megabytes and two shards, killed once and again.
 
-    shards = 24
+    Of `unlabelled` subjects, which are fewer parts, there are no patches.
+    """
 
-    def __init__(self, data: Any, folder: Path, preprocess_here: Callable[..., Manifest]) -> None:
+    def __init__(
+        self,
+        data: Any,
+        folder: Path,
+        preprocess_here: Callable[..., Manifest],
+        unlabelled: Sequence[str] = (),
+    ) -> None:
         data.table["fold"] = data.table["subject"]
+        data.unlabel(*unlabelled)
         undisturbed = folder / "undisturbed"
-        preprocess_here(data.find(), undisturbed, view=View("patches", 33, 21, 400))
+        dataset = data.find(unlabelled=bool(unlabelled))
+        manifest = preprocess_here(dataset, undisturbed, view=View("patches", 33, 21, 400))
+        self.shards = len(manifest.shards)
         self.expected = contents(undisturbed)
         self.out = folder / "killed"
         self.folder = folder
@@ -180,6 +212,7 @@ class Killing:
             "--patch_size=33",
             "--patches_per_class=400",
             "--workers=2",
+            f"--unlabelled={bool(unlabelled)}",
         )
 
     @property
@@ -247,6 +280,20 @@ def test_after_kills_the_same_command_completes_the_same_record_set(killing: Kil
     killing.kill_when(lambda _: killing.written >= between + 3)
     kept = killing.written
     assert f"{kept} of {killing.shards} shards are already written: kept." in killing.finish()
+
+
+@needs_proc
+@pytest.mark.slow
+def test_unlabelled_subjects_are_resumed_too(
+    small_dataset: Callable[..., Any], tmp_path: Path, preprocess_here: Callable[..., Manifest]
+) -> None:
+    data, names = small_dataset(tmp_path / "data", 12), ("s2", "s3", "s5", "s6")
+    killing = Killing(data, tmp_path, preprocess_here, names)
+    # Eight subjects of two shards; two groups of unlabelled ones, of one shard each.
+    assert killing.shards == 18
+    killing.kill_when(lambda _: killing.written >= 4)
+    killing.kill_when(lambda _: killing.written >= killing.shards - 1)
+    killing.finish()
 
 
 @needs_proc

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrecords.augmentation import Augmentation, augment, rotate
+from tfrecords.augmentation import Augmentation, augment, random_crop, rotate
 
 RANDOM = np.random.default_rng(0)
 SIZE = (12, 15)
@@ -150,3 +150,31 @@ def test_a_seed_determines_the_example_also_in_a_graph() -> None:
     image, label = in_graph(tf.constant([3, 1], tf.int64))
     np.testing.assert_allclose(image, examples[0][..., :2], atol=1e-6)
     np.testing.assert_array_equal(label, examples[0][..., 2])
+
+
+def crops(shape: tuple[int, ...], size: tuple[int, ...], number: int) -> list[np.ndarray]:
+    """Crops of a volume whose voxels are numbered from 1."""
+    label = np.arange(1, np.prod(shape) + 1, dtype=np.uint8).reshape(shape)
+    image = tf.constant(np.stack([label, 2.0 * label], -1), tf.float32)
+    found = []
+    for seed in range(number):
+        cut, cropped = random_crop(image, tf.constant(label), size, tf.constant([7, seed]))
+        np.testing.assert_array_equal(cut, np.stack([cropped, 2.0 * cropped.numpy()], -1))
+        found.append(cropped.numpy())
+    return found
+
+
+def test_crops_of_volumes_lie_everywhere_alike() -> None:
+    first = [int(crop[0, 0, 0]) for crop in crops((4, 3, 5), (2, 3, 4), 300)]
+    # Starts: z of 3, y of 1, x of 2.
+    places, counts = np.unique(first, return_counts=True)
+    assert places.tolist() == [1 + 15 * z + x for z in range(3) for x in range(2)]
+    assert counts.min() > 25
+
+
+def test_smaller_volumes_are_padded_alike_at_both_sides() -> None:
+    (crop,) = crops((2, 3, 4), (4, 2, 7), 1)
+    assert crop.shape == (4, 2, 7)
+    filled = np.argwhere(crop)
+    np.testing.assert_array_equal(filled.min(axis=0), [1, 0, 1])
+    np.testing.assert_array_equal(filled.max(axis=0), [2, 1, 4])

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from tfrecords.errors import UserError
-from tfrecords.folds import assign_folds
+from tfrecords.folds import UNLABELLED, assign_folds
 from tfrecords.subject import Subject
 
 
-def subjects_of(groups: dict[str, int]) -> list[Subject]:
+def subjects_of(groups: dict[str, int], label: Path | None = Path("l.nii")) -> list[Subject]:
     return [
-        Subject(f"{group}{number}", (Path("i.nii"),), Path("l.nii"), group)
+        Subject(f"{group}{number}", (Path("i.nii"),), label, group)
         for group, count in groups.items()
         for number in range(count)
     ]
@@ -56,3 +56,33 @@ def test_folds_for_some_subjects_alone_are_refused() -> None:
 def test_more_folds_than_subjects_are_refused() -> None:
     with pytest.raises(UserError, match=r"--folds: expected at most 3 \(subjects\), received 5"):
         assign_folds(subjects_of({"all": 3}), 5, seed=0)
+
+
+def test_unlabelled_subjects_are_a_fold_of_their_own_and_move_no_other() -> None:
+    labelled = subjects_of({"b": 7, "d": 4})
+    unlabelled = subjects_of({"a": 5, "c": 2}, label=None)
+    assigned = assign_folds([*unlabelled, *labelled], 3, seed=2)
+    others = {subject.name: UNLABELLED for subject in unlabelled}
+    assert assigned == assign_folds(labelled, 3, seed=2) | others
+    with pytest.raises(UserError, match=r"--folds: expected at most 11 \(subjects\), received 12"):
+        assign_folds([*unlabelled, *labelled], 12, seed=2)
+
+
+def test_prescribed_folds_do_not_count_for_unlabelled_subjects() -> None:
+    subjects = [
+        Subject(name, (Path("i.nii"),), label, fold=fold)
+        for name, label, fold in (
+            ("a", Path("l.nii"), "train"),
+            ("b", None, "train"),
+            ("c", None, ""),
+            ("d", None, UNLABELLED),
+        )
+    ]
+    expected = {"a": "train", "b": UNLABELLED, "c": UNLABELLED, "d": UNLABELLED}
+    assert assign_folds(subjects, 5, seed=0) == expected
+
+
+def test_the_unlabelled_fold_cannot_be_prescribed_with_a_label_map() -> None:
+    subject = Subject("a", (Path("i.nii"),), Path("l.nii"), fold="unlabelled")
+    with pytest.raises(UserError, match=r"fold: expected another name than unlabelled.* \['a'\]"):
+        assign_folds([subject], 5, seed=0)

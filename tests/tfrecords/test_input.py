@@ -340,3 +340,44 @@ def test_labels_become_masks_of_regions(records: RecordSet) -> None:
     expected = np.stack([plain["label"] > 0, plain["label"] == 2], axis=-1)
     assert expected.any()
     np.testing.assert_array_equal(masks["label"], expected)
+
+
+def test_volumes_are_cropped_from_the_normalised_bodies(
+    small_records: Records, records: RecordSet
+) -> None:
+    """A crop larger than the body holds it whole, in its middle; every record set has volumes."""
+    recipe = replace(PLAIN, view=View("volumes"), size=(12, 14, 16), batch=2)
+    bodies = {body.subject: body for body in pipeline.subject_volumes(records, FOLDS)}
+    owner_of = {body.label.tobytes(): name for name, body in bodies.items()}
+    seen = set()
+    for batch in batches(records, recipe):
+        assert batch["image"].shape == (2, 12, 14, 16, 2)
+        for image, label in zip(batch["image"], batch["label"], strict=True):
+            # Bodies are [8, 12, 12] (z, y, x).
+            inside = label[2:10, 1:13, 2:14]
+            name = owner_of[inside.tobytes()]
+            assert label.sum() == inside.sum()
+            expected = bodies[name].image.astype(float)
+            for modality in range(2):
+                values = expected[..., modality]
+                found = image[2:10, 1:13, 2:14, modality]
+                z = (values - values.mean()) / values.std()
+                np.testing.assert_allclose(found, z, atol=1e-3)
+            assert not image[:2].any()
+            seen.add(name)
+    assert seen == set(bodies)
+
+
+def test_crops_of_volumes_depend_on_seed_and_epoch(records: RecordSet) -> None:
+    recipe = replace(PLAIN, view=View("volumes"), size=(4, 4, 4), batch=6)
+    whole = batches(records, recipe, epochs=range(2), steps=1)
+    assert_equal(whole[1:], batches(records, recipe, epochs=range(1, 2), steps=1))
+    images = [batch["image"].tobytes() for batch in whole]
+    images += [batches(records, recipe, seed=1, steps=1)[0]["image"].tobytes()]
+    assert len(set(images)) == 3
+
+
+def test_unlabelled_images_need_subjects_without_label_map(records: RecordSet) -> None:
+    recipe = replace(PLAIN, view=View("volumes"), size=(4, 4, 4), unlabelled=True)
+    with pytest.raises(UserError, match=r"found none\. Run launch/preprocess.py --unlabelled"):
+        batches(records, recipe)

@@ -47,6 +47,21 @@ def test_selection_is_by_kind_and_fold(small_records: Records) -> None:
         loaded.select("slices", ["0", "7"])
 
 
+def test_the_unlabelled_fold_is_none_of_the_folds(small_records: Records) -> None:
+    loaded = load_manifest(small_records[1])
+    assert loaded.unlabelled == ()
+    assert all(subject.labelled for subject in loaded.subjects)
+    shard = replace(loaded.select("volumes", ["0"])[0], fold="unlabelled")
+    subject = replace(loaded.subjects[0], fold="unlabelled")
+    some = replace(loaded, shards=(shard, *loaded.shards), subjects=(subject, *loaded.subjects))
+    assert some.folds == loaded.folds
+    assert some.unlabelled == (shard,)
+    assert [s.labelled for s in some.subjects] == [False, *[True] * len(loaded.subjects)]
+    assert some.select("volumes", some.folds) == loaded.select("volumes", loaded.folds)
+    with pytest.raises(UserError, match=r"among \['0', '1', '2'\], received \['unlabelled'\]"):
+        some.select("volumes", ["0", "unlabelled"])
+
+
 def test_patches_of_a_subject_are_those_of_all_its_shards(small_records: Records) -> None:
     loaded = load_manifest(small_records[1])
     assert loaded.patches() == {}

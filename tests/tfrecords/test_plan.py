@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tfrecords import plan
+from tfrecords.folds import UNLABELLED
 from tfrecords.plan import Settings, Source
 from tfrecords.subject import LabelClass, Subject
 from tfrecords.views import View
@@ -179,3 +180,17 @@ def test_changed_files_and_grids_change_the_fingerprint_of_their_part_alone() ->
         before, after = fingerprints(found), fingerprints([changed, *found[1:]])
         assert len(set(before)) == 4
         assert [a == b for a, b in zip(before, after, strict=True)] == [False, False, True, True]
+
+
+@pytest.mark.parametrize("kind", ["slices", "patches", "volumes"])
+def test_unlabelled_subjects_are_volumes_alone(kind: str) -> None:
+    labelled, *others = sources(3)
+    others = [replace(source, subject=replace(source.subject, label=None)) for source in others]
+    folds = {"s0": "0", "s1": UNLABELLED, "s2": UNLABELLED}
+    settings = replace(SETTINGS, view=View(kind))
+    first, second = plan.plan(Path("out"), [labelled, *others], folds, settings)
+    assert (first,) == tuple(plan.plan(Path("out"), [labelled], folds, settings))
+    (shard,) = second.shards
+    assert (shard.kind, shard.fold, shard.subjects) == ("volumes", UNLABELLED, ("s1", "s2"))
+    assert shard.file == "volumes-foldunlabelled-all-00000-of-00001.tfrecord"
+    assert Path(shard.file).match(plan.PATTERN)

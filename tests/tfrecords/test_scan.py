@@ -280,3 +280,22 @@ def test_integers_stay_integers_and_floats_become_float16(
     label = dataset.subjects[0].label
     edit(label, affine=lambda _: np.diag([1, 1, 2, 1]))
     assert scan(dataset.subjects[0], dataset).dtype == stored
+
+
+def test_without_a_label_map_images_alone_are_looked_at(
+    tmp_path: Path, small_dataset: Callable[..., Any]
+) -> None:
+    data = small_dataset(tmp_path / "data", 2)
+    data.unlabel("s1")
+    dataset = data.find(unlabelled=True)
+    subject = dataset.subjects[1]
+    found = scan(subject, dataset)
+    assert (found.findings, found.label_counts, found.dtype) == ((), {}, "int16")
+    assert found.grid is not None
+    assert (found.grid.shape, found.grid.spacing_mm) == ((12, 14, 10), (1, 1, 2))
+    assert set(found.checksums) == {str(data.path("s1", column)) for column in ("t1", "t2")}
+    put(np.nan)(subject.images[0])
+    shift(subject.images[1])
+    nan, grid = scan(subject, dataset).findings
+    assert nan.startswith(f"{subject.images[0]}: 1 voxels are NaN")
+    assert grid.startswith(f"{subject.images[1]}: grid ")

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,13 @@ def test_modalities_are_selected_as_files_or_as_channels(
     assert several.files == (*map(Path, images), Path("l.nii"))
     assert several.channels == ()
     assert (single.files, single.channels) == (SINGLE.files, channels)
+
+
+def test_a_subject_without_a_label_map_has_images_alone() -> None:
+    subject = Subject("unlabelled", (Path("t1.nii"), Path("t2.nii"), Path("adc.nii")), None)
+    (selected,) = select_modalities(replace(DATASET, subjects=(subject,)), ["adc"]).subjects
+    assert subject.files == subject.images
+    assert selected.files == (Path("adc.nii"),)
 
 
 @pytest.mark.parametrize("names", [[], ["t1", "T2"], ["t1", "t1"]])

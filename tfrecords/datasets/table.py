@@ -3,6 +3,9 @@
 Paths are relative to the CSV. `--data_dir` is the CSV, or a folder that holds a single one. Every
 label value found becomes a class; the group that comes first in the CSV is the one that importance
 sampling favours.
+
+With `--unlabelled`, a row with an empty `label` is a subject without a label map, whose `fold` does
+not count.
 """
 
 import re
@@ -16,7 +19,7 @@ from tfrecords.subject import Dataset, Subject
 RESERVED = ("subject", "label", "group", "fold")
 
 
-def find(data_dir: Path | None, workers: int) -> Dataset:
+def find(data_dir: Path | None, workers: int, unlabelled: bool = False) -> Dataset:
     path = _csv(data_dir)
     try:
         # Only an empty field is missing: a subject may be called NA.
@@ -32,12 +35,7 @@ def find(data_dir: Path | None, workers: int) -> Dataset:
             f"{path}: expected the columns subject, label and one per modality, "
             f"received {list(rows.columns)}"
         )
-    empty = rows[["subject", "label", *modalities]].isna()
-    if empty.to_numpy().any():
-        row, column = (int(index[0]) for index in empty.to_numpy().nonzero())
-        raise UserError(
-            f"{path}: line {row + 2}: expected a value for {empty.columns[column]}, received none"
-        )
+    _require_values(path, rows[["subject", "label", *modalities]], unlabelled)
     _require_file_names(path, rows)
     groups = rows["group"].fillna("all") if "group" in rows else pd.Series("all", rows.index)
     folds = rows["fold"].fillna("") if "fold" in rows else pd.Series("", rows.index)
@@ -45,15 +43,27 @@ def find(data_dir: Path | None, workers: int) -> Dataset:
         Subject(
             row["subject"],
             tuple(path.parent / row[modality] for modality in modalities),
-            path.parent / row["label"],
+            path.parent / row["label"] if isinstance(row["label"], str) else None,
             str(group),
             str(fold),
         )
         for (_, row), group, fold in zip(rows.iterrows(), groups, folds, strict=True)
     )
-    return Dataset(
-        "table", modalities, (), tuple(subjects), groups=tuple(dict.fromkeys(map(str, groups)))
-    )
+    # Subjects without a label map do not decide which group is favoured.
+    ordered = dict.fromkeys(map(str, (*groups[rows["label"].notna()], *groups)))
+    return Dataset("table", modalities, (), tuple(subjects), groups=tuple(ordered))
+
+
+def _require_values(path: Path, rows: pd.DataFrame, unlabelled: bool) -> None:
+    empty = rows.isna()
+    if unlabelled:
+        empty["label"] = False
+    if not empty.to_numpy().any():
+        return
+    row, number = (int(index[0]) for index in empty.to_numpy().nonzero())
+    column = empty.columns[number]
+    hint = ". Give --unlabelled to take subjects without a label map" if column == "label" else ""
+    raise UserError(f"{path}: line {row + 2}: expected a value for {column}, received none{hint}")
 
 
 def _require_file_names(path: Path, rows: pd.DataFrame) -> None:

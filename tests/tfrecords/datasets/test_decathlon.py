@@ -1,21 +1,26 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
+import numpy as np
 import pytest
+import tensorflow as tf
 
-from tfrecords import datasets
+from tfrecords import datasets, example
 from tfrecords.errors import UserError
+from tfrecords.manifest import Manifest
 from tfrecords.subject import Dataset, LabelClass
 
 
-def find(folder: Path, content: dict[str, Any], *files: str) -> Dataset:
+def find(folder: Path, content: dict[str, Any], *files: str, unlabelled: bool = False) -> Dataset:
     """The dataset of a folder with this `dataset.json` and these (empty) files."""
     (folder / "dataset.json").write_text(json.dumps(content))
     for file in files:
         (folder / file).parent.mkdir(exist_ok=True)
         (folder / file).touch()
-    return datasets.find("decathlon", folder)
+    return datasets.find("decathlon", folder, unlabelled=unlabelled)
 
 
 def test_decathlon_lists_its_cases(tmp_path: Path) -> None:
@@ -129,6 +134,94 @@ def test_a_folder_of_another_layout_is_refused(tmp_path: Path) -> None:
     for wrong in (None, tmp_path / "nowhere"):
         with pytest.raises(UserError, match="--data_dir: expected a folder"):
             datasets.find("decathlon", wrong)
+
+
+LISTED = {**GOOD, "training": [{"image": "imagesTr/a.nii.gz", "label": "labelsTr/a.nii.gz"}]}
+TEST_FILES = ("imagesTs/d.nii.gz", "imagesTs/c.nii.gz", "imagesTs/._c.nii.gz", "imagesTs/c.txt")
+
+
+@pytest.mark.parametrize(
+    ("test", "names"),
+    [
+        ({"test": ["./imagesTs/d.nii.gz", "imagesTs/lost.nii.gz"]}, ["d", "lost"]),
+        ({"test": []}, ["c", "d"]),
+        ({"test": None}, ["c", "d"]),
+        ({}, ["c", "d"]),
+    ],
+)
+def test_test_cases_have_no_label_map(
+    tmp_path: Path, test: dict[str, Any], names: list[str]
+) -> None:
+    content = {**LISTED, **test}
+    labelled, *others = find(tmp_path, content, *TEST_FILES, unlabelled=True).subjects
+    assert [subject.name for subject in others] == names
+    for name, subject in zip(names, others, strict=True):
+        assert subject.images == subject.files == (tmp_path / "imagesTs" / f"{name}.nii.gz",)
+    assert find(tmp_path, content).subjects == (labelled,)
+
+
+def test_nnunet_numbers_the_modalities_of_test_cases_too(tmp_path: Path) -> None:
+    content = {"channel_names": {"0": "T2", "1": "ADC"}, "labels": GOOD["labels"]}
+    files = ["labelsTr/a.nii.gz", "imagesTs/._b_0000.nii.gz", "imagesTs/unnumbered.nii.gz"]
+    files += [f"imagesTs/{name}.nii.gz" for name in ("c_1_0000", "c_1_0001", "b_0001")]
+    labelled, *others = find(tmp_path, content, *files, unlabelled=True).subjects
+    # Preprocessing reports the file that b lacks.
+    assert {subject.name: [path.name for path in subject.files] for subject in others} == {
+        "b": ["b_0000.nii.gz", "b_0001.nii.gz"],
+        "c_1": ["c_1_0000.nii.gz", "c_1_0001.nii.gz"],
+    }
+    assert all(path.parent == tmp_path / "imagesTs" for s in others for path in s.files)
+    assert find(tmp_path, content).subjects == (labelled,)
+
+
+def test_test_cases_of_another_kind_are_refused(tmp_path: Path) -> None:
+    content = {**LISTED, "test": [{"image": "imagesTs/d.nii.gz"}]}
+    with pytest.raises(UserError, match=r"expected JSON .*, and the image of every test case"):
+        find(tmp_path, content, unlabelled=True)
+    assert len(find(tmp_path, content).subjects) == 1
+
+
+def test_test_cases_are_stored_as_volumes(
+    tmp_path: Path, preprocess_here: Callable[..., Manifest]
+) -> None:
+    """As the decathlon's: two modalities in one 4D file."""
+    random = np.random.default_rng(0)
+    for folder in ("imagesTr", "labelsTr", "imagesTs"):
+        (tmp_path / folder).mkdir()
+    images = {
+        name: random.integers(1, 99, (5, 6, 4, 2)).astype(np.int16)
+        for name in ("imagesTr/a", "imagesTr/b", "imagesTs/c")
+    }
+    labels = {
+        f"labelsTr/{name}": np.eye(5, 6, dtype=np.uint8)[..., None] * np.ones(4) for name in "ab"
+    }
+    for name, array in {**images, **labels}.items():
+        nib.Nifti1Image(array, np.eye(4)).to_filename(tmp_path / f"{name}.nii.gz")
+    content = {
+        "modality": {"0": "T2", "1": "ADC"},
+        "labels": GOOD["labels"],
+        "training": [
+            {"image": f"./imagesTr/{name}.nii.gz", "label": f"./labelsTr/{name}.nii.gz"}
+            for name in "ab"
+        ],
+        "test": ["./imagesTs/c.nii.gz"],
+    }
+    dataset = find(tmp_path, content, unlabelled=True)
+    manifest = preprocess_here(dataset, tmp_path / "records")
+    assert manifest.folds == ("0", "1")
+    assert manifest.class_voxels == (2 * 25 * 4, 2 * 5 * 4)
+    (shard,) = manifest.unlabelled
+    (record,) = tf.data.TFRecordDataset(str(tmp_path / "records" / shard.file))
+    parsed = example.parse(record, "int16", 3, 2)
+    assert parsed.subject == b"c"
+    np.testing.assert_array_equal(parsed.image, images["imagesTs/c"].transpose(2, 1, 0, 3))
+    np.testing.assert_array_equal(parsed.label, np.zeros((4, 6, 5)))
+
+
+def test_layouts_without_such_subjects_are_refused_with_those_that_have_them() -> None:
+    message = "^--unlabelled: expected --dataset decathlon or table, received mrbrains13$"
+    with pytest.raises(UserError, match=message):
+        datasets.find("mrbrains13", None, unlabelled=True)
 
 
 def test_no_cases_are_refused(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from tfrecords.errors import UserError
 from tfrecords.subject import Dataset
 
 
-def find(folder: Path, *lines: str) -> Dataset:
+def find(folder: Path, *lines: str, unlabelled: bool = False) -> Dataset:
     (folder / "subjects.csv").write_text("\n".join(lines) + "\n")
-    return datasets.find("table", folder)
+    return datasets.find("table", folder, unlabelled=unlabelled)
 
 
 def test_rows_are_subjects_and_paths_relative_to_the_csv(tmp_path: Path) -> None:
@@ -71,6 +71,43 @@ def test_missing_values_are_named_by_line(tmp_path: Path, row: str, column: str)
     message = rf"subjects\.csv: line 3: expected a value for {column}, received none"
     with pytest.raises(UserError, match=message):
         find(tmp_path, "subject,t1,t2,label", "good,a,b,c", row)
+
+
+UNLABELLED = ("subject,t1,label,group", "a,a.nii,,low", "b,b.nii,l.nii,high", "c,c.nii, ,rare")
+
+
+def test_rows_without_a_label_are_subjects_on_demand(tmp_path: Path) -> None:
+    dataset = find(tmp_path, *UNLABELLED, unlabelled=True)
+    assert [s.label for s in dataset.subjects] == [None, tmp_path / "l.nii", None]
+    assert [s.files for s in dataset.subjects][::2] == [
+        (tmp_path / "a.nii",),
+        (tmp_path / "c.nii",),
+    ]
+    assert [s.group for s in dataset.subjects] == ["low", "high", "rare"]
+    # The first is favoured, which is for labelled subjects to decide.
+    assert dataset.groups == ("high", "low", "rare")
+    with pytest.raises(UserError, match=r"line 2: expected a value for t1, received none$"):
+        find(tmp_path, "subject,t1,label", "a,,", "b,b.nii,l.nii", unlabelled=True)
+
+
+def test_rows_without_a_label_are_refused_otherwise(tmp_path: Path) -> None:
+    message = (
+        r"subjects\.csv: line 2: expected a value for label, received none. Give --unlabelled to "
+        "take subjects without a label map$"
+    )
+    with pytest.raises(UserError, match=message):
+        find(tmp_path, *UNLABELLED)
+
+
+@pytest.mark.parametrize(
+    ("rows", "received"), [((1, 3), "0 with and 2 without one"), ((2,), "1 with and 0 without one")]
+)
+def test_on_demand_there_must_be_subjects_of_both_kinds(
+    tmp_path: Path, rows: tuple[int, ...], received: str
+) -> None:
+    lines = (UNLABELLED[number] for number in (0, *rows))
+    with pytest.raises(UserError, match=f"^--unlabelled: .*expected subjects .*{received}$"):
+        find(tmp_path, *lines, unlabelled=True)
 
 
 @pytest.mark.parametrize("column", ["group", "fold"])
