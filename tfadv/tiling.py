@@ -50,6 +50,26 @@ class WholeSlices(Tiling):
 
 
 @dataclass(frozen=True)
+class WholeVolume(Tiling):
+    """The volume at once, for a network of volumes.
+
+    Attributes:
+        multiple: of voxels that the network's input has along each axis; the volume is padded with
+            zeros, the background, alike at both sides.
+    """
+
+    multiple: int
+
+    def apply(self, network: Network, image: tf.Tensor, outputs: int) -> tf.Tensor:
+        shape = tf.shape(image)[:3]
+        missing = -shape % self.multiple
+        before = missing // 2
+        maps = network(pad(image, before, missing - before)[None])[0]
+        begin = tf.concat([before, [0]], 0)
+        return tf.slice(maps, begin, tf.concat([shape, [outputs]], 0))
+
+
+@dataclass(frozen=True)
 class SlidingWindow(Tiling):
     """Windows that overlap by half, blended with Gaussian weights.
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfadv.networks import moeskops
 from tfadv.networks.moeskops import DILATED, FCN, Architecture
-from tfadv.tiling import SlidingWindow, WholeSlices
+from tfadv.tiling import SlidingWindow, WholeSlices, WholeVolume
 
 
 def identity(windows: tf.Tensor) -> tf.Tensor:
@@ -80,3 +80,19 @@ def test_whole_slices_are_restacked_in_order(depth: int) -> None:
     image = np.random.default_rng(0).normal(size=(depth, 6, 5, 1)).astype(np.float32)
     found = WholeSlices(2).apply(lambda x: x[:, 2:-2, 2:-2], tf.constant(image), 1)
     np.testing.assert_array_equal(found, image)
+
+
+@pytest.mark.parametrize("shape", [(5, 9, 7), (1, 4, 4), (8, 16, 8)])
+def test_whole_volume_is_padded_to_the_multiple_at_both_sides(shape: tuple[int, ...]) -> None:
+    """A network that sees one voxel to each side and what size it is given."""
+    sizes = []
+    convolution = keras.layers.Conv3D(2, 3, padding="same")
+
+    def network(volume: tf.Tensor) -> tf.Tensor:
+        sizes.append([int(extent) for extent in volume.shape[1:4]])
+        return convolution(volume)
+
+    image = tf.random.stateless_normal([*shape, 1], [0, 1])
+    maps = WholeVolume(4).apply(network, image, 2)
+    np.testing.assert_allclose(maps, convolution(image[None])[0], atol=1e-5)
+    assert sizes == [[-(-extent // 4) * 4 for extent in shape]]

@@ -7,7 +7,9 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-EXTENT = {2: 448, 3: 160}  # Of the probe image, by spatial axes: larger than any receptive field.
+# Of the probe image, by the number of axes: along the last, larger than any receptive field. Networks
+# of volumes pad, so that a thin one is enough.
+EXTENT = {2: (448, 448), 3: (32, 32, 448)}
 TRANSPARENT = (
     layers.ReLU,
     layers.LeakyReLU,
@@ -36,7 +38,7 @@ def receptive_field(segmentor: keras.Model) -> int:
         fan_in = np.prod(variable.shape[:-1])
         variable.assign(tf.fill(variable.shape, 1.0 / max(fan_in, 1.0)))
     axes = len(segmentor.input_shape) - 2
-    image = tf.ones([1, *[EXTENT[axes]] * axes, segmentor.input_shape[-1]])
+    image = tf.ones([1, *EXTENT[axes], segmentor.input_shape[-1]])
     with tf.GradientTape() as tape:
         tape.watch(image)
         output = probe(image)

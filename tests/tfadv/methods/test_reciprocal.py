@@ -1,0 +1,166 @@
+"""Peiris et al. 2021: what the released code fails at, and the terms by hand."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfadv import methods
+from tfadv.adversarial import AdversarialModel, Players
+from tfadv.tiling import SlidingWindow, WholeVolume
+from tfrecords.errors import UserError
+
+OUTPUTS = ("WT", "TC")
+
+
+def built(name: str, *overrides: str) -> Players:
+    keras.utils.set_random_seed(1)
+    method = methods.get(name)
+    hp = method.resolve("small", ["width=4", "critic_width=4", *overrides])
+    return method.build(hp, 2, OUTPUTS)
+
+
+def batch(unlabelled: bool = False) -> dict[str, tf.Tensor]:
+    random = np.random.default_rng(0)
+    image, other = random.uniform(0, 1, (2, 2, 16, 16, 16, 2)).astype(np.float32)
+    label = random.integers(0, 2, (2, 16, 16, 16, 2)).astype(np.uint8)
+    found = {"image": tf.constant(image), "label": tf.constant(label)}
+    return found | ({"unlabelled": tf.constant(other)} if unlabelled else {})
+
+
+def segmentor_terms(players: Players, found: dict[str, tf.Tensor]) -> dict[str, float]:
+    outcome = players.schedule[-1].loss(players.networks, found)
+    return {name: float(value) for name, value in outcome.terms.items()}
+
+
+def test_paper_preset_has_the_papers_values() -> None:
+    hp = methods.get("reciprocal").resolve()
+    stated = {
+        "epochs": 100,
+        "steps_per_epoch": 500,
+        "batch_size": 2,
+        "normalisation": "percentile_min_max",
+        "crop_size": 128,
+        "width": 48,
+        "dice_weight": 1.0,
+        "vat_weight": 0.2,
+        "critic_weight": 0.3,
+        "vat_target": "truth",
+        "learning_rate": 2e-4,
+        "critic_learning_rate": 5e-5,
+    }
+    assert {name: getattr(hp, name) for name in stated} == stated
+
+
+@pytest.mark.parametrize(
+    ("name", "networks", "terms"),
+    [
+        ("reciprocal", ["segmentor", "critic"], ["dice", "vat", "adversarial"]),
+        ("reciprocal_dice", ["segmentor"], ["dice"]),
+        ("reciprocal_vat", ["segmentor"], ["dice", "vat"]),
+        ("reciprocal_critic", ["segmentor", "critic"], ["dice", "adversarial"]),
+    ],
+)
+def test_ablations_leave_out_a_term(name: str, networks: list[str], terms: list[str]) -> None:
+    players = built(name)
+    assert list(players.networks) == networks
+    assert [*players.schedule[-1].terms] == [f"segmentor_{term}" for term in terms]
+
+
+def test_adversarial_term_falls_when_the_critic_is_fooled() -> None:
+    players = built("reciprocal")
+    bias = players.networks["critic"].get_layer("logits").bias
+    found = {}
+    for logit in (-10.0, 0.0, 10.0):
+        bias.assign([logit])
+        found[logit] = segmentor_terms(players, batch())["segmentor_adversarial"]
+    assert found[-10.0] > found[0.0] > found[10.0]
+    # 0.3 * -log(sigmoid(logit)), but for what the critic's other weights add.
+    np.testing.assert_allclose(found[-10.0] - found[10.0], 0.3 * 10, rtol=0.2)
+
+
+def test_terms_are_weighted_as_in_eq_2() -> None:
+    plain = built("reciprocal", "dice_weight=1", "vat_weight=1", "critic_weight=1")
+    weighted = built("reciprocal")
+    for network, other in zip(plain.networks.values(), weighted.networks.values(), strict=True):
+        network.set_weights(other.get_weights())
+    expected, found = segmentor_terms(plain, batch()), segmentor_terms(weighted, batch())
+    for name, weight in {"dice": 1.0, "vat": 0.2, "adversarial": 0.3}.items():
+        name = f"segmentor_{name}"
+        np.testing.assert_allclose(found[name], weight * expected[name], rtol=1e-3)
+
+
+def test_dice_term_is_eq_3_with_its_factor_2() -> None:
+    players = built("reciprocal_dice")
+    same = batch()
+    maps = tf.sigmoid(players.networks["segmentor"](same["image"])).numpy().astype(float)
+    truth = same["label"].numpy().astype(float)
+    axes = (1, 2, 3)
+    dice = (2 * (maps * truth).sum(axes) + 1) / (maps.sum(axes) + truth.sum(axes) + 1)
+    np.testing.assert_allclose(
+        segmentor_terms(players, same)["segmentor_dice"], 1 - dice.mean(), rtol=1e-5
+    )
+
+
+def test_vat_raises_the_divergence_from_the_truth() -> None:
+    """Of epsilon almost 0 the term is the cross entropy of eq. 4 without perturbation."""
+    clean, moved = built("reciprocal_vat", "epsilon=1e-6"), built("reciprocal_vat", "epsilon=20")
+    moved.networks["segmentor"].set_weights(clean.networks["segmentor"].get_weights())
+    same = batch()
+    maps = clean.networks["segmentor"](same["image"])
+    entropy = tf.nn.sigmoid_cross_entropy_with_logits(tf.cast(same["label"], tf.float32), maps)
+    expected = 0.2 * float(tf.reduce_mean(tf.reduce_sum(entropy, -1)))
+    terms = [segmentor_terms(players, same)["segmentor_vat"] for players in (clean, moved)]
+    np.testing.assert_allclose(terms[0], expected, rtol=1e-4)
+    assert terms[1] > 1.005 * expected
+
+
+def test_unlabelled_images_feed_the_vat_term_alone() -> None:
+    players = built("reciprocal", "unlabelled=true")
+    first = batch(unlabelled=True)
+    second = first | {"unlabelled": 1 - first["unlabelled"]}
+    before, after = (segmentor_terms(players, found) for found in (first, second))
+    differing = {name for name in before if before[name] != after[name]}
+    assert differing == {"segmentor_vat"}
+    critic = players.schedule[0]
+    values = [critic.loss(players.networks, found).terms for found in (first, second)]
+    assert values[0] == values[1]
+
+
+def test_directions_follow_the_number_of_the_step() -> None:
+    """They are drawn anew in every step, and equal steps draw alike."""
+    players = built("reciprocal_vat", "vat_target=prediction")
+    model = AdversarialModel(players)
+    model.compile()
+    same = batch()
+    at_0 = [segmentor_terms(players, same)["segmentor_vat"] for _ in range(2)]
+    players.optimizers["segmentor"].iterations.assign(1)
+    assert at_0[0] == at_0[1] != segmentor_terms(players, same)["segmentor_vat"]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("crop_size=40", "--hp.crop_size: expected a multiple of 16, received 40"),
+        ("window_size=8", "--hp.window_size: expected a multiple of 16, received 8"),
+        ("vat_target=labels", "--hp.vat_target: expected one of truth, prediction"),
+    ],
+)
+def test_bad_values_are_refused(override: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        built("reciprocal", override)
+
+
+def test_unlabelled_subjects_need_the_vat_term() -> None:
+    with pytest.raises(UserError, match=r"--hp\.unlabelled: expected a method with a VAT term"):
+        built("reciprocal_critic", "unlabelled=true")
+
+
+def test_volumes_are_segmented_whole_or_in_windows() -> None:
+    method: Any = methods.get("reciprocal")
+    manifest: Any = None
+    assert method.tiling(method.resolve(), manifest) == WholeVolume(16)
+    hp = method.resolve("paper", ["window_size=128"])
+    assert method.tiling(hp, manifest) == SlidingWindow((128, 128, 128))

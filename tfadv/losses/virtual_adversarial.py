@@ -1,0 +1,103 @@
+"""Virtual adversarial training (Peiris et al. 2021, eq. 4, after Miyato et al. 2018).
+
+The term is the mean over samples of D(target || F(X + r_adv)). r_adv is the perturbation of norm
+epsilon that raises D most, found by power iteration on D's gradient (Miyato 2018, algorithm 1).
+
+Paper symbols: F is the segmentor, X the image, D the Kullback-Leibler divergence. The target is
+Y, the truth (Peiris 2021, as printed), or F(X), the prediction on the clean image, taken as a
+constant (Miyato 2018).
+
+The two targets differ in what the power iteration finds. D's gradient at r = 0 is not zero for the
+truth: one iteration is a normalised gradient step. It is zero for the prediction, where D is least;
+at r = xi * d it is xi times the Hessian times d, so iterations turn d towards the Hessian's top
+eigenvector. xi must then be large enough to be seen in the network's precision. d has norm 1 over
+the whole sample, so that a voxel moves by about xi / sqrt(voxels * channels) only, and bfloat16 has
+8 bits: it rounds away most changes below 1/512 of an intensity.
+"""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+
+def bernoulli_divergence(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """KL(target || sigmoid(logits)), the sum over maps, the mean over voxels.
+
+    Args:
+        target: masks or probabilities [B, ..., R] in [0, 1].
+        logits: float32 of the same shape.
+
+    Returns:
+        float32 [B] in [0, inf), up to rounding; 0 where both are equal.
+    """
+    target = tf.cast(target, logits.dtype)
+    present = tf.math.xlogy(target, target) + target * tf.nn.softplus(-logits)
+    absent = tf.math.xlogy(1 - target, 1 - target) + (1 - target) * tf.nn.softplus(logits)
+    return _mean_over_voxels(present + absent)
+
+
+def categorical_divergence(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """KL(target || softmax(logits)), the sum over classes, the mean over voxels.
+
+    Args:
+        target: one-hot or probabilities [B, ..., C] whose sum over the classes is 1.
+        logits: float32 of the same shape.
+
+    Returns:
+        float32 [B] in [0, inf), up to rounding; 0 where both are equal.
+    """
+    target = tf.cast(target, logits.dtype)
+    return _mean_over_voxels(
+        tf.math.xlogy(target, target) - target * tf.nn.log_softmax(logits, axis=-1)
+    )
+
+
+def adversarial_perturbation(
+    divergence: Callable[[tf.Tensor], tf.Tensor],
+    image: tf.Tensor,
+    start: tf.Tensor,
+    *,
+    epsilon: float,
+    xi: float,
+    iterations: int,
+) -> tf.Tensor:
+    """r_adv: where the divergence grows most, by power iteration from a random direction.
+
+    A sample whose gradient is zero keeps its last direction.
+
+    Args:
+        divergence: image [B, ..., C] -> [B], each sample's a function of that sample alone.
+            Networks answer as in inference: no running statistic moves, no sample sees another.
+        image: float32 [B, ..., C].
+        start: random numbers of the same shape, of which no sample's are all zero.
+        epsilon: the norm of each sample's perturbation, in units of the image.
+        xi: the norm at which the gradient is taken, in units of the image.
+        iterations: gradients to take; 0 gives the start's direction.
+
+    Returns:
+        float32 [B, ..., C], a constant to any gradient.
+    """
+    direction = _normalised(start, otherwise=start)
+    for _ in range(iterations):
+        perturbation = xi * direction
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(perturbation)
+            total = tf.reduce_sum(divergence(image + perturbation))
+        direction = _normalised(tape.gradient(total, perturbation), otherwise=direction)
+    return tf.stop_gradient(epsilon * direction)
+
+
+def _mean_over_voxels(values: tf.Tensor) -> tf.Tensor:
+    """[B, ..., C] -> [B], summed over the last axis."""
+    voxels = list(range(1, len(values.shape) - 1))
+    return tf.reduce_mean(tf.reduce_sum(values, -1), voxels)
+
+
+def _normalised(values: tf.Tensor, otherwise: tf.Tensor) -> tf.Tensor:
+    """Each sample of [B, ...] divided by its norm, or `otherwise` where all of it is zero."""
+    axes = list(range(1, len(values.shape)))
+    # The largest value becomes 1 first: squares of 1e-25 would underflow.
+    peak = tf.reduce_max(tf.abs(values), axes, keepdims=True)
+    values = tf.math.divide_no_nan(values, peak)
+    norm = tf.sqrt(tf.reduce_sum(tf.square(values), axes, keepdims=True))
+    return tf.where(norm == 0, otherwise, tf.math.divide_no_nan(values, norm))

@@ -1,0 +1,64 @@
+"""The 3D U-Net and the critic of Peiris et al. 2021, section 4.1."""
+
+import keras
+from keras import layers
+
+from tfadv.networks.upsampling import LinearUpsampling
+
+LEVELS = 5  # "five layers including bottleneck"
+GROUPS = 8  # Of the normalisation; not stated.
+LEAKY_SLOPE = 0.2  # Not stated; that of Isola et al. 2017, whom the critic follows.
+CRITIC_LAYERS = 4
+# Levels from this one on compute in float32: TensorFlow 2.21 on CPUs gives garbage as gradient of a
+# 3x3x3 kernel in bfloat16 where the depth is 2, which crops of 16 and 32 voxels reach here.
+FLOAT32_FROM = 3
+
+
+def segmentor(channels: int, outputs: int, width: int = 48) -> keras.Model:
+    """[B, D, H, W, channels] to logits [B, D, H, W, outputs]; D, H and W are multiples of 16.
+
+    Args:
+        width: feature maps of the first level, which double at each; the paper's 48.
+    """
+    image = keras.Input((None, None, None, channels), name="image")
+    x = image
+    skips = []
+    for level in range(LEVELS):
+        if level:
+            skips.append(x)
+            x = layers.MaxPooling3D()(x)
+        x = _level(x, width, level)
+    for level in reversed(range(LEVELS - 1)):
+        x = _convolution(LinearUpsampling()(x), width, level)
+        x = _level(layers.Concatenate()([skips[level], x]), width, level)
+    logits = layers.Conv3D(outputs, 1, dtype="float32", name="logits")(x)
+    return keras.Model(image, logits, name="segmentor")
+
+
+def critic(outputs: int, width: int = 48) -> keras.Model:
+    """Maps [B, D, H, W, outputs] in [0, 1] to one logit per voxel, [B, D, H, W, 1].
+
+    Args:
+        width: feature maps of the inner layers; not stated: those of the segmentor's first level.
+    """
+    maps = keras.Input((None, None, None, outputs), name="maps")
+    x = maps
+    for _ in range(CRITIC_LAYERS - 1):
+        x = layers.Conv3D(width, 3, padding="same", use_bias=False)(x)
+        # Momentum 1: a critic always sees batches, so its moving statistics stay as they are.
+        x = layers.BatchNormalization(momentum=1.0, synchronized=True)(x)
+        x = layers.LeakyReLU(LEAKY_SLOPE)(x)
+    logits = layers.Conv3D(1, 3, padding="same", dtype="float32", name="logits")(x)
+    return keras.Model(maps, logits, name="critic")
+
+
+def _level(x: keras.KerasTensor, width: int, level: int) -> keras.KerasTensor:
+    return _convolution(_convolution(x, width, level), width, level)
+
+
+def _convolution(x: keras.KerasTensor, width: int, level: int) -> keras.KerasTensor:
+    """3x3x3 convolution, group normalisation, ReLU."""
+    maps = width * 2**level
+    dtype = "float32" if level >= FLOAT32_FROM else None
+    x = layers.Conv3D(maps, 3, padding="same", use_bias=False, dtype=dtype)(x)
+    return layers.ReLU()(layers.GroupNormalization(min(GROUPS, maps), dtype=dtype)(x))
