@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-# Of the probe image, by the number of axes: along the last, larger than any receptive field. Networks
-# of volumes pad, so that a thin one is enough.
+# Of the probe image, by the number of axes: along the last, larger than any receptive field.
+# Networks of volumes pad, so that a thin one is enough.
 EXTENT = {2: (448, 448), 3: (32, 32, 448)}
 TRANSPARENT = (
     layers.ReLU,
