@@ -41,7 +41,7 @@ def main() -> None:
 
     from tfadv import methods, training  # noqa: PLC0415
     from tfadv.work_dir import WorkDir  # noqa: PLC0415
-    from tfrecords.input import open_record_set  # noqa: PLC0415
+    from tfrecords.record_set import open_record_set  # noqa: PLC0415
 
     method = methods.get(METHOD.value)
     hp = method.resolve(PRESET.value, _overrides())

@@ -23,7 +23,7 @@ from tfadv.validation import (
 )
 from tfadv.work_dir import Progress, WorkDir
 from tfrecords.errors import UserError
-from tfrecords.input import RecordSet
+from tfrecords.record_set import RecordSet
 
 Logs = dict[str, float]
 ADVICE = (

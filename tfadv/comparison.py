@@ -12,8 +12,8 @@ from tfadv import figures
 from tfadv.evaluation import write_file
 from tfadv.work_dir import Settings, WorkDir
 from tfrecords.errors import UserError
-from tfrecords.input import RecordSet, SubjectVolume, open_record_set, subject_volumes
 from tfrecords.manifest import Manifest, SubjectRecord
+from tfrecords.record_set import RecordSet, SubjectVolume, open_record_set, subject_volumes
 from tfrecords.subject import class_indices
 from tfrecords.volumes import read, to_working
 

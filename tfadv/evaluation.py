@@ -14,8 +14,8 @@ from tfadv.inference import Predictor
 from tfadv.metrics import METRICS, count_components, region_metrics
 from tfadv.validation import Segmented, averaged_regions, picture_of, scored_regions, segment
 from tfadv.work_dir import WorkDir
-from tfrecords.input import RecordSet
 from tfrecords.manifest import Manifest, SubjectRecord
+from tfrecords.record_set import RecordSet
 from tfrecords.volumes import to_source, write_label
 
 Row = dict[str, str | float]

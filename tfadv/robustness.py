@@ -24,8 +24,8 @@ from tfadv.training import load_run
 from tfadv.validation import Segmented, averaged_regions, dice_by_region, scored_regions
 from tfadv.work_dir import Settings, WorkDir
 from tfrecords.errors import UserError
-from tfrecords.input import SubjectVolume, subject_volumes
 from tfrecords.manifest import Manifest
+from tfrecords.record_set import SubjectVolume, subject_volumes
 from tfrecords.subject import class_indices
 
 CLEAN = "clean"

@@ -27,8 +27,9 @@ from tfadv.inference import Predictor
 from tfadv.methods.method import Method
 from tfadv.work_dir import Settings, WorkDir
 from tfrecords.errors import UserError
-from tfrecords.input import RecordSet, damage_named, open_record_set, training_batches
+from tfrecords.input import training_batches
 from tfrecords.manifest import Manifest
+from tfrecords.record_set import RecordSet, damage_named, open_record_set
 
 
 @dataclass(frozen=True)

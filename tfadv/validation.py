@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from tfadv import figures
 from tfadv.inference import Predictor
-from tfrecords.input import RecordSet, SubjectVolume, subject_volumes
 from tfrecords.manifest import Manifest
+from tfrecords.record_set import RecordSet, SubjectVolume, subject_volumes
 
 
 @dataclass(frozen=True)

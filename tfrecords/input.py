@@ -1,9 +1,7 @@
-"""Record sets as tf.data: training batches that seed and epoch determine, and whole volumes."""
+"""Training batches as tf.data, determined by seed and epoch."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -11,8 +9,9 @@ import tensorflow as tf
 from tfrecords import example
 from tfrecords.augmentation import Augmentation, augment, random_crop
 from tfrecords.errors import UserError
-from tfrecords.manifest import REPAIR, Manifest, Shard, damaged_shards, load_manifest
+from tfrecords.manifest import Shard
 from tfrecords.normalisation import normalise
+from tfrecords.record_set import RecordSet
 from tfrecords.views import View
 
 # Serialised examples held for shuffling, at most.
@@ -20,17 +19,6 @@ SHUFFLE_BYTES = 256 * 2**20
 # So that an epoch that reads the shards' beginnings alone still sees many subjects.
 SHARDS_AT_ONCE = 16
 Batch = dict[str, tf.Tensor]
-
-
-@dataclass(frozen=True)
-class RecordSet:
-    """A record set on disk. `open_record_set` checks it."""
-
-    folder: Path
-    manifest: Manifest
-
-    def paths(self, shards: Sequence[Shard]) -> list[str]:
-        return [str(self.folder / shard.file) for shard in shards]
 
 
 @dataclass(frozen=True)
@@ -57,34 +45,6 @@ class Recipe:
     regions: tuple[tuple[int, ...], ...] = ()
     favoured_share: float | None = None
     unlabelled: bool = False
-
-
-@dataclass(frozen=True)
-class SubjectVolume:
-    """A subject's body: image as stored [Z, Y, X, C], class indices [Z, Y, X], first voxel."""
-
-    subject: str
-    image: np.ndarray
-    label: np.ndarray
-    position: tuple[int, int, int]
-
-
-def open_record_set(folder: Path) -> RecordSet:
-    """Raises UserError where the folder does not hold what its manifest says."""
-    return RecordSet(folder, load_manifest(folder))
-
-
-@contextmanager
-def damage_named(records: RecordSet) -> Iterator[None]:
-    """Turns TensorFlow's data loss, which names no file, into an error that names the shards."""
-    try:
-        yield
-    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
-        damaged = damaged_shards(records.folder, records.manifest)
-        if not damaged:
-            raise
-        names = ", ".join(map(str, damaged))
-        raise UserError(f"{names}: checksum differs from the manifest's. {REPAIR}") from error
 
 
 def training_batches(
@@ -261,18 +221,3 @@ def _choices(shares: Sequence[float], epoch_seed: tf.Tensor) -> tf.data.Dataset:
         return tf.random.stateless_categorical(logits, 1, choice_seed, dtype=tf.int64)[0, 0]
 
     return tf.data.Dataset.counter(dtype=tf.int64).map(draw)
-
-
-def subject_volumes(records: RecordSet, folds: Sequence[str]) -> Iterator[SubjectVolume]:
-    """The whole volumes of the given folds, one at a time."""
-    manifest = records.manifest
-    paths = records.paths(manifest.select("volumes", folds))
-    dataset = tf.data.TFRecordDataset(paths).map(
-        lambda record: example.parse(record, manifest.image_dtype, 3, len(manifest.modalities)),
-        num_parallel_calls=2,
-        deterministic=True,
-    )
-    with damage_named(records):
-        for parsed in dataset.prefetch(2).as_numpy_iterator():
-            z, y, x = (int(value) for value in parsed.position)
-            yield SubjectVolume(parsed.subject.decode(), parsed.image, parsed.label, (z, y, x))

@@ -12,7 +12,7 @@ import pytest
 from tfadv import methods
 from tfadv.training import build_model
 from tfadv.work_dir import Progress, Settings, WorkDir
-from tfrecords.input import open_record_set
+from tfrecords.record_set import open_record_set
 
 LAUNCH = Path(__file__).parents[2] / "launch"
 

@@ -16,8 +16,8 @@ from tfadv.export import export
 from tfadv.training import choose_split, load_run, train
 from tfadv.work_dir import WorkDir
 from tfrecords import datasets
-from tfrecords.input import RecordSet, open_record_set
 from tfrecords.preprocessing import Options, preprocess
+from tfrecords.record_set import RecordSet, open_record_set
 from tfrecords.views import View
 
 # Two logical CPUs stand for two accelerators. Only possible before TensorFlow's first operation.

@@ -17,7 +17,7 @@ from matplotlib import image as images
 from tfadv import comparison
 from tfadv.work_dir import Settings, WorkDir
 from tfrecords.errors import UserError
-from tfrecords.input import open_record_set, subject_volumes
+from tfrecords.record_set import open_record_set, subject_volumes
 from tfrecords.volumes import write_label
 
 SETTINGS = Settings("kohl_cross_entropy", {}, "records", ("0",), ("1",), ("2",), "float32", 0)

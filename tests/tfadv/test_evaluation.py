@@ -15,7 +15,7 @@ from tfadv.metrics import METRICS
 from tfadv.training import load_run
 from tfadv.validation import dice, scored_regions, segment
 from tfadv.work_dir import WorkDir
-from tfrecords.input import RecordSet, open_record_set
+from tfrecords.record_set import RecordSet, open_record_set
 
 
 class Nowhere:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from tfadv.work_dir import WorkDir
-from tfrecords.input import RecordSet
+from tfrecords.record_set import RecordSet
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "first_look.ipynb"
 

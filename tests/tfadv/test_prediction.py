@@ -14,7 +14,7 @@ from tfadv.prediction import predict
 from tfadv.training import load_run
 from tfadv.work_dir import WorkDir
 from tfrecords.errors import UserError
-from tfrecords.input import subject_volumes
+from tfrecords.record_set import subject_volumes
 
 
 def label_of(path: Path) -> np.ndarray:

@@ -16,8 +16,8 @@ from tfadv.robustness import CLEAN, DEGRADATIONS, Scores, degrade
 from tfadv.training import load_run
 from tfadv.work_dir import Settings, WorkDir
 from tfrecords.errors import UserError
-from tfrecords.input import SubjectVolume, open_record_set
 from tfrecords.normalisation import as_stored
+from tfrecords.record_set import SubjectVolume, open_record_set
 
 SPACING_MM = (2.0, 1.0, 0.5)
 SETTINGS = Settings("kohl_cross_entropy", {}, "records", ("0",), ("1",), ("2",), "float32", 0)

@@ -19,7 +19,7 @@ from tfadv.callbacks import StopAtDeadCritic, StopAtDivergence, StopAtSignal
 from tfadv.training import choose_split, train
 from tfadv.work_dir import WorkDir
 from tfrecords.errors import UserError
-from tfrecords.input import RecordSet
+from tfrecords.record_set import RecordSet
 
 
 def manifest(*folds: str) -> Any:

@@ -16,9 +16,10 @@ from tfrecords import input as pipeline
 from tfrecords import volumes
 from tfrecords.augmentation import Augmentation
 from tfrecords.errors import UserError
-from tfrecords.input import Recipe, RecordSet, damage_named, open_record_set
+from tfrecords.input import Recipe
 from tfrecords.manifest import Manifest
 from tfrecords.normalisation import normalise
+from tfrecords.record_set import RecordSet, damage_named, open_record_set, subject_volumes
 from tfrecords.statistics import foreground_statistics
 from tfrecords.views import View
 
@@ -266,7 +267,7 @@ def test_subject_volumes_are_the_sources_bodies(
             nib.Nifti1Image(array, turned.affine).to_filename(data.path(name, column))
     preprocess_here(data.find(), tmp_path / "records")
     records = open_record_set(tmp_path / "records")
-    found = {volume.subject: volume for volume in pipeline.subject_volumes(records, ("0", "1"))}
+    found = {volume.subject: volume for volume in subject_volumes(records, ("0", "1"))}
     assert set(found) == {"s0", "s1", "s2", "s3"}
     body = (slice(1, 9), slice(0, 12), slice(0, 12))
     for name, volume in found.items():
@@ -284,9 +285,9 @@ def test_subject_volumes_are_the_sources_bodies(
 
 def test_subject_volumes_of_a_fold_are_its_subjects_alone(records: RecordSet) -> None:
     for fold in FOLDS:
-        found = [volume.subject for volume in pipeline.subject_volumes(records, (fold,))]
+        found = [volume.subject for volume in subject_volumes(records, (fold,))]
         assert sorted(found) == [s.name for s in records.manifest.subjects if s.fold == fold]
-    assert list(pipeline.subject_volumes(records, ())) == []
+    assert list(subject_volumes(records, ())) == []
 
 
 def flip_byte(path: Path) -> None:
@@ -310,7 +311,7 @@ def test_a_flipped_byte_in_a_volume_is_found(copy: Path) -> None:
     shard = records.manifest.select("volumes", ("0",))[0]
     flip_byte(copy / shard.file)
     with pytest.raises(UserError, match=shard.file):
-        list(pipeline.subject_volumes(records, FOLDS))
+        list(subject_volumes(records, FOLDS))
 
 
 def test_errors_of_another_cause_pass_through(records: RecordSet) -> None:
@@ -347,7 +348,7 @@ def test_volumes_are_cropped_from_the_normalised_bodies(
 ) -> None:
     """A crop larger than the body holds it whole, in its middle; every record set has volumes."""
     recipe = replace(PLAIN, view=View("volumes"), size=(12, 14, 16), batch=2)
-    bodies = {body.subject: body for body in pipeline.subject_volumes(records, FOLDS)}
+    bodies = {body.subject: body for body in subject_volumes(records, FOLDS)}
     owner_of = {body.label.tobytes(): name for name, body in bodies.items()}
     seen = set()
     for batch in batches(records, recipe):

@@ -14,8 +14,9 @@ import tensorflow as tf
 from tfrecords import example, shards
 from tfrecords.augmentation import Augmentation
 from tfrecords.errors import UserError
-from tfrecords.input import Recipe, open_record_set, training_batches
+from tfrecords.input import Recipe, training_batches
 from tfrecords.manifest import Manifest, load_manifest
+from tfrecords.record_set import open_record_set
 from tfrecords.statistics import foreground_statistics
 from tfrecords.views import View
 

@@ -53,8 +53,8 @@ class ReciprocalHyperparameters(Hyperparameters):
     unlabelled: bool = hyperparameter(
         False, "ours: as many examples without label map feed the VAT term"
     )
-    window_size: int = hyperparameter(
-        0, "4.1: 0 segments the whole volume at once; n in windows of n^3, when memory is short"
+    whole_volume: bool = hyperparameter(
+        True, "4.1: segments volumes at once; false: in windows of crop_size", small=False
     )
     learning_rate: float = hyperparameter(2e-4, "4.1: Adam, F", small=1e-3)
     critic_learning_rate: float = hyperparameter(5e-5, "4.1: RMSprop, critic")
@@ -111,7 +111,9 @@ class Reciprocal(Method):
         )
 
     def tiling(self, hp: ReciprocalHyperparameters, manifest: Manifest) -> Tiling:
-        return SlidingWindow((hp.window_size,) * 3) if hp.window_size else WholeVolume(DOWNSAMPLING)
+        # Group normalisation sees the whole input: windows of another extent than the training's
+        # crops, relative to the body, are normalised otherwise (docs/results.md).
+        return WholeVolume(DOWNSAMPLING) if hp.whole_volume else SlidingWindow((hp.crop_size,) * 3)
 
     def learning_rates(self, hp: ReciprocalHyperparameters, epoch: int) -> Mapping[str, float]:
         rates = {"segmentor": hp.learning_rate}
@@ -119,11 +121,10 @@ class Reciprocal(Method):
 
 
 def _check(hp: ReciprocalHyperparameters) -> None:
-    for name in ("crop_size", "window_size"):
-        if getattr(hp, name) % DOWNSAMPLING:
-            raise UserError(
-                f"--hp.{name}: expected a multiple of {DOWNSAMPLING}, received {getattr(hp, name)}"
-            )
+    if hp.crop_size % DOWNSAMPLING:
+        raise UserError(
+            f"--hp.crop_size: expected a multiple of {DOWNSAMPLING}, received {hp.crop_size}"
+        )
     if hp.vat_target not in VAT_TARGETS:
         raise UserError(
             f"--hp.vat_target: expected one of {', '.join(VAT_TARGETS)}, received {hp.vat_target}"

@@ -20,7 +20,7 @@ from tfadv.methods.method import Method
 from tfadv.networks.receptive_field import receptive_field
 from tfadv.training import build_model, choose_split, load_run, train
 from tfadv.work_dir import Progress, WorkDir
-from tfrecords.input import RecordSet, subject_volumes
+from tfrecords.record_set import RecordSet, subject_volumes
 from tfrecords.subject import LabelClass
 
 GOLDENS = json.loads((Path(__file__).parents[2] / "golden" / "methods.json").read_text())
