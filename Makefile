@@ -33,11 +33,14 @@ demo: .venv/.installed
 	@echo "TensorBoard: .venv/bin/tensorboard --logdir $(WORK_DIR)/tensorboard"
 	@echo "model:       $(MODEL)"
 
+# Most of the time goes to tracing graphs, which takes one core: two processes take half as long.
+PYTEST := TF_FORCE_GPU_ALLOW_GROWTH=true $(RUN) -m pytest -n 2 --dist worksteal
+
 test: .venv/.installed
-	$(RUN) -m pytest
+	$(PYTEST)
 
 quick: .venv/.installed
-	$(RUN) -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 lint: .venv/.installed
 	$(BIN)/ruff check .
