@@ -75,6 +75,7 @@ def critic(
     return network
 
 
+@keras.saving.register_keras_serializable("tfadv")
 class MaskedByImage(layers.Layer):
     """Logits [B, H, W, R] that say no wherever the image [B, H, W, C] is zero in all channels.
 
