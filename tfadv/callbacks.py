@@ -27,8 +27,8 @@ from tfrecords.record_set import RecordSet
 
 Logs = dict[str, float]
 ADVICE = (
-    "The last good checkpoint stays. Lower the learning rates (--hp.learning_rate, "
-    "--hp.discriminator_learning_rate), or use --precision float32, in a new --work_dir"
+    "The last good checkpoint stays. Lower the players' rates (--hp.learning_rate and others, "
+    "which launch/methods.py METHOD lists), or use --precision float32, in a new --work_dir"
 )
 
 
