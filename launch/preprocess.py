@@ -16,6 +16,7 @@ from absl import flags
 from launch import cli
 from tfrecords import datasets, views
 from tfrecords.errors import UserError
+from tfrecords.folds import TRAINING
 from tfrecords.manifest import Manifest
 from tfrecords.preprocessing import Options, preprocess
 from tfrecords.subject import select_modalities
@@ -35,8 +36,18 @@ LABEL_SIZE = flags.DEFINE_integer(
     "label_size", None, "Patches: the same of their labelled centre. [the method's, or 21]", 1
 )
 PATCHES = flags.DEFINE_integer("patches_per_class", 500, "Patches: per class and subject.", 1)
+FOREGROUND_SLICES = flags.DEFINE_bool(
+    "foreground_slices",
+    False,
+    "Slices: leave those without any foreground label out of training; whole volumes keep them.",
+)
 FOLDS = flags.DEFINE_integer("folds", 5, "Folds to draw, unless the source prescribes them.", 2)
-SPACING = flags.DEFINE_string("spacing", None, "Resample to X,Y,Z mm. [the source's own]")
+TRAINING_ONLY = flags.DEFINE_list(
+    "training_only", [], "Groups whose subjects neither validate nor test: fold training. [none]"
+)
+SPACING = flags.DEFINE_string(
+    "spacing", None, "Resample to X,Y,Z mm; 0 keeps the source's own along an axis. [all its own]"
+)
 CROP = flags.DEFINE_string(
     "crop",
     None,
@@ -73,6 +84,7 @@ def main() -> None:
         _crop(CROP.value),
         SKIP.value,
         WORKERS.value,
+        tuple(TRAINING_ONLY.value),
     )
     dataset = datasets.find(DATASET.value, data_dir, WORKERS.value, UNLABELLED.value)
     if MODALITIES.value is not None:
@@ -97,7 +109,9 @@ def _view() -> View:
             "--patch_size, --label_size: expected odd numbers, for patches have a central voxel, "
             f"and labels no larger than patches; received {patch_size} and {label_size}"
         )
-    return View(view.kind, patch_size, label_size, PATCHES.value)
+    if FOREGROUND_SLICES.value and view.kind != "slices":
+        raise UserError(f"--foreground_slices: expected the view slices, received {view.kind}")
+    return View(view.kind, patch_size, label_size, PATCHES.value, FOREGROUND_SLICES.value)
 
 
 def _orientation(codes: str) -> str:
@@ -112,11 +126,12 @@ def _spacing(value: str | None) -> tuple[float, float, float] | None:
         return None
     try:
         x_mm, y_mm, z_mm = (float(part) for part in value.split(","))
-        if not all(0 < mm < math.inf for mm in (x_mm, y_mm, z_mm)):
+        if not all(0 <= mm < math.inf for mm in (x_mm, y_mm, z_mm)) or not x_mm + y_mm + z_mm:
             raise ValueError
     except ValueError:
         raise UserError(
-            f"--spacing: expected three positive numbers X,Y,Z in mm, received {value}"
+            "--spacing: expected three numbers X,Y,Z in mm, positive, or 0 (but not all) for the "
+            f"source's own, received {value}"
         ) from None
     return x_mm, y_mm, z_mm
 
@@ -148,6 +163,9 @@ def summarise(manifest: Manifest, folder: Path) -> None:
     _summarise_patches(manifest)
     for name, findings in manifest.skipped.items():
         print(f"left out: {name}: {'; '.join(findings)}")
+    training = sum(s.fold == TRAINING for s in manifest.subjects)
+    if training:
+        print(f"{training} subjects only train: fold {TRAINING}")
     folds, labelled = len(manifest.folds), sum(s.labelled for s in manifest.subjects)
     if UNLABELLED.value:
         print(f"{len(manifest.subjects) - labelled} unlabelled subjects, as whole volumes")

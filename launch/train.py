@@ -29,6 +29,15 @@ PRECISION = flags.DEFINE_enum(
 )
 VALIDATION = flags.DEFINE_string("validation_folds", None, "Comma-separated. [last but one]")
 TEST = flags.DEFINE_string("test_folds", None, "Comma-separated; evaluate's default. [last]")
+SELECT_BY = flags.DEFINE_string(
+    "select_by", "mean", "Class or region whose validation Dice chooses the epoch."
+)
+POSITIVE_FRACTION = flags.DEFINE_float(
+    "positive_fraction",
+    1.0,
+    "Share of the training subjects of the dataset's first group that train, drawn by the seed; "
+    "those of other groups all train.",
+)
 SEED = flags.DEFINE_integer("seed", 0, "Of weights, batches and augmentation.", 0)
 DETERMINISTIC = flags.DEFINE_bool(
     "deterministic", False, "Equal runs, bit for bit; slower on GPUs."
@@ -40,20 +49,31 @@ def main() -> None:
     import tensorflow as tf  # noqa: PLC0415
 
     from tfadv import methods, training  # noqa: PLC0415
+    from tfadv.split import choose_split  # noqa: PLC0415
     from tfadv.work_dir import WorkDir  # noqa: PLC0415
     from tfrecords.record_set import open_record_set  # noqa: PLC0415
 
     method = methods.get(METHOD.value)
     hp = method.resolve(PRESET.value, _overrides())
     records = open_record_set(Path(RECORDS.value))
-    split = training.choose_split(
+    split = choose_split(
         records.manifest, cli.comma_list(VALIDATION.value), cli.comma_list(TEST.value)
     )
     if DETERMINISTIC.value:
         tf.config.experimental.enable_op_determinism()
     work_dir = WorkDir(Path(WORK_DIR.value or f"runs/{method.name}"))
     precision = PRECISION.value or ("mixed_bfloat16" if PRESET.value == "small" else "float32")
-    training.train(work_dir, method, hp, records, split, precision, SEED.value)
+    settings = training.settings_of(
+        method,
+        hp,
+        records,
+        split,
+        precision,
+        SEED.value,
+        positive_fraction=POSITIVE_FRACTION.value,
+        selected_by=SELECT_BY.value,
+    )
+    training.train(work_dir, settings)
     print(f"TensorBoard: tensorboard --logdir {work_dir.tensorboard}")
     print(f"Next: python launch/evaluate.py --work_dir {work_dir.folder}")
 

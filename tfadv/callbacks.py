@@ -21,7 +21,7 @@ from tfadv.validation import (
     scored_regions,
     segment,
 )
-from tfadv.work_dir import Progress, WorkDir
+from tfadv.work_dir import MEAN, Progress, WorkDir
 from tfrecords.errors import UserError
 from tfrecords.record_set import RecordSet
 
@@ -201,10 +201,15 @@ class Validation(keras.callbacks.Callback):
 
 
 class Checkpoints(keras.callbacks.Callback):
-    """Saves every epoch; keeps the last and the best by val_dice."""
+    """Saves every epoch; keeps the last and the best by validation Dice.
 
-    def __init__(self, work_dir: WorkDir, progress: Progress) -> None:
+    Args:
+        selected_by: see `Settings`.
+    """
+
+    def __init__(self, work_dir: WorkDir, progress: Progress, selected_by: str = MEAN) -> None:
         super().__init__()
+        self.criterion = "val_dice" if selected_by == MEAN else f"val_dice_{selected_by}"
         self.work_dir = work_dir
         self.progress = progress
 
@@ -214,8 +219,8 @@ class Checkpoints(keras.callbacks.Callback):
         progress = self.progress
         progress.history.append(row)
         progress.epochs = epoch + 1
-        if row["val_dice"] > progress.best_dice:
-            progress.best_dice, progress.best_epoch = row["val_dice"], epoch + 1
+        if row[self.criterion] > progress.best_dice:
+            progress.best_dice, progress.best_epoch = row[self.criterion], epoch + 1
         self.work_dir.save(self.model, progress)
 
 

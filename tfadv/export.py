@@ -49,7 +49,7 @@ def describe(predictor: Predictor, settings: Settings, manifest: Manifest) -> di
         "exclusive": predictor.targets.exclusive,
         "orientation": manifest.orientation,
         "spacing_mm": manifest.spacing_mm,
-        "resampled": manifest.resampled,
+        "wanted_spacing_mm": manifest.wanted_spacing_mm,
         "image_dtype": manifest.image_dtype,
         "normalisation": predictor.scheme,
         "method": settings.method,

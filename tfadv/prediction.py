@@ -31,11 +31,13 @@ def predict(model_dir: Path, images: Sequence[Path], output: Path) -> None:
     if not volumes.is_nifti(output):
         raise UserError(f"--output: expected a name ending in .nii or .nii.gz, received {output}")
     description = json.loads(path.read_text())
+    if "wanted_spacing_mm" not in description:
+        raise UserError(f"{model_dir}: made by an older version; export the run again")
     subject = Subject(output.name, tuple(images), output)
     array, source = scan.load_image(subject, len(description["modalities"]))
     spacing_mm = tuple(description["spacing_mm"])
     working = volumes.working_grid(
-        source, description["orientation"], spacing_mm if description["resampled"] else None
+        source, description["orientation"], description["wanted_spacing_mm"]
     )
     ratio = np.array(working.spacing_mm) / spacing_mm
     if (np.abs(ratio - 1) > SPACING_TOLERANCE).any():

@@ -3,7 +3,8 @@
 record set -> training batches -> AdversarialModel.fit -> (each epoch) validation, checkpoint
 """
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,98 +26,94 @@ from tfadv.callbacks import (
 )
 from tfadv.inference import Predictor
 from tfadv.methods.method import Method
-from tfadv.work_dir import Settings, WorkDir
+from tfadv.split import Split, positive_subjects, training_subjects
+from tfadv.validation import scored_regions
+from tfadv.work_dir import MEAN, Settings, WorkDir
 from tfrecords.errors import UserError
 from tfrecords.input import training_batches
 from tfrecords.manifest import Manifest
 from tfrecords.record_set import RecordSet, damage_named, open_record_set
 
 
-@dataclass(frozen=True)
-class Split:
-    """Folds by use; see `choose_split`."""
-
-    training: tuple[str, ...]
-    validation: tuple[str, ...]
-    test: tuple[str, ...]
-
-
-def choose_split(
-    manifest: Manifest, validation: tuple[str, ...] = (), test: tuple[str, ...] = ()
-) -> Split:
-    """By default the last fold tests, the one before validates, and the others train.
-
-    Validation and test may be given the same folds, where the true test is elsewhere (BraTS keeps
-    its labels on a server).
-
-    Raises:
-        UserError: an unknown fold, validation and test that overlap otherwise, or none left to
-            train on.
-    """
-    folds = manifest.folds
-    test = test or folds[-1:]
-    validation = validation or tuple(fold for fold in folds if fold not in test)[-1:]
-    unknown = sorted({*validation, *test} - set(folds))
-    both = sorted(set(validation) & set(test))
-    training = tuple(fold for fold in folds if fold not in (*validation, *test))
-    overlapping = both and set(validation) != set(test)
-    if unknown or overlapping or not training or not validation:
-        raise UserError(
-            "--validation_folds, --test_folds: expected different folds, or twice the same, and "
-            f"others left for training, among {list(folds)}. Received: {list(validation)} and "
-            f"{list(test)}"
-        )
-    return Split(training, validation, test)
-
-
-def train(
-    work_dir: WorkDir,
+def settings_of(
     method: Method,
     hp: Any,
     records: RecordSet,
     split: Split,
     precision: str,
     seed: int,
-) -> None:
+    *,
+    positive_fraction: float = 1.0,
+    selected_by: str = MEAN,
+) -> Settings:
+    """What determines a run; see `Settings`.
+
+    Raises:
+        UserError: the fraction is not in (0, 1], or nothing is scored under that name.
+    """
+    if not 0 < positive_fraction <= 1:
+        raise UserError(
+            "--positive_fraction: expected a share in (0, 1] of the training subjects, received "
+            f"{positive_fraction}"
+        )
+    scored = (MEAN, *scored_regions(records.manifest))
+    if selected_by not in scored:
+        raise UserError(f"--select_by: expected one of {', '.join(scored)}, received {selected_by}")
+    return Settings(
+        method.name,
+        asdict(hp),
+        str(records.folder.resolve()),
+        split.training,
+        split.validation,
+        split.test,
+        precision,
+        seed,
+        positive_fraction,
+        selected_by,
+    )
+
+
+def train(work_dir: WorkDir, settings: Settings) -> None:
     """Trains, or goes on where an earlier call with the same settings was stopped.
 
     Raises:
         UserError: the folder holds another run, or the losses are no longer finite.
     """
-    work_dir.begin(
-        Settings(
-            method.name,
-            asdict(hp),
-            str(records.folder.resolve()),
-            split.training,
-            split.validation,
-            split.test,
-            precision,
-            seed,
-        )
-    )
+    work_dir.begin(settings)
+    method, hp = settings.resolved()
+    records = open_record_set(Path(settings.records))
+    seed = settings.seed
     # Not 0: tf.data, given a tensor as seed, compares it with a global seed of 0, and fails.
     keras.utils.set_random_seed(1 + seed)
     devices = [device.name for device in tf.config.list_logical_devices("GPU")] or ["CPU:0"]
     strategy = tf.distribute.MirroredStrategy(devices)
-    model = build_model(method, hp, records.manifest, precision, strategy)
+    model = build_model(method, hp, records.manifest, settings.precision, strategy)
     progress = work_dir.restore(model)
     if progress.epochs >= hp.epochs:
         print(f"{work_dir.folder}: all {hp.epochs} epochs are finished.")
         return
-    _announce(method, model, split, records, strategy, progress.epochs)
+    subjects = training_subjects(
+        records.manifest, settings.training_folds, settings.positive_fraction, seed
+    )
+    _announce(method, model, settings, records, subjects)
+    print(
+        f"{strategy.num_replicas_in_sync} replica(s): {', '.join(strategy.extended.worker_devices)}"
+    )
+    if progress.epochs:
+        print(f"resuming after epoch {progress.epochs}")
     recipe = method.recipe(hp, records.manifest)
     step_batch = recipe.batch * model.players.minibatches * strategy.num_replicas_in_sync
     batches = training_batches(
         records,
-        split.training,
+        settings.training_folds,
         replace(recipe, batch=step_batch),
         seed,
         range(progress.epochs, hp.epochs),
         hp.steps_per_epoch,
+        subjects,
     )
     predictor = make_predictor(model, method, hp, records.manifest)
-    validation = Validation(predictor, records, split.validation)
+    validation = Validation(predictor, records, settings.validation_folds)
     callbacks = [
         StopAtDivergence(),
         StopAtDeadCritic(model.players),
@@ -126,7 +123,7 @@ def train(
         # In this order: what validation finds, the others write.
         validation,
         TensorBoard(work_dir, validation),
-        Checkpoints(work_dir, progress),
+        Checkpoints(work_dir, progress, settings.selected_by),
     ]
     with damage_named(records):
         _fit(model, batches, hp, progress.epochs, callbacks, work_dir)
@@ -200,22 +197,23 @@ def load_run(work_dir: WorkDir) -> tuple[Settings, RecordSet, AdversarialModel, 
 def _announce(
     method: Method,
     model: AdversarialModel,
-    split: Split,
+    settings: Settings,
     records: RecordSet,
-    strategy: tf.distribute.Strategy,
-    epochs: int,
+    subjects: Collection[str],
 ) -> None:
     counts = ", ".join(f"{n} {k.count_params():,}" for n, k in model.players.networks.items())
     print(f"{method.name}: {method.summary}. Parameters: {counts}.")
+    print(f"training: {len(subjects)} subjects (folds {', '.join(settings.training_folds)})")
+    if settings.positive_fraction < 1:
+        everyone = positive_subjects(records.manifest, settings.training_folds)
+        kept = sum(name in subjects for name in everyone)
+        print(f"of group {records.manifest.groups[0]}, {kept} of {len(everyone)} subjects train")
     of_fold = [subject.fold for subject in records.manifest.subjects]
-    for use in ("training", "validation", "test"):
-        folds = getattr(split, use)
+    for use, folds in (
+        ("validation", settings.validation_folds),
+        ("test", settings.test_folds),
+    ):
         number = sum(fold in folds for fold in of_fold)
         print(f"{use}: {number} subjects (folds {', '.join(folds)})")
-    if split.test == split.validation:
+    if settings.test_folds == settings.validation_folds:
         print("the same subjects choose the epoch and test it: the scores will be optimistic")
-    print(
-        f"{strategy.num_replicas_in_sync} replica(s): {', '.join(strategy.extended.worker_devices)}"
-    )
-    if epochs:
-        print(f"resuming after epoch {epochs}")

@@ -16,10 +16,18 @@ from tfadv.methods.method import Method
 from tfrecords.errors import UserError
 from tfrecords.manifest import write_json
 
+# Chooses the epoch by the mean Dice of all classes or regions.
+MEAN = "mean"
+
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run was started with; `hyperparameters.json`."""
+    """What a run was started with; `hyperparameters.json`.
+
+    Attributes:
+        positive_fraction: see `split.training_subjects`.
+        selected_by: the class or region whose validation Dice chooses the epoch, or MEAN.
+    """
 
     method: str
     hyperparameters: dict[str, Any]
@@ -29,6 +37,8 @@ class Settings:
     test_folds: tuple[str, ...]
     precision: str
     seed: int
+    positive_fraction: float = 1.0
+    selected_by: str = MEAN
 
     def resolved(self) -> tuple[Method, Any]:
         """The method and its hyperparameters."""
@@ -67,6 +77,13 @@ class WorkDir:
 
         The number of epochs may differ: a longer run goes on from a shorter one.
         """
+        self.require_same(settings)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.checkpoints.mkdir(exist_ok=True)
+        write_json(self._settings, asdict(settings))
+
+    def require_same(self, settings: Settings) -> None:
+        """Raises UserError where the folder holds a run with other settings, epochs aside."""
         wanted = json.loads(json.dumps(asdict(settings)))
         if self._settings.is_file():
             found = json.loads(self._settings.read_text())
@@ -76,9 +93,6 @@ class WorkDir:
                     f"{self.folder}: holds a run with other settings ({'; '.join(differing)}). "
                     "Give the same flags to resume it, or another --work_dir"
                 )
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.checkpoints.mkdir(exist_ok=True)
-        write_json(self._settings, wanted)
 
     def settings(self) -> Settings:
         """Raises UserError where there is no run."""

@@ -47,6 +47,14 @@ def encode(subject: str, example: Cut, statistics: np.ndarray) -> bytes:
     )
 
 
+def subject_of(serialised: tf.Tensor) -> tf.Tensor:
+    """The subject's name of a serialised example, without decoding the rest."""
+    import tensorflow as tf  # noqa: PLC0415 - as in `parse`.
+
+    feature = {"subject": tf.io.FixedLenFeature([], tf.string)}
+    return tf.io.parse_single_example(serialised, feature)["subject"]
+
+
 def parse(serialised: tf.Tensor, image_dtype: str, rank: int, channels: int) -> Parsed:
     """A serialised example as tensors.
 

@@ -1,7 +1,7 @@
 """Which subject belongs to which fold."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -10,24 +10,36 @@ from tfrecords.subject import Subject
 
 # Of the subjects without a label map: nothing chooses it for training with labels or for a test.
 UNLABELLED = "unlabelled"
+# Of the subjects that only train: it neither validates nor tests. A source may prescribe it, too.
+TRAINING = "training"
 
 
-def assign_folds(subjects: Sequence[Subject], folds: int, seed: int) -> dict[str, str]:
+def assign_folds(
+    subjects: Sequence[Subject], folds: int, seed: int, training_only: Collection[str] = ()
+) -> dict[str, str]:
     """Fold of each subject by name: the source's own if it prescribes them, else drawn.
 
     Drawn folds share every group as evenly as they can, and do not depend on the order in which
-    subjects were found. Unlabelled subjects are in the fold UNLABELLED, whatever is prescribed, and
-    do not change the others' folds.
+    subjects were found. Two kinds of subjects have a fold of their own, whatever is prescribed, and
+    do not change the others' folds: unlabelled ones UNLABELLED, and labelled ones of the groups
+    `training_only` TRAINING.
 
     Raises:
-        UserError: only some labelled subjects have a prescribed fold, it is UNLABELLED, or there
-            are too few subjects.
+        UserError: only some of the other subjects have a prescribed fold, it is UNLABELLED, or
+            there are too few of them.
     """
-    unlabelled = {s.name: UNLABELLED for s in subjects if s.label is None}
-    return unlabelled | _labelled_folds([s for s in subjects if s.label is not None], folds, seed)
+    assigned, others = {}, []
+    for subject in subjects:
+        if subject.label is None:
+            assigned[subject.name] = UNLABELLED
+        elif subject.group in training_only:
+            assigned[subject.name] = TRAINING
+        else:
+            others.append(subject)
+    return assigned | _other_folds(others, folds, seed)
 
 
-def _labelled_folds(subjects: Sequence[Subject], folds: int, seed: int) -> dict[str, str]:
+def _other_folds(subjects: Sequence[Subject], folds: int, seed: int) -> dict[str, str]:
     prescribed = {s.name: s.fold for s in subjects if s.fold}
     if prescribed and len(prescribed) < len(subjects):
         missing = next(s.name for s in subjects if not s.fold)
@@ -40,7 +52,10 @@ def _labelled_folds(subjects: Sequence[Subject], folds: int, seed: int) -> dict[
     if prescribed:
         return prescribed
     if len(subjects) < folds:
-        raise UserError(f"--folds: expected at most {len(subjects)} (subjects), received {folds}")
+        raise UserError(
+            f"--folds: expected at most {len(subjects)} (subjects that may be held out), "
+            f"received {folds}"
+        )
     groups = defaultdict(list)
     for subject in subjects:
         groups[subject.group].append(subject.name)

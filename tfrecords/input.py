@@ -1,6 +1,6 @@
 """Training batches as tf.data, determined by seed and epoch."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +54,7 @@ def training_batches(
     seed: int,
     epochs: range,
     steps_per_epoch: int,
+    subjects: Collection[str] | None = None,
 ) -> tf.data.Dataset:
     """Batches {"image": [B, h, w, C], "label": [B, h, w]} of the given epochs, one after another.
 
@@ -62,10 +63,19 @@ def training_batches(
 
     What an epoch holds depends on the seed and its number alone, so that a run that resumes at an
     epoch sees what an undisturbed one does.
+
+    Args:
+        subjects: those of the folds whose examples are drawn; None for all.
     """
     _require_view(records, recipe.view)
     manifest = records.manifest
-    streams = _streams(manifest.select(recipe.view.kind, folds), records, recipe)
+    shards = manifest.select(recipe.view.kind, folds)
+    if subjects is not None:
+        shards = tuple(shard for shard in shards if set(shard.subjects) & set(subjects))
+    streams = _streams(shards, records, recipe)
+    # Where all subjects of the shards are wanted, nobody needs to look at names.
+    partial = subjects is not None and any(set(s.subjects) - set(subjects) for s in shards)
+    wanted = subjects if partial else None
     unlabelled = _unlabelled(records) if recipe.unlabelled else ()
     examples = steps_per_epoch * recipe.batch
     rank = 3 if recipe.view.kind == "volumes" else 2
@@ -74,7 +84,7 @@ def training_batches(
         """(number, record), or (number, record, unlabelled record)."""
         epoch_seed = tf.stack([tf.constant(seed, tf.int64), epoch])
         drawn = [
-            _shuffled(paths, buffer, epoch_seed, number)
+            _shuffled(paths, buffer, epoch_seed, number, wanted)
             for number, (paths, buffer, _) in enumerate(streams)
         ]
         mixed = drawn[0]
@@ -199,17 +209,27 @@ def _shuffle_buffer(shards: Sequence[Shard]) -> int:
     return max(1, min(examples, int(SHUFFLE_BYTES / mean_bytes)))
 
 
-def _shuffled(paths: list[str], buffer: int, epoch_seed: tf.Tensor, stream: int) -> tf.data.Dataset:
+def _shuffled(
+    paths: list[str],
+    buffer: int,
+    epoch_seed: tf.Tensor,
+    stream: int,
+    subjects: Collection[str] | None = None,
+) -> tf.data.Dataset:
     """Serialised examples without end: shards in random order, then examples within the buffer."""
     stream_seed = epoch_seed + tf.constant([0, (stream + 1) << 40], tf.int64)
     draws = tf.random.stateless_uniform([2], stream_seed, maxval=2**62, dtype=tf.int64)
-    return (
+    examples = (
         tf.data.Dataset.from_tensor_slices(paths)
         .shuffle(len(paths), seed=draws[0])
         .interleave(tf.data.TFRecordDataset, cycle_length=SHARDS_AT_ONCE)
-        .shuffle(buffer, seed=draws[1])
-        .repeat()
     )
+    if subjects is not None:
+        names = tf.constant(sorted(subjects))
+        examples = examples.filter(
+            lambda record: tf.reduce_any(example.subject_of(record) == names)
+        )
+    return examples.shuffle(buffer, seed=draws[1]).repeat()
 
 
 def _choices(shares: Sequence[float], epoch_seed: tf.Tensor) -> tf.data.Dataset:

@@ -10,12 +10,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from tfrecords.checksums import checksum_holds
 from tfrecords.errors import UserError
-from tfrecords.folds import UNLABELLED
+from tfrecords.folds import TRAINING, UNLABELLED
 from tfrecords.subject import LabelClass
 from tfrecords.views import View
 from tfrecords.volumes import Grid
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 FILE_NAME = "manifest.json"
 
 
@@ -73,7 +73,8 @@ class Manifest:
         image_dtype: of stored images.
         class_voxels: voxels of each class over all subjects.
         largest_shape: the largest working extent (z, y, x) over subjects, in voxels.
-        resampled: whether subjects were brought to `spacing_mm`, or keep their own.
+        wanted_spacing_mm: to which subjects were resampled along (x, y, z), 0 where they keep their
+            own; None where nothing is resampled.
         skipped: subjects left out by --skip_invalid, with the reasons.
     """
 
@@ -85,7 +86,7 @@ class Manifest:
     groups: tuple[str, ...]
     orientation: str
     spacing_mm: tuple[float, float, float]
-    resampled: bool
+    wanted_spacing_mm: tuple[float, float, float] | None
     image_dtype: str
     view: View
     seed: int
@@ -99,6 +100,11 @@ class Manifest:
     def folds(self) -> tuple[str, ...]:
         """Those of labelled subjects."""
         return tuple(sorted({shard.fold for shard in self.shards} - {UNLABELLED}))
+
+    @property
+    def held_out_folds(self) -> tuple[str, ...]:
+        """Those of `folds` that may validate or test: all but TRAINING."""
+        return tuple(fold for fold in self.folds if fold != TRAINING)
 
     @property
     def unlabelled(self) -> tuple[Shard, ...]:

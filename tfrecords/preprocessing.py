@@ -20,7 +20,7 @@ from tfrecords.manifest import Manifest, SubjectRecord
 from tfrecords.plan import PATTERN, Part, Settings, Source, plan
 from tfrecords.runners import parallel_map
 from tfrecords.scan import Scan, scan
-from tfrecords.subject import Dataset, LabelClass, Subject
+from tfrecords.subject import Dataset, LabelClass, Subject, require_groups
 from tfrecords.views import View
 
 
@@ -36,14 +36,17 @@ class Options:
     crop: tuple[int, int, int] | None = None
     skip_invalid: bool = False
     workers: int = 2
+    training_only: tuple[str, ...] = ()
 
 
 def preprocess(dataset: Dataset, folder: Path, options: Options) -> Manifest:
     """Writes a record set into `folder`, keeping what an earlier run of the same has finished.
 
     Raises:
-        UserError: with every fault of every subject, before anything is written.
+        UserError: with every fault of every subject, before anything is written; or an unknown
+            group in `training_only`.
     """
+    require_groups(dataset, options.training_only)
     scans = _scan(dataset, options.workers)
     skipped = _findings(scans)
     if skipped and not options.skip_invalid:
@@ -53,7 +56,7 @@ def preprocess(dataset: Dataset, folder: Path, options: Options) -> Manifest:
         kind = "subject with a label map" if good else "subject"
         raise UserError(f"no valid {kind} is left. {_report(scans)}")
     dataset = _settle(dataset, list(good.values()))
-    folds = assign_folds(dataset.subjects, options.folds, options.seed)
+    folds = assign_folds(dataset.subjects, options.folds, options.seed, options.training_only)
     sources = [_source(subject, good[subject.name], options) for subject in dataset.subjects]
     dtype = np.result_type(*(s.dtype for s in good.values()))
     # Integers of one subject and floats of another make a wider float.
@@ -228,7 +231,7 @@ def _describe(
         dataset.groups,
         options.orientation,
         (x_mm, y_mm, z_mm),
-        options.spacing_mm is not None,
+        options.spacing_mm,
         settings.image_dtype,
         settings.view,
         options.seed,

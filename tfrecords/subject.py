@@ -18,7 +18,8 @@ class Subject:
         images: one file per modality in the dataset's order, or a single 4D file.
         label: the label map's file; None of an unlabelled subject, which has none.
         group: one of the dataset's groups, for example high grade.
-        fold: a fold that the source prescribes; empty lets preprocessing draw one.
+        fold: a fold that the source prescribes; empty lets preprocessing draw one. See folds.py for
+            the names that mean something.
         channels: of a single 4D file, which modality each channel is, -1 for one that is left out;
             empty where channel i is modality i.
     """
@@ -84,6 +85,15 @@ def select_modalities(dataset: Dataset, names: Sequence[str]) -> Dataset:
 
     subjects = tuple(map(selected, dataset.subjects))
     return replace(dataset, modalities=tuple(names), subjects=subjects)
+
+
+def require_groups(dataset: Dataset, names: Sequence[str]) -> None:
+    """Raises UserError where a name is none of the dataset's groups."""
+    if not set(names) <= set(dataset.groups):
+        raise UserError(
+            f"--training_only: expected some of the groups {','.join(dataset.groups)} of --dataset "
+            f"{dataset.name}, received {','.join(names)}"
+        )
 
 
 def class_indices(label: np.ndarray, classes: tuple[LabelClass, ...]) -> np.ndarray:

@@ -16,16 +16,18 @@ class View:
         patch_size: height and width of a square axial patch in voxels, odd (patches only).
         label_size: height and width of the patch's centre that is labelled, odd (patches only).
         patches_per_class: patches drawn for each class that a subject has (patches only).
+        foreground_slices: whether slices without any foreground label are left out (slices only).
     """
 
     kind: str = "slices"
     patch_size: int = 87
     label_size: int = 21
     patches_per_class: int = 500
+    foreground_slices: bool = False
 
     def __str__(self) -> str:
         if self.kind != "patches":
-            return self.kind
+            return f"{self.kind} with foreground" if self.foreground_slices else self.kind
         patch, label = self.patch_size, self.label_size
         return f"patches of {patch}x{patch} with labels of {label}x{label}"
 
@@ -33,7 +35,8 @@ class View:
     def flags(self) -> str:
         """Of launch/preprocess.py, to cut this view."""
         if self.kind != "patches":
-            return f"--view {self.kind}"
+            extra = " --foreground_slices" if self.foreground_slices else ""
+            return f"--view {self.kind}{extra}"
         return f"--view patches --patch_size {self.patch_size} --label_size {self.label_size}"
 
 
@@ -76,8 +79,9 @@ def places(
 ) -> np.ndarray:
     """Where to cut a subject's slices or patches.
 
-    Slices cover the body's extent. Patches are in balance over the classes of their central voxels
-    (Moeskops 2017, 3.1), drawn within the body's box, with replacement.
+    Slices cover the body's extent, or where it has foreground. Patches are in balance over the
+    classes of their central voxels (Moeskops 2017, 3.1), drawn within the body's box, with
+    replacement.
 
     Args:
         image: [Z, Y, X, C].
@@ -85,10 +89,14 @@ def places(
 
     Returns:
         int32 [N, 3]: the examples' first voxels (z, y, x). A patch's may lie outside the volume.
+        N is 0 where no slice has foreground.
     """
     box = body_box(image)
     if view.kind == "slices":
-        return np.array([(z, 0, 0) for z in range(box[0].start, box[0].stop)], np.int32)
+        chosen = np.arange(box[0].start, box[0].stop, dtype=np.int32)
+        if view.foreground_slices:
+            chosen = chosen[label[box[0]].any(axis=(1, 2))]
+        return np.stack([chosen, np.zeros_like(chosen), np.zeros_like(chosen)], axis=-1)
     body = label[box]
     drawn = []
     for class_index in np.unique(body):

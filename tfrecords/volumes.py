@@ -129,15 +129,17 @@ def working_grid(
     """The grid that a source volume is brought to: oriented, resampled and cropped, all centred.
 
     Args:
-        spacing_mm: wanted voxel size along the oriented axes (x, y, z); None keeps the source's.
+        spacing_mm: wanted voxel size along the oriented axes (x, y, z); 0 keeps the source's along
+            this axis, and so its slices; None along all.
         crop: voxels to keep along these axes, of the resampled grid; None keeps all.
     """
     transform = ornt_transform(io_orientation(source.matrix), axcodes2ornt(orientation))
     shape = apply_orientation(np.empty(source.shape, np.uint8), transform).shape
     grid = make_grid(shape, source.matrix @ inv_ornt_aff(transform, source.shape))
     if spacing_mm is not None:
-        wanted = np.maximum(1, np.round(np.array(shape) * grid.spacing_mm / spacing_mm)).astype(int)
-        scale = np.array(spacing_mm) / grid.spacing_mm
+        wanted_mm = np.where(np.equal(spacing_mm, 0), grid.spacing_mm, spacing_mm)
+        wanted = np.maximum(1, np.round(np.array(shape) * grid.spacing_mm / wanted_mm)).astype(int)
+        scale = wanted_mm / grid.spacing_mm
         step = np.diag([*scale, 1.0])
         step[:3, 3] = ((np.array(shape) - 1) - (wanted - 1) * scale) / 2
         grid = make_grid(tuple(wanted), grid.matrix @ step)

@@ -48,7 +48,10 @@ def test_help_shows_commands_and_flags(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--spacing=1,nan,1"], "--spacing: expected three positive numbers X,Y,Z in mm"),
+        (["--spacing=1,nan,1"], "--spacing: expected three numbers X,Y,Z in mm, positive, or 0"),
+        (["--spacing=0,0,0"], "0 (but not all) for the source's own, received 0,0,0"),
+        (["--spacing=1,-1,0"], "received 1,-1,0"),
+        (["--view=patches", "--foreground_slices"], "expected the view slices, received patches"),
         (["--crop=9,9"], "--crop: expected three positive whole numbers X,Y,Z of voxels"),
         (["--crop=9,0,9"], "received 9,0,9"),
         (["--orientation=RAX"], "--orientation: expected three axis codes such as RAS"),
@@ -101,7 +104,8 @@ def test_a_run_tells_what_it_wrote_and_what_comes_next(
     result = run(tmp_path, *flags, "--orientation=LPS")
     assert result.returncode == 0, result.stderr
     manifest = load_manifest(tmp_path / "records" / "table")
-    assert (manifest.seed, manifest.orientation, manifest.resampled) == (3, "LPS", True)
+    assert (manifest.seed, manifest.orientation) == (3, "LPS")
+    assert manifest.wanted_spacing_mm == (1, 1, 2)
     assert manifest.folds == ("0", "1")
     assert manifest.modalities == ("t2", "t1")
     assert manifest.largest_shape == (5, 14, 9)
@@ -109,6 +113,28 @@ def test_a_run_tells_what_it_wrote_and_what_comes_next(
     assert "volumes: 4 examples in 3 shards" in result.stdout
     assert "4 subjects in 2 folds, seed 3: records/table" in result.stdout
     assert "launch/train.py" in result.stdout
+
+
+def test_a_run_tells_which_subjects_only_train_and_how_many_slices_are_left(
+    tmp_path: Path, small_dataset: Callable[..., Any]
+) -> None:
+    data = small_dataset(tmp_path / "data", 4)
+    path = data.path("s0", "label")
+    image = nib.Nifti1Image.from_filename(path)
+    label = np.asarray(image.dataobj).copy()
+    label[..., 3:6] = 0
+    nib.Nifti1Image(label, image.affine).to_filename(path)
+    flags = ("--dataset=table", f"--data_dir={data.folder}", "--folds=3", "--workers=1")
+    flags += ("--spacing=0.5,0.5,0", "--foreground_slices", "--training_only=low")
+    result = run(tmp_path, *flags)
+    assert result.returncode == 0, result.stderr
+    manifest = load_manifest(tmp_path / "records" / "table")
+    assert manifest.folds == ("0", "1", "2", "training")
+    assert manifest.wanted_spacing_mm == (0.5, 0.5, 0)
+    assert manifest.largest_shape == (10, 28, 24)
+    # Eight of each subject, three of s0 without a label.
+    assert "slices: 29 examples in 4 shards" in result.stdout
+    assert "1 subjects only train: fold training\n" in result.stdout
 
 
 def test_a_run_tells_how_many_unlabelled_subjects_it_took(

@@ -13,7 +13,8 @@ from scipy import ndimage
 
 from tfadv import methods
 from tfadv.export import export
-from tfadv.training import choose_split, load_run, train
+from tfadv.split import choose_split
+from tfadv.training import load_run, settings_of, train
 from tfadv.work_dir import WorkDir
 from tfrecords import datasets
 from tfrecords.preprocessing import Options, preprocess
@@ -92,7 +93,8 @@ def run(records: RecordSet, tmp_path_factory: pytest.TempPathFactory) -> WorkDir
     work_dir = WorkDir(tmp_path_factory.mktemp("runs") / "run")
     method = methods.get("kohl_cross_entropy")
     hp = replace(method.resolve("small"), batch_size=6, epochs=2, steps_per_epoch=20)
-    train(work_dir, method, hp, records, choose_split(records.manifest), "float32", seed=0)
+    split = choose_split(records.manifest)
+    train(work_dir, settings_of(method, hp, records, split, "float32", seed=0))
     return work_dir
 
 

@@ -1,7 +1,10 @@
 """From image files to label maps that lie exactly on them."""
 
+import json
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -10,6 +13,7 @@ import pytest
 import tensorflow as tf
 
 from tfadv import evaluation
+from tfadv.export import DESCRIPTION, describe
 from tfadv.prediction import predict
 from tfadv.training import load_run
 from tfadv.work_dir import WorkDir
@@ -77,6 +81,29 @@ def test_prediction_equals_evaluation(
         images = [sources / f"{number}_{name}.nii.gz" for name in ("t1", "t2")]
         predict(model_dir, images, tmp_path / path.name)
         np.testing.assert_array_equal(label_of(tmp_path / path.name), label_of(path))
+
+
+def test_image_is_resampled_as_in_preprocessing(
+    sources: Path, model_dir: Path, tmp_path: Path
+) -> None:
+    """Within slices alone: of 2 mm, each voxel is the place of two by two of the image."""
+    folder = shutil.copytree(model_dir, tmp_path / "model")
+    path = folder / "assets" / DESCRIPTION
+    description = json.loads(path.read_text())
+    assert description["wanted_spacing_mm"] is None
+    path.write_text(json.dumps(description | {"wanted_spacing_mm": [2.0, 2.0, 0.0]}))
+    images = [sources / f"0_{name}.nii.gz" for name in ("t1", "t2")]
+    predict(folder, images, tmp_path / "label.nii.gz")
+    label = label_of(tmp_path / "label.nii.gz")
+    assert label.shape == label_of(images[0]).shape
+    np.testing.assert_array_equal(label, label[::2, ::2].repeat(2, 0).repeat(2, 1))
+    assert all((label[..., z] != label[..., z + 1]).any() for z in range(label.shape[2] - 1))
+
+
+def test_description_tells_the_wanted_spacing(run: WorkDir) -> None:
+    settings, records, _, predictor = load_run(run)
+    manifest = replace(records.manifest, wanted_spacing_mm=(0.25, 0.25, 0))
+    assert describe(predictor, settings, manifest)["wanted_spacing_mm"] == (0.25, 0.25, 0)
 
 
 SERVE = """

@@ -1,4 +1,4 @@
-"""Splits, and runs that end early."""
+"""What determines a run, and runs that end early."""
 
 import os
 import signal
@@ -14,40 +14,14 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tfadv import methods
-from tfadv.callbacks import StopAtDeadCritic, StopAtDivergence, StopAtSignal
-from tfadv.training import choose_split, train
-from tfadv.work_dir import WorkDir
+from tfadv import methods, training
+from tfadv.callbacks import Checkpoints, StopAtDeadCritic, StopAtDivergence, StopAtSignal
+from tfadv.split import choose_split, training_subjects
+from tfadv.training import settings_of, train
+from tfadv.work_dir import Progress, WorkDir
 from tfrecords.errors import UserError
+from tfrecords.input import training_batches
 from tfrecords.record_set import RecordSet
-
-
-def manifest(*folds: str) -> Any:
-    return SimpleNamespace(folds=folds)
-
-
-def test_last_fold_tests_and_the_one_before_validates() -> None:
-    split = choose_split(manifest("0", "1", "2", "3"))
-    assert (split.training, split.validation, split.test) == (("0", "1"), ("2",), ("3",))
-
-
-def test_chosen_folds_leave_the_others_for_training() -> None:
-    split = choose_split(manifest("0", "1", "2", "3"), ("0",), ("1", "3"))
-    assert split.training == ("2",)
-
-
-def test_the_same_folds_may_choose_the_epoch_and_test_it() -> None:
-    split = choose_split(manifest("0", "1"), ("1",), ("1",))
-    assert (split.training, split.validation, split.test) == (("0",), ("1",), ("1",))
-
-
-@pytest.mark.parametrize(
-    ("validation", "test"),
-    [(("9",), ()), (("1",), ("1", "2")), (("0", "1"), ("2",)), (("0", "1", "2"),) * 2],
-)
-def test_impossible_splits_are_refused(validation: tuple[str, ...], test: tuple[str, ...]) -> None:
-    with pytest.raises(UserError, match="expected different folds, or twice"):
-        choose_split(manifest("0", "1", "2"), validation, test)
 
 
 def tiny_run(
@@ -58,7 +32,8 @@ def tiny_run(
         method.resolve("small"), **({"batch_size": 2, "epochs": 2, "steps_per_epoch": 2} | values)
     )
     work_dir = WorkDir(tmp_path / name)
-    train(work_dir, method, hp, records, choose_split(records.manifest), "float32", seed)
+    split = choose_split(records.manifest)
+    train(work_dir, settings_of(method, hp, records, split, "float32", seed))
     return work_dir
 
 
@@ -66,6 +41,49 @@ def test_a_seed_gives_its_own_run(records: RecordSet, tmp_path: Path) -> None:
     """That equal seeds give equal runs, the conformance suite tests for every method."""
     runs = [tiny_run(f"run{seed}", tmp_path, records, seed, epochs=1) for seed in (3, 4)]
     assert runs[0].progress().history != runs[1].progress().history
+
+
+def test_fraction_and_criterion_are_part_of_the_run(records: RecordSet) -> None:
+    method = methods.get("kohl_cross_entropy")
+    chosen: Any = (method, method.resolve("small"), records, choose_split(records.manifest))
+    settings = settings_of(*chosen, "float32", 0, positive_fraction=0.5, selected_by="label_2")
+    assert (settings.positive_fraction, settings.selected_by) == (0.5, "label_2")
+    with pytest.raises(UserError, match="one of mean, label_1, label_2, received tumour"):
+        settings_of(*chosen, "float32", 0, selected_by="tumour")
+    for fraction in (0.0, 1.5):
+        with pytest.raises(UserError, match="--positive_fraction: expected a share in"):
+            settings_of(*chosen, "float32", 0, positive_fraction=fraction)
+
+
+@pytest.mark.parametrize(("selected_by", "best"), [("mean", 2), ("tumour", 1)])
+def test_the_chosen_criterion_selects_the_epoch(selected_by: str, best: int) -> None:
+    saved: Any = SimpleNamespace(save=lambda model, progress: None)
+    progress = Progress()
+    callback = Checkpoints(saved, progress, selected_by)
+    callback.set_model(keras.Sequential())
+    callback.on_epoch_end(0, {"val_dice": 0.4, "val_dice_tumour": 0.6})
+    callback.on_epoch_end(1, {"val_dice": 0.5, "val_dice_tumour": 0.3})
+    assert progress.best_epoch == best
+    assert progress.best_dice == {1: 0.6, 2: 0.5}[best]
+
+
+def test_a_run_trains_on_the_chosen_fraction(
+    records: RecordSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Any] = []
+
+    def noted(*arguments: Any) -> tf.data.Dataset:
+        drawn.append(arguments[-1])
+        return training_batches(*arguments)
+
+    monkeypatch.setattr(training, "training_batches", noted)
+    method = methods.get("kohl_cross_entropy")
+    hp = replace(method.resolve("small"), batch_size=2, epochs=1, steps_per_epoch=1)
+    split = choose_split(records.manifest, ("2",), ("2",))
+    settings = settings_of(method, hp, records, split, "float32", 0, positive_fraction=0.4)
+    train(WorkDir(tmp_path / "run"), settings)
+    assert drawn == [training_subjects(records.manifest, split.training, 0.4, 0)]
+    assert len(drawn[0]) == 3  # Of two subjects in each group, one positive is left out.
 
 
 def test_divergence_stops_with_step_term_and_advice(records: RecordSet, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tfrecords.errors import UserError
-from tfrecords.folds import UNLABELLED, assign_folds
+from tfrecords.folds import TRAINING, UNLABELLED, assign_folds
 from tfrecords.subject import Subject
 
 
@@ -54,8 +54,37 @@ def test_folds_for_some_subjects_alone_are_refused() -> None:
 
 
 def test_more_folds_than_subjects_are_refused() -> None:
-    with pytest.raises(UserError, match=r"--folds: expected at most 3 \(subjects\), received 5"):
-        assign_folds(subjects_of({"all": 3}), 5, seed=0)
+    subjects = subjects_of({"all": 3, "free": 4})
+    message = r"--folds: expected at most 3 \(subjects that may be held out\), received 5"
+    with pytest.raises(UserError, match=message):
+        assign_folds(subjects[:3], 5, seed=0)
+    with pytest.raises(UserError, match=message):
+        assign_folds(subjects, 5, seed=0, training_only=["free"])
+
+
+def test_groups_that_only_train_are_a_fold_of_their_own_and_move_no_other() -> None:
+    held_out = subjects_of({"b": 7, "d": 4})
+    training = subjects_of({"a": 5, "c": 2})
+    unlabelled = [Subject("u", (Path("i.nii"),), None, "a")]
+    assigned = assign_folds([*training, *held_out, *unlabelled], 3, 2, ["c", "a"])
+    others = {subject.name: TRAINING for subject in training} | {"u": UNLABELLED}
+    assert assigned == assign_folds(held_out, 3, seed=2) | others
+    some = assign_folds([*training, *held_out], 3, 2, ["c"])
+    assert {name for name, fold in some.items() if fold == TRAINING} == {"c0", "c1"}
+
+
+def test_the_fold_of_training_can_be_prescribed_and_counts_before_what_is_prescribed() -> None:
+    subjects = [
+        Subject(name, (Path("i.nii"),), Path("l.nii"), group, fold)
+        for name, group, fold in (
+            ("a", "all", "0"),
+            ("b", "all", "training"),
+            ("c", "free", "1"),
+            ("d", "free", ""),
+        )
+    ]
+    expected = {"a": "0", "b": TRAINING, "c": TRAINING, "d": TRAINING}
+    assert assign_folds(subjects, 5, seed=0, training_only=["free"]) == expected
 
 
 def test_unlabelled_subjects_are_a_fold_of_their_own_and_move_no_other() -> None:
@@ -64,7 +93,7 @@ def test_unlabelled_subjects_are_a_fold_of_their_own_and_move_no_other() -> None
     assigned = assign_folds([*unlabelled, *labelled], 3, seed=2)
     others = {subject.name: UNLABELLED for subject in unlabelled}
     assert assigned == assign_folds(labelled, 3, seed=2) | others
-    with pytest.raises(UserError, match=r"--folds: expected at most 11 \(subjects\), received 12"):
+    with pytest.raises(UserError, match=r"--folds: expected at most 11 \(subj.*, received 12"):
         assign_folds([*unlabelled, *labelled], 12, seed=2)
 
 

@@ -48,8 +48,9 @@ def batches(
     seed: int = 0,
     epochs: range = range(1),
     steps: int = 3,
+    subjects: frozenset[str] | None = None,
 ) -> list[dict[str, np.ndarray]]:
-    dataset = pipeline.training_batches(records, folds, recipe, seed, epochs, steps)
+    dataset = pipeline.training_batches(records, folds, recipe, seed, epochs, steps, subjects)
     return list(dataset.as_numpy_iterator())
 
 
@@ -105,6 +106,30 @@ def test_only_the_chosen_folds_are_read(small_records: Records, records: RecordS
     found = owners(data, batches(records, folds=("0", "2"), steps=8))
     assert {fold_of[name] for name, _ in found} == {"0", "2"}
     assert len(set(found)) == 32
+
+
+def test_only_the_chosen_subjects_are_drawn(small_records: Records, records: RecordSet) -> None:
+    """Folds and groups share shards; within them names decide."""
+    data, _ = small_records
+    found = owners(data, batches(records, steps=6, subjects=frozenset({"s0", "s3", "s5"})))
+    assert set(found) == {(name, z) for name in ("s0", "s3", "s5") for z in range(1, 9)}
+    assert len(found) == 24  # Each once, before any comes again.
+
+
+def test_all_subjects_chosen_is_the_same_as_none_named(records: RecordSet) -> None:
+    everyone = frozenset(s.name for s in records.manifest.subjects)
+    assert_equal(batches(records, VARIED, subjects=everyone), batches(records, VARIED))
+
+
+def test_a_favoured_group_keeps_its_share_with_few_subjects(
+    small_records: Records, records: RecordSet
+) -> None:
+    """Importance sampling does not fade when positive subjects are taken away."""
+    data, _ = small_records
+    low = {s.name for s in records.manifest.subjects if s.group == "low"}
+    recipe = replace(PLAIN, favoured_share=0.7)
+    found = owners(data, batches(records, recipe, steps=50, subjects=frozenset({"s0", *low})))
+    assert np.mean([name == "s0" for name, _ in found]) == pytest.approx(0.7, abs=0.1)
 
 
 def test_starting_later_gives_what_running_through_gives(records: RecordSet) -> None:

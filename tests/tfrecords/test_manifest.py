@@ -62,6 +62,16 @@ def test_the_unlabelled_fold_is_none_of_the_folds(small_records: Records) -> Non
         some.select("volumes", ["0", "unlabelled"])
 
 
+def test_all_folds_but_that_of_training_may_be_held_out(small_records: Records) -> None:
+    loaded = load_manifest(small_records[1])
+    assert loaded.held_out_folds == loaded.folds
+    shards = [replace(loaded.shards[0], fold=fold) for fold in ("training", "unlabelled")]
+    some = replace(loaded, shards=(*shards, *loaded.shards))
+    assert some.folds == ("0", "1", "2", "training")
+    assert some.held_out_folds == ("0", "1", "2")
+    assert some.select("slices", ["training"]) == (shards[0],)
+
+
 def test_patches_of_a_subject_are_those_of_all_its_shards(small_records: Records) -> None:
     loaded = load_manifest(small_records[1])
     assert loaded.patches() == {}

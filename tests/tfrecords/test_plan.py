@@ -144,6 +144,7 @@ def test_plan_does_not_depend_on_the_order_or_the_place_of_sources() -> None:
     [
         replace(SETTINGS, seed=1),
         replace(SETTINGS, view=View("patches")),
+        replace(SETTINGS, view=View("slices", foreground_slices=True)),
         replace(SETTINGS, image_dtype="float16"),
         replace(SETTINGS, classes=CLASSES[:2]),
     ],

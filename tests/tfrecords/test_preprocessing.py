@@ -16,9 +16,12 @@ import pytest
 import tensorflow as tf
 
 from tfrecords import example, preprocessing, shards
+from tfrecords.augmentation import Augmentation
 from tfrecords.errors import UserError
+from tfrecords.input import Recipe, training_batches
 from tfrecords.manifest import Manifest, load_manifest
 from tfrecords.preprocessing import Options
+from tfrecords.record_set import open_record_set
 from tfrecords.subject import LabelClass, select_modalities
 from tfrecords.views import View
 
@@ -325,7 +328,7 @@ def test_manifest_describes_the_working_grids(
     data: Any, tmp_path: Path, preprocess_here: Preprocess
 ) -> None:
     found = preprocess_here(data.find(), tmp_path / "own")
-    assert (found.spacing_mm, found.resampled) == ((1, 1, 2), False)
+    assert (found.spacing_mm, found.wanted_spacing_mm) == ((1, 1, 2), None)
     assert (found.orientation, found.largest_shape, found.image_dtype) == (
         "RAS",
         (10, 14, 12),
@@ -336,9 +339,96 @@ def test_manifest_describes_the_working_grids(
     )
     # Along P: 14 mm at 2 mm; along S: 20 mm at 1 mm; along R: 12 mm at 1 mm.
     assert found.largest_shape == (12, 20, 7)
-    assert (found.orientation, found.spacing_mm, found.resampled) == ("PSR", (2, 1, 1), True)
+    assert (found.orientation, found.spacing_mm, found.wanted_spacing_mm) == (
+        "PSR",
+        (2, 1, 1),
+        (2, 1, 1),
+    )
     assert found.subjects[0].working.orientation == "PSR"
     assert found.subjects[0].source.orientation == "RAS"
+
+
+def test_slices_alone_are_resampled_where_the_third_spacing_is_0(
+    data: Any, tmp_path: Path, preprocess_here: Preprocess
+) -> None:
+    folder = tmp_path / "records"
+    found = preprocess_here(data.find(), folder, spacing_mm=(0.5, 0.5, 0.0))
+    assert found.largest_shape == (10, 28, 24)
+    assert (found.spacing_mm, found.wanted_spacing_mm) == ((0.5, 0.5, 2), (0.5, 0.5, 0))
+    assert load_manifest(folder) == found
+    for shard in found.select("slices", found.folds):
+        for record in tf.data.TFRecordDataset(str(folder / shard.file)):
+            parsed = example.parse(record, "int16", 2, 2)
+            source = data.array(parsed.subject.numpy().decode(), "label")
+            expected = source[:, :, int(parsed.position[0])].T.repeat(2, 0).repeat(2, 1)
+            np.testing.assert_array_equal(parsed.label, expected)
+
+
+def zs_of(folder: Path, manifest: Manifest, kind: str) -> dict[str, tuple[int, ...]]:
+    """The slices (z) of each subject's examples of a kind."""
+    found: dict[str, list[int]] = {}
+    for shard in manifest.select(kind, manifest.folds):
+        for record in tf.data.TFRecordDataset(str(folder / shard.file)):
+            parsed = example.parse(record, "int16", 2 if kind == "slices" else 3, 2)
+            first = int(parsed.position[0])
+            depth = 1 if kind == "slices" else parsed.image.shape[0]
+            zs = found.setdefault(parsed.subject.numpy().decode(), [])
+            zs += range(first, first + depth)
+    return {name: tuple(sorted(zs)) for name, zs in found.items()}
+
+
+def test_slices_without_foreground_are_left_out_of_training_alone(
+    data: Any, tmp_path: Path, preprocess_here: Preprocess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where shards stay empty: they are planned for all slices."""
+    monkeypatch.setattr("tfrecords.plan.SHARD_BYTES", 2000)
+    edit_label(data, "s5", lambda array: array.fill(0))
+    # Then 1 alone is foreground, which lies in z 2 to 7.
+    classes = (LabelClass("background", (0, 2)), LabelClass("a", (1,)))
+    dataset = replace(data.find(), classes=classes)
+    folder = tmp_path / "records"
+    found = preprocess_here(dataset, folder, view=View(foreground_slices=True))
+    assert load_manifest(folder) == found
+    assert found.view == View(foreground_slices=True)
+    names = [f"s{number}" for number in range(6)]
+    assert zs_of(folder, found, "slices") == dict.fromkeys(names[:5], tuple(range(2, 8)))
+    assert zs_of(folder, found, "volumes") == dict.fromkeys(names, tuple(range(1, 9)))
+    empty = [shard for shard in found.shards if not shard.examples]
+    assert empty
+    assert all((folder / shard.file).read_bytes() == b"" for shard in empty)
+    make_old(folder)
+    assert preprocess_here(dataset, folder, view=View(foreground_slices=True)) == found
+    assert set(times(folder).values()) == {1}
+    records = open_record_set(folder)
+    recipe = Recipe(View(), (14, 12), 6, "z_score", Augmentation())
+    batches = training_batches(records, found.folds, recipe, 0, range(1), 5)
+    assert all((batch["label"].numpy() == 1).any(axis=(1, 2)).all() for batch in batches)
+
+
+def test_groups_that_only_train_leave_the_others_as_they_are(
+    data: Any, tmp_path: Path, preprocess_here: Preprocess
+) -> None:
+    dataset = data.find()
+    found = preprocess_here(dataset, tmp_path / "all", training_only=("low",))
+    assert found.folds == ("0", "1", "training")
+    assert found.held_out_folds == ("0", "1")
+    folds = {subject.name: subject.fold for subject in found.subjects}
+    assert {name for name, fold in folds.items() if fold == "training"} == {"s2", "s5"}
+    high = replace(dataset, subjects=tuple(s for s in dataset.subjects if s.group == "high"))
+    alone = preprocess_here(high, tmp_path / "high")
+    others = tuple(shard for shard in found.shards if shard.fold != "training")
+    assert others == alone.shards
+    (slices,) = found.select("slices", ["training"])
+    assert (slices.subjects, slices.examples) == (("s2", "s5"), 16)
+
+
+def test_an_unknown_group_is_refused_before_anything_is_read(
+    data: Any, tmp_path: Path, preprocess_here: Preprocess
+) -> None:
+    data.path("s0", "t1").unlink()
+    message = "--training_only: expected some of the groups high,low of --dataset table, received "
+    with pytest.raises(UserError, match=f"^{message}lesion_free$"):
+        preprocess_here(data.find(), tmp_path / "records", training_only=("lesion_free",))
 
 
 def test_crop_is_cut_before_anything_else(

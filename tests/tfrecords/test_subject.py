@@ -11,6 +11,7 @@ from tfrecords.subject import (
     Subject,
     class_indices,
     require_dir,
+    require_groups,
     select_modalities,
 )
 
@@ -60,6 +61,17 @@ def test_a_subject_without_a_label_map_has_images_alone() -> None:
     (selected,) = select_modalities(replace(DATASET, subjects=(subject,)), ["adc"]).subjects
     assert subject.files == subject.images
     assert selected.files == (Path("adc.nii"),)
+
+
+def test_groups_that_the_dataset_lacks_are_refused() -> None:
+    dataset = replace(DATASET, groups=("high", "low"))
+    for names in ([], ["low"], ["low", "high"]):
+        require_groups(dataset, names)
+    with pytest.raises(UserError) as error:
+        require_groups(dataset, ["low", "all"])
+    assert str(error.value) == (
+        "--training_only: expected some of the groups high,low of --dataset table, received low,all"
+    )
 
 
 @pytest.mark.parametrize("names", [[], ["t1", "T2"], ["t1", "t1"]])

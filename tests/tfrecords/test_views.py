@@ -58,6 +58,39 @@ def test_slices_are_whole_and_cover_the_bodys_extent(image: np.ndarray, label: n
         np.testing.assert_array_equal(example.label, label[example.position[0]])
 
 
+def test_slices_of_foreground_are_those_of_the_body_that_have_some(
+    image: np.ndarray, label: np.ndarray
+) -> None:
+    label = label.copy()
+    label[7, 0, 0] = 1  # Beside the body.
+    found = examples("slices", image, label, foreground_slices=True)
+    assert [example.position for example in found] == [(3, 0, 0), (4, 0, 0)]
+    np.testing.assert_array_equal(found[1].image, image[4])
+    view, random = View(foreground_slices=True), np.random.default_rng(0)
+    assert places(view, image, np.zeros_like(label), random).shape == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("view", "name", "flags"),
+    [
+        (View(), "slices", "--view slices"),
+        (
+            View(foreground_slices=True),
+            "slices with foreground",
+            "--view slices --foreground_slices",
+        ),
+        (View("volumes"), "volumes", "--view volumes"),
+        (
+            View("patches", 31, 15),
+            "patches of 31x31 with labels of 15x15",
+            "--view patches --patch_size 31 --label_size 15",
+        ),
+    ],
+)
+def test_a_view_names_itself_and_its_flags(view: View, name: str, flags: str) -> None:
+    assert (str(view), view.flags) == (name, flags)
+
+
 def test_an_empty_image_still_has_one_voxel_of_box() -> None:
     assert body_box(np.zeros((4, 5, 6, 1))) == (slice(0, 1),) * 3
 

@@ -160,6 +160,39 @@ def test_resampled_intensities_are_interpolated_at_their_world_position(
     np.testing.assert_allclose(there[inside], expected[inside], atol=1e-3)
 
 
+def test_a_slices_resampling_leaves_the_third_axis_alone() -> None:
+    source = make_grid((8, 6, 3), np.diag([-0.5, -0.5, 3.6, 1]))
+    working = volumes.working_grid(source, "RAS", (0.25, 0.25, 0))
+    assert working.shape == (16, 12, 3)
+    # The first voxel's outer faces stay: -3.5 - 0.25 and -2.5 - 0.25 mm.
+    expected = [[0.25, 0, 0, -3.625], [0, 0.25, 0, -2.625], [0, 0, 3.6, 0], [0, 0, 0, 1]]
+    np.testing.assert_array_equal(working.matrix, expected)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2])
+@pytest.mark.parametrize(("codes", "angles_deg"), SOURCES)
+def test_along_an_axis_that_keeps_its_spacing_slices_are_the_sources(
+    codes: str, angles_deg: tuple[float, ...], kept: int
+) -> None:
+    source = grid_of(codes, angles_deg)
+    oriented = volumes.working_grid(source, "RAS", None)
+    wanted_mm = np.insert([0.7, 1.9], kept, 0)
+    working = volumes.working_grid(source, "RAS", tuple(wanted_mm))
+    assert working.shape[kept] == oriented.shape[kept]
+    np.testing.assert_allclose(
+        working.spacing_mm, np.where(wanted_mm, wanted_mm, oriented.spacing_mm)
+    )
+    # A value for each slice, far from its neighbours', so that a blend with them would show.
+    values = (1 + 97 * np.arange(oriented.shape[kept]) % 7).astype(np.uint8)
+    along = np.expand_dims(values, [axis for axis in range(3) if axis != kept])
+    slices = volumes.to_source(np.broadcast_to(along, oriented.shape).T, oriented, source)
+    there = volumes.to_working(slices.astype(np.float32), source, working, label=False)
+    expected = np.broadcast_to(along, working.shape).T
+    np.testing.assert_allclose(there, expected, rtol=1e-6)
+    back = volumes.to_source(expected, working, source)
+    np.testing.assert_array_equal(back, slices)
+
+
 def test_resampled_integers_are_rounded_not_cut() -> None:
     source = grid_of("RAS", shape=(4, 2, 2), spacing_mm=(1, 1, 1))
     image = np.full(source.shape, 10, np.int16)

@@ -18,7 +18,8 @@ from tfadv.adversarial import AdversarialModel, Players, Update
 from tfadv.export import export
 from tfadv.methods.method import Method
 from tfadv.networks.receptive_field import receptive_field
-from tfadv.training import build_model, choose_split, load_run, train
+from tfadv.split import choose_split
+from tfadv.training import build_model, load_run, settings_of, train
 from tfadv.work_dir import Progress, WorkDir
 from tfrecords.record_set import RecordSet, subject_volumes
 from tfrecords.subject import LabelClass
@@ -240,9 +241,10 @@ def test_resumed_equals_undisturbed_and_export_equals_predict(
     whole = CopiedAfterFirstEpoch(tmp_path / "whole", killed.folder)
     split = choose_split(records.manifest)
     tf.config.experimental.enable_op_determinism()
-    train(whole, method, hp, records, split, "float32", seed=3)
+    settings = settings_of(method, hp, records, split, "float32", seed=3)
+    train(whole, settings)
     assert killed.progress().epochs == 1
-    train(killed, method, hp, records, split, "float32", seed=3)
+    train(killed, settings)
     assert same(*(_last_weights(run, method, hp, records) for run in (whole, killed)))
     assert [row["epoch"] for row in killed.progress().history] == [1, 2]
     assert whole.progress() == killed.progress()
