@@ -7,7 +7,7 @@ baseline, (1, 1/2) the hybrid of Table 1.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -57,6 +57,12 @@ class KohlHyperparameters(Hyperparameters):
         "al. 2017), so that D judges shapes and not how sharp a map is",
         small=0.5,
     )
+    shuffled_kinds: bool = hyperparameter(
+        False,
+        "ours: a control: of each pair of a true and a generated map, D is told by lot which is "
+        "true, so that its verdict says nothing. (Frozen at its random start it is with a "
+        "discriminator_learning_rate of 0)",
+    )
     adversarial_weight: float = hyperparameter(1.0, "Table 1, eq. 4")
     cross_entropy_weight: float = hyperparameter(0.0, "Table 1, eq. 2")
     discriminator_steps: int = hyperparameter(3, "Training: k, minibatches of D for one of S")
@@ -101,9 +107,12 @@ class Kohl(Method):
         optimizers["discriminator"] = keras.optimizers.Adam(
             hp.discriminator_learning_rate, beta_1=hp.beta_1
         )
+        # What a step draws follows its number, which checkpoints hold: a resumed run draws alike.
+        steps = optimizers["discriminator"].iterations
+        lots = _Lots(lambda: steps.value) if hp.shuffled_kinds else None
         k = hp.discriminator_steps
         schedule = (
-            *(_discriminator_update(number) for number in range(k)),
+            *(_discriminator_update(number, lots) for number in range(k)),
             _segmentor_update(hp, k),
         )
         return Players(players, optimizers, schedule)
@@ -135,7 +144,19 @@ def _round_up(extent: int) -> int:
     return -(-extent // DOWNSAMPLING) * DOWNSAMPLING
 
 
-def _discriminator_update(minibatch: int) -> Update:
+@dataclass(frozen=True)
+class _Lots:
+    """Swaps what D said of the true and of the generated map, in about half of the pairs."""
+
+    step: Callable[[], tf.Tensor]
+
+    def swap(self, true: tf.Tensor, generated: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        seed = tf.stack([tf.cast(self.step(), tf.int64), 0])
+        swapped = tf.random.stateless_uniform(tf.shape(true), seed) < 0.5
+        return tf.where(swapped, generated, true), tf.where(swapped, true, generated)
+
+
+def _discriminator_update(minibatch: int, lots: _Lots | None) -> Update:
     """D descends eq. 3."""
 
     def loss(networks: Networks, batch: Batch) -> Outcome:
@@ -148,6 +169,8 @@ def _discriminator_update(minibatch: int) -> Update:
             "discriminator_true": tf.reduce_mean(tf.sigmoid(true)),
             "discriminator_generated": tf.reduce_mean(tf.sigmoid(generated)),
         }
+        if lots:
+            true, generated = lots.swap(true, generated)
         return Outcome({"discriminator_loss": discriminator_loss(true, generated)}, observed)
 
     return Update(
@@ -157,7 +180,8 @@ def _discriminator_update(minibatch: int) -> Update:
         terms=("discriminator_loss",),
         observes=("discriminator_true", "discriminator_generated"),
         minibatch=minibatch,
-        words="D descends -mean[log D(y) + log(1 - D(S(x)))] (eq. 3)",
+        words="D descends -mean[log D(y) + log(1 - D(S(x)))] (eq. 3)"
+        + (", y and S(x) swapped by lot" if lots else ""),
     )
 
 

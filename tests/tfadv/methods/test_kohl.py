@@ -1,0 +1,85 @@
+"""The discriminator's controls: frozen at its random start, and told by lot which map is true."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfadv import methods
+from tfadv.adversarial import AdversarialModel
+
+SIZE = 16
+
+
+def model(*overrides: str) -> AdversarialModel:
+    keras.utils.set_random_seed(1)
+    method = methods.get("kohl_hybrid")
+    tiny = ["width=2", "discriminator_width=2", "label_noise=0", "discriminator_poolings=1"]
+    hp = method.resolve("small", [*tiny, *overrides])
+    made = AdversarialModel(method.build(hp, 1, ["background", "tumour"]))
+    made.compile()
+    return made
+
+
+def batch(pairs: int) -> dict[str, tf.Tensor]:
+    random = np.random.default_rng(0)
+    image = random.normal(size=(pairs, SIZE, SIZE, 1)).astype(np.float32)
+    return {"image": tf.constant(image), "label": tf.constant((image[..., 0] > 1).astype(np.uint8))}
+
+
+def discriminator_loss(made: AdversarialModel, data: dict[str, tf.Tensor]) -> float:
+    networks: Any = made.players.networks
+    outcome = made.players.schedule[0].loss(networks, data)
+    return float(outcome.terms["discriminator_loss"])
+
+
+def test_lots_swap_half_of_the_pairs() -> None:
+    """With one pair, the loss is that of the right or of the wrong kinds, each about as often."""
+    data = batch(1)
+    right, lots = model(), model("shuffled_kinds=true")
+    networks: Any = right.players.networks
+    truth = tf.one_hot(data["label"], 2)
+    fake = tf.nn.softmax(networks["segmentor"](data["image"], training=True))
+    true, generated = (
+        float(networks["discriminator"]([data["image"], maps], training=True)[0, 0])
+        for maps in (truth, fake)
+    )
+    softplus = lambda x: np.log1p(np.exp(x))  # noqa: E731
+    straight = softplus(-true) + softplus(generated)
+    swapped = softplus(-generated) + softplus(true)
+    assert abs(straight - swapped) > 1e-4
+    assert discriminator_loss(right, data) == pytest.approx(straight, abs=1e-5)
+    found = []
+    for step in range(40):
+        lots.players.optimizers["discriminator"].iterations.assign(step)
+        found.append(discriminator_loss(lots, data))
+    kinds = [min(abs(loss - straight), abs(loss - swapped)) for loss in found]
+    assert max(kinds) < 1e-5
+    assert 10 < sum(abs(loss - swapped) < 1e-5 for loss in found) < 30
+
+
+def test_lots_follow_the_step() -> None:
+    made = model("shuffled_kinds=true")
+    data = batch(8)
+    first, again = discriminator_loss(made, data), discriminator_loss(made, data)
+    assert first == again
+    made.players.optimizers["discriminator"].iterations.assign_add(1)
+    assert discriminator_loss(made, data) != first
+
+
+@pytest.mark.parametrize("rate", [0.0, 1e-3])
+def test_at_rate_zero_the_discriminator_stays_as_it_began(rate: float) -> None:
+    made = model(f"discriminator_learning_rate={rate}")
+    before = {name: net.get_weights() for name, net in made.players.networks.items()}
+    minibatches = batch(4 * made.players.minibatches)
+    made.fit(tf.data.Dataset.from_tensors(minibatches), epochs=1, verbose=0)
+    moved = {
+        name: any(
+            not np.array_equal(old, new)
+            for old, new in zip(before[name], net.get_weights(), strict=True)
+        )
+        for name, net in made.players.networks.items()
+    }
+    assert moved == {"segmentor": True, "discriminator": rate > 0}
