@@ -48,4 +48,4 @@ lint: .venv/.installed
 	$(BIN)/mypy
 
 clean:
-	rm -rf records runs models predictions comparisons data/demo_tumour data/demo_tissue
+	rm -rf records runs models predictions comparisons experiments data/demo_tumour data/demo_tissue data/prostate
