@@ -1,0 +1,126 @@
+"""Figures of a study, by the colours of their pixels."""
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import colors
+from matplotlib import image as images
+
+from tfadv.study import figures
+
+COLOURS = figures.palette(["a", "b", "c"])
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+def pixels(png: bytes) -> np.ndarray:
+    """RGB [Y, X, 3] from 0 to 1, the first row on top, without the legend below."""
+    picture = images.imread(io.BytesIO(png))[..., :3]
+    return picture[: int(0.88 * len(picture))]
+
+
+def where(picture: np.ndarray, colour: str) -> np.ndarray:
+    """(y, x) of the pixels of one colour, as shares of height and width."""
+    same = np.abs(picture - np.array(colors.to_rgb(colour))).max(axis=-1) < 0.01
+    return np.argwhere(same) / same.shape
+
+
+def scores(levels: dict[tuple[str, float], float]) -> pd.DataFrame:
+    """Nine subjects about each line's level at each fraction."""
+    random = np.random.default_rng(0)
+    rows = [
+        {"line": line, "fraction": fraction, "region": "x"}
+        | dict.fromkeys(figures.TITLES, level + random.normal(0, 0.03))
+        for (line, fraction), level in levels.items()
+        for _ in range(9)
+    ]
+    return pd.DataFrame(rows)
+
+
+def gains(*rows: tuple[str, float, float]) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=["line", "fraction", "gain"])
+    return table.assign(region="x", measure="dice")
+
+
+def test_less_data_stands_left_and_gains_below() -> None:
+    table = scores({("a", 1.0): 0.8, ("a", 0.5): 0.3, ("b", 1.0): 0.8, ("b", 0.5): 0.6})
+    png = figures.by_amount(
+        table,
+        gains(("b", 1.0, 0.0), ("b", 0.5, 100.0)),
+        {0.5: "3", 1.0: "6"},
+        ["dice"],
+        figures.palette(["a", "b"]),
+    )
+    picture = pixels(png)
+    upper, lower = np.split(picture, [int(0.6 * len(picture))])
+    blue, orange = where(upper, COLOURS["a"]), where(upper, COLOURS["b"])
+    left, right = blue[blue[:, 1] < 0.55], blue[blue[:, 1] > 0.55]
+    assert left[:, 0].min() > right[:, 0].max()  # Worse with less.
+    assert orange[:, 1].min() > left[:, 1].max()  # Beside the baseline.
+    falling = where(lower, COLOURS["b"])
+    assert falling[falling[:, 1] < 0.5, 0].mean() < falling[falling[:, 1] > 0.6, 0].mean()
+    assert len(where(lower, COLOURS["a"]))  # The baseline at 0.
+
+
+def test_an_undefined_gain_leaves_a_gap() -> None:
+    table = scores({(line, f): 0.5 for line in "ab" for f in (1.0, 0.5, 0.25)})
+    shown = {0.25: "1", 0.5: "3", 1.0: "6"}
+    of = gains(("b", 1.0, 50.0), ("b", 0.5, 50.0), ("b", 0.25, np.nan))
+    picture = pixels(figures.by_amount(table, of, shown, ["dice"], figures.palette("ab")))
+    line = where(picture[int(0.6 * len(picture)) :], COLOURS["b"])
+    assert line[:, 1].min() > 0.4
+    assert line[:, 1].max() > 0.8
+
+
+def test_lines_stand_below_each_other_in_every_region() -> None:
+    levels = {("a", 1.0): 0.2, ("b", 1.0): 0.5, ("c", 1.0): 0.8}
+    table = scores(levels)
+    absent = table.assign(region="y", sensitivity=np.nan)
+    picture = pixels(figures.by_region(pd.concat([table, absent]), ["x", "y"], COLOURS))
+    # Of the first panel.
+    panel = picture[:, : picture.shape[1] // 4]
+    places = [where(panel, colour) for colour in COLOURS.values()]
+    assert places[0][:, 1].max() < places[1][:, 1].min()
+    assert places[1][:, 1].max() < places[2][:, 1].min()
+    tops = [found[:, 0].min() for found in places]
+    assert tops == sorted(tops)
+    # The second panel's second region has none.
+    width = picture.shape[1]
+    sensitivity = where(picture[:, int(0.28 * width) : int(0.5 * width)], COLOURS["a"])
+    assert len(sensitivity)
+    assert sensitivity[:, 0].max() < 0.5
+
+
+def curves(column: str, values: dict[str, list[list[float]]]) -> pd.DataFrame:
+    """By line, runs of values by epoch."""
+    rows = [
+        {"line": line, "epoch": epoch, column: value}
+        for line, runs in values.items()
+        for run in runs
+        for epoch, value in enumerate(run, 1)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_what_discriminators_say_lies_about_chance() -> None:
+    said = curves("true", {"b": [[0.5, 0.8, 0.9], [0.5, 0.7, 0.7]], "c": [[0.6, 0.6, 0.6]]})
+    picture = pixels(figures.judgements(said.assign(generated=1 - said["true"])))
+    chance = where(picture, "gray")[:, 0].mean()
+    true, generated = where(picture, "tab:blue"), where(picture, "tab:orange")
+    assert true[:, 0].mean() < chance < generated[:, 0].mean()
+    band = figures.judgements(said.iloc[:3].assign(generated=0.1))
+    assert len(where(pixels(band), "tab:blue"))
+
+
+def test_bands_reach_from_run_to_run() -> None:
+    """One line rises from 0 to 1. The other's runs are at 0.2 and 0.8: its mean is amid a band."""
+    two = curves("dice", {"a": [[0.2, 0.2], [0.8, 0.8]], "b": [[0.0, 1.0]]})
+    picture = pixels(figures.learning_curves(two, "Dice", figures.palette("ab")))
+    tinted = colors.to_hex(0.2 * np.array(colors.to_rgb(COLOURS["a"])) + 0.8)
+    band, mean, rising = (where(picture, c) for c in (tinted, COLOURS["a"], COLOURS["b"]))
+    assert np.ptp(band[:, 0]) == pytest.approx(0.6 * np.ptp(rising[:, 0]), rel=0.03)
+    middle = (band[:, 0].min() + band[:, 0].max()) / 2
+    assert mean[:, 0].mean() == pytest.approx(middle, abs=0.02)
+    one = figures.learning_curves(two.iloc[:2], "Dice", figures.palette("a"))
+    assert not len(where(pixels(one), tinted))

@@ -1,0 +1,89 @@
+"""Study files."""
+
+from pathlib import Path
+
+import pytest
+
+from tfadv import methods
+from tfadv.study.plan import Folds, Run, all_runs, read_study
+from tfrecords.errors import UserError
+
+ROOT = Path(__file__).parents[3]
+SMALLEST = 'title = "x"\nrecords = "r"\n[lines.a]\nmethod = "kohl_hybrid"\n'
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "study.toml"
+    path.write_text(text)
+    return path
+
+
+def test_the_smallest_study_has_defaults(tmp_path: Path) -> None:
+    study = read_study(written(tmp_path, SMALLEST))
+    assert (study.preset, study.precision, study.score) == ("paper", "float32", "mean")
+    assert (study.seeds, study.fractions, study.splits) == ((0,), (1.0,), ())
+    assert study.overrides("a") == []
+
+
+def test_a_line_overrides_the_studys_hyperparameters(tmp_path: Path) -> None:
+    text = SMALLEST.replace("[lines", "hp = {width = 8, epochs = 3}\n[lines")
+    study = read_study(written(tmp_path, text + "hp = {width = 16, shuffled_kinds = true}\n"))
+    assert study.overrides("a") == ["width=16", "epochs=3", "shuffled_kinds=True"]
+    hp = methods.get("kohl_hybrid").resolve("paper", study.overrides("a"))
+    assert (hp.width, hp.epochs, hp.shuffled_kinds) == (16, 3, True)
+
+
+def test_runs_are_all_combinations_with_lines_side_by_side(tmp_path: Path) -> None:
+    text = SMALLEST.replace("[lines", "seeds = [0, 7]\nfractions = [1, 0.5]\n[lines", 1)
+    study = read_study(written(tmp_path, text + '[lines.b]\nmethod = "kohl_hybrid"\n'))
+    runs = all_runs(study, ("0", "1", "2", "3"))
+    assert len(runs) == len({run.name for run in runs}) == 2 * 2 * 2 * 4
+    assert [run.line for run in runs[:4]] == ["a", "b", "a", "b"]
+    assert runs[0] == Run("a", Folds(("1",), ("0",)), 0, 1.0)
+    assert runs[6] == Run("a", Folds(("0",), ("3",)), 0, 1.0)
+    assert runs[-1].name == "b-test3-seed7-fraction0.5"
+
+
+def test_each_fold_tests_once_and_selects_once(tmp_path: Path) -> None:
+    """Kohl et al. 2017: of four folds two train, one selects, one is held out."""
+    runs = all_runs(read_study(written(tmp_path, SMALLEST)), ("0", "1", "2", "3"))
+    assert sorted(run.split.test for run in runs) == [("0",), ("1",), ("2",), ("3",)]
+    assert sorted(run.split.validation for run in runs) == [("0",), ("1",), ("2",), ("3",)]
+    assert all(run.split.test != run.split.validation for run in runs)
+
+
+def test_prescribed_splits_take_the_place_of_rotation(tmp_path: Path) -> None:
+    text = SMALLEST + '[[splits]]\nvalidation = ["1"]\ntest = ["0", "2"]\n'
+    (run,) = all_runs(read_study(written(tmp_path, text)), ("0", "1", "2", "3"))
+    assert run.name == "a-test0+2-seed0-fraction1"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("title = ", "TOML"),
+        (SMALLEST.replace("records", "record"), "records: Field required; record: Unexpected"),
+        (SMALLEST + "hps = {}\n", "lines.a.hps: Unexpected"),
+        (SMALLEST.replace("[lines", "fractions = [0]\n[lines"), "fractions.0: .*greater than 0"),
+        (SMALLEST.replace("[lines", "fractions = [1.5]\n[lines"), "fractions.0: .*equal to 1"),
+        (SMALLEST.replace("[lines", "seeds = []\n[lines"), "seeds: .*at least 1"),
+        (SMALLEST.replace("[lines", 'preset = "big"\n[lines'), "preset: "),
+        ('title = "x"\nrecords = "r"\nlines = {}\n', "lines: .*at least 1"),
+    ],
+)
+def test_a_wrong_study_is_one_message(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message) as error:
+        read_study(written(tmp_path, text))
+    assert "study.toml: expected a study" in str(error.value)
+
+
+def test_a_missing_study_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nowhere\.toml: expected a study file"):
+        read_study(tmp_path / "nowhere.toml")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "studies").glob("*.toml")), ids=lambda p: p.stem)
+def test_the_studies_at_hand_can_be_read_and_resolved(path: Path) -> None:
+    study = read_study(path)
+    for name, line in study.lines.items():
+        methods.get(line.method).resolve(study.preset, study.overrides(name))

@@ -1,0 +1,197 @@
+"""Reports of studies whose runs are written by hand."""
+
+import base64
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tfadv.metrics import METRICS
+from tfadv.study import report
+from tfadv.study.plan import Line, Study, all_runs
+from tfadv.work_dir import WorkDir
+from tfrecords.manifest import write_json
+from tfrecords.record_set import open_record_set
+from tfrecords.volumes import write_label
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+class Text(HTMLParser):
+    """What a reader sees of a page, and its pictures."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.pictures: list[bytes] = []
+        self.feed(page)
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "img":
+            kind, content = str(dict(attrs)["src"]).split(",")
+            assert kind == "data:image/png;base64"
+            self.pictures.append(base64.b64decode(content))
+
+    def __str__(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+
+LINES = {
+    "plain": Line("kohl_cross_entropy"),
+    "adversarial": Line("kohl_hybrid", {"discriminator_steps": 2}),
+}
+
+
+def written(
+    records: tuple[Any, Path],
+    folder: Path,
+    gain: float,
+    lines: dict[str, Line] = LINES,
+    seeds: tuple[int, ...] = (0, 1),
+    fractions: tuple[float, ...] = (1.0, 0.5),
+) -> tuple[Study, pd.DataFrame]:
+    """A finished study in which every line but the first gains this much Dice over it, or so."""
+    dataset, place = records
+    manifest = open_record_set(place).manifest
+    score = manifest.classes[1].name
+    study = Study("A <b> & c", place, lines, score=score, seeds=seeds, fractions=fractions)
+    random = np.random.default_rng(0)
+    rows = []
+    for run in all_runs(study, manifest.held_out_folds):
+        work_dir = WorkDir(folder / "runs" / run.name)
+        later = run.line != next(iter(lines))
+        logged = {"val_dice": 0.5, f"val_dice_{score}": 0.4}
+        if later:
+            logged |= {"discriminator_true": 0.6, "discriminator_generated": 0.4}
+        history = [{"epoch": epoch + 1} | logged for epoch in range(3)]
+        work_dir.folder.mkdir(parents=True)
+        write_json(work_dir.folder / "progress.json", {"epochs": 3, "history": history})
+        for subject in (s for s in manifest.subjects if s.fold in run.split.test):
+            dice = 0.3 + 0.02 * int(subject.name[1:]) + later * gain * random.uniform(0.9, 1.1)
+            label = dataset.array(subject.name, "label")
+            path = work_dir.predictions / f"{subject.name}.nii.gz"
+            write_label(path, label, dataset.path(subject.name, "t1"))
+            about = {"line": run.line, "method": "m", "fold": subject.fold, "seed": run.seed}
+            about |= {"fraction": run.fraction, "training_subjects": round(4 * run.fraction)}
+            about |= {"best_epoch": 2, "subject": subject.name, "group": "all"}
+            scores = dict.fromkeys(METRICS, 0.5) | {"dice": dice}
+            rows += [about | {"region": region} | scores for region in ("mean", score)]
+    return study, pd.DataFrame(rows)
+
+
+def test_a_whole_report(small_records: tuple[Any, Path], tmp_path: Path) -> None:
+    study, results = written(small_records, tmp_path, gain=0.1)
+    path = report.write_report(study, tmp_path, results)
+    assert path == tmp_path / "report.html"
+    page = Text(path.read_text())
+    assert str(page).startswith(" A <b> & c")  # Escaped.
+    assert "runs 24 of 24 finished" in str(page)
+    assert "4 (100 %), 2 (50 %)" in str(page)
+    assert "adversarial kohl_hybrid discriminator_steps=2 12 2" in str(page)
+    # Six subjects, two tests (fractions) in a family: p = 2 * 2 / 2^6 is not enough.
+    found = r"Dice, 100 %: no difference holds between plain and adversarial: 0\.\d+ in favour of "
+    assert re.search(
+        rf"{found}adversarial \(95 % interval 0\.\d+ to 0\.\d+, 6 subjects, ", str(page)
+    )
+    assert "corrected Wilcoxon p = 0.062)" in str(page)
+    assert "No difference between lines holds after correction (4 tested). None could" in str(page)
+    names = ["amounts", "discriminators", "pictures", "regions", "validation"]
+    files = sorted((tmp_path / "figures").iterdir())
+    assert [file.stem for file in files] == names
+    assert {file.read_bytes() for file in files} == set(page.pictures)
+    tests = pd.read_csv(tmp_path / "statistics.csv")
+    assert len(tests) == 2 * 3 * 2
+    assert tests["wilcoxon_p"].count() == 2 * 2  # All but Dice is the same in both lines.
+
+
+@pytest.mark.parametrize(("gain", "ahead", "behind"), [(0.1, "new", "old"), (-0.1, "old", "new")])
+def test_what_holds_is_said(
+    gain: float, ahead: str, behind: str, small_records: tuple[Any, Path], tmp_path: Path
+) -> None:
+    """One fraction: p = 2 / 2^6."""
+    lines = {"old": LINES["plain"], "new": LINES["adversarial"]}
+    study, results = written(small_records, tmp_path, gain, lines, (0,), (1.0,))
+    page = str(Text(report.write_report(study, tmp_path, results).read_text()))
+    assert f"{ahead} is better than {behind} by 0." in page
+    assert "corrected Wilcoxon p = 0.031)" in page
+    assert "Of 2 differences tested, 2 hold after correction." in page
+    assert "What else holds: 1" in page  # The mean of the regions.
+    assert not (tmp_path / "figures" / "amounts.png").exists()
+
+
+def test_an_unfinished_study(small_records: tuple[Any, Path], tmp_path: Path) -> None:
+    """The second line lacks the fold 0 at the most data, and the rest altogether."""
+    study, results = written(small_records, tmp_path, gain=0.1)
+    first = (results["line"] == "plain") | (
+        (results["fraction"] == 1) & (results["seed"] == 0) & (results["fold"] != "0")
+    )
+    page = str(Text(report.write_report(study, tmp_path, results[first]).read_text()))
+    assert "14 of 24 finished; 10 are missing, and what follows is preliminary" in page
+    assert "100 % plain 6 0.3" in page
+    assert "100 % adversarial 4 0.4" in page
+    assert "50 % adversarial 0" not in page
+    assert "50 % adversarial minus plain 0 nan nan to nan nan" in page
+    assert "4 subjects, corrected Wilcoxon p = 0.12)" in page
+    tests = pd.read_csv(tmp_path / "statistics.csv")
+    assert set(tests.loc[tests["fraction"] == 0.5, "subjects"]) == {0}
+
+
+def test_one_line_has_no_tests(small_records: tuple[Any, Path], tmp_path: Path) -> None:
+    study, results = written(small_records, tmp_path, 0.1, {"plain": LINES["plain"]})
+    page = Text(report.write_report(study, tmp_path, results).read_text())
+    assert "there is nothing to compare" in str(page)
+    assert "there is nothing to test" in str(page)
+    assert not (tmp_path / "figures" / "discriminators.png").exists()
+    assert len(page.pictures) == 4
+
+
+def test_one_subject_has_no_tests(small_records: tuple[Any, Path], tmp_path: Path) -> None:
+    study, results = written(small_records, tmp_path, 0.1)
+    alone = results[results["subject"] == "s1"]
+    page = str(Text(report.write_report(study, tmp_path, alone).read_text()))
+    assert re.search(r"plain and adversarial are 0\.\d+ apart; no test \(one subject\)", page)
+    assert "No difference between lines holds after correction (0 tested)." in page
+    assert "is better than" not in page
+
+
+def test_without_label_maps_there_are_no_pictures(
+    small_records: tuple[Any, Path], tmp_path: Path
+) -> None:
+    study, results = written(small_records, tmp_path, 0.1)
+    for path in (tmp_path / "runs").rglob("adversarial*/predictions/*"):
+        path.unlink()
+    page = str(Text(report.write_report(study, tmp_path, results).read_text()))
+    assert "No subject has saved label maps of all lines." in page
+    assert not (tmp_path / "figures" / "pictures.png").exists()
+
+
+def sentence(**changes: Any) -> str:
+    row = {"region": "x", "measure": "dice", "fraction": 0.5, "first": "a", "second": "b"}
+    row |= {"subjects": 9, "difference": -0.25, "low": -0.5, "high": 0.125, "rank_biserial": -1.0}
+    return report.sentence(
+        pd.Series(row | {"wilcoxon_p": 0.001, "wilcoxon_p_holm": 0.02} | changes)
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "a is better than b by 0.250 (95 % interval -0.125 to 0.500, 9 subjects, corrected"),
+        ({"wilcoxon_p_holm": 0.0001}, "corrected Wilcoxon p < 0.001)."),
+        ({"measure": "hausdorff95_mm"}, "b is better than a by 0.2 (95 % interval -0.1 to 0.5"),
+        ({"wilcoxon_p_holm": 0.06}, "no difference holds between a and b: 0.250 in favour of a ("),
+        ({"rank_biserial": 0.5}, "the mean, 0.250 in favour of a, and the ranks point in opposite"),
+        ({"wilcoxon_p": np.nan}, "a and b are 0.250 apart; no test (all subjects differ by the"),
+        ({"difference": np.nan}, "a and b have no subject in common yet."),
+    ],
+)
+def test_a_sentence_says_no_more_than_the_test(changes: dict[str, Any], said: str) -> None:
+    assert sentence(**changes).startswith("x, ")
+    assert said in sentence(**changes)

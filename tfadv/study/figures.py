@@ -1,0 +1,194 @@
+"""A study's figures: fewer and fewer subjects, regions, discriminators, learning curves."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator, SymmetricalLogLocator
+
+from tfadv import figures
+
+TITLES = {
+    "dice": "Dice",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "hausdorff95_mm": "95 % Hausdorff distance (mm)",
+}
+CHANCE = 0.5
+COLUMNS = 3
+
+
+def palette(lines: Sequence[str]) -> dict[str, str]:
+    """A colour for each line, the same in all figures."""
+    return {line: to_hex(figures.COLOURS(n % figures.COLOURS.N)) for n, line in enumerate(lines)}
+
+
+def by_amount(
+    scores: pd.DataFrame,
+    gains: pd.DataFrame,
+    amounts: Mapping[float, str],
+    measures: Sequence[str],
+    colours: Mapping[str, str],
+) -> bytes:
+    """A PNG as Kohl et al. 2017, Fig. 3: scores over the amount of data, and the gain in median.
+
+    Boxes reach from quartile to quartile, whiskers to the last subject within 1.5 times that; every
+    subject is a dot.
+
+    Args:
+        scores: a row per subject with its fraction, line and measures.
+        gains: `statistics.median_gains` of the same region.
+        amounts: by fraction, the least first, what stands on the axis.
+        measures: a column of panels each.
+    """
+    baseline, *others = colours
+    size = (max(5.0, 1.2 + 0.35 * len(colours) * len(amounts)) * len(measures), 6.0)
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(
+        2, len(measures), squeeze=False, sharex=True, height_ratios=(3, 2) if others else (3, 0.01)
+    )
+    places = {fraction: place for place, fraction in enumerate(amounts)}
+    for (upper, lower), measure in zip(grid.T, measures, strict=True):
+        _boxes(upper, scores, measure, "fraction", list(amounts), colours, "vertical")
+        upper.set_ylabel(TITLES[measure])
+        _share(upper)
+        for number, line in enumerate(others):
+            chosen = gains[(gains["measure"] == measure) & (gains["line"] == line)].dropna()
+            shift = 0.1 * (number - (len(others) - 1) / 2)
+            x = chosen["fraction"].map(places) + shift
+            lower.plot(*_ascending(x, chosen["gain"]), "o-", c=colours[line])
+        lower.axhline(0, c=colours[baseline])
+        lower.set_ylabel(f"relative gain in median\nover {baseline} (%)")
+        lower.set_xlabel("positive training subjects")
+        lower.set_xticks(range(len(amounts)), list(amounts.values()))
+        lower.grid(axis="y", alpha=0.4)
+    _boxes_legend(figure, colours)
+    return figures._png(figure)
+
+
+def by_region(scores: pd.DataFrame, regions: Sequence[str], colours: Mapping[str, str]) -> bytes:
+    """A PNG of all lines' scores by region, a panel per measure of TITLES.
+
+    Args:
+        scores: a row per subject with its region, line and measures.
+    """
+    height = 1.4 + len(regions) * (0.2 + 0.24 * len(colours))
+    figure = Figure(figsize=(3.4 * len(TITLES) + 1, height), layout="constrained")
+    axes = figure.subplots(1, len(TITLES), sharey=True)
+    for axis, (measure, title) in zip(axes, TITLES.items(), strict=True):
+        _boxes(axis, scores, measure, "region", regions, colours, "horizontal")
+        axis.set_title(title, fontsize=10)
+        axis.grid(axis="x", alpha=0.4)
+        if measure == "hausdorff95_mm":
+            axis.set_xscale("symlog", linthresh=1)
+            axis.xaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1, subs=(1, 3)))
+            axis.xaxis.set_major_formatter("{x:g}")
+            nearest = scores[measure].min()
+            left = 0.8 * nearest if nearest > 1 else -0.1
+            axis.set_xlim(left, max(1.1, axis.get_xlim()[1]))
+        else:
+            axis.ticklabel_format(axis="x", useOffset=False)
+            axis.locator_params(axis="x", nbins=5)
+            left, right = axis.get_xlim()
+            axis.set_xlim(max(left, -0.01), min(right, 1.01))
+    axes[0].set_yticks(range(len(regions)), regions)
+    axes[0].set_ylim(len(regions) - 0.5, -0.5)  # The first region on top.
+    _boxes_legend(figure, colours)
+    return figures._png(figure)
+
+
+def judgements(said: pd.DataFrame) -> bytes:
+    """A PNG of what each line's discriminator says of true and of generated maps, by epoch.
+
+    Lines are means over runs, bands reach from the lowest run to the highest.
+
+    Args:
+        said: a row per run and epoch with line, epoch, true and generated: probabilities of true.
+    """
+    lines = list(said["line"].unique())
+    rows, columns = math.ceil(len(lines) / COLUMNS), min(COLUMNS, len(lines))
+    figure = Figure(figsize=(4 * columns + 0.5, 3 * rows + 0.5), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    for axis, line in zip(axes.flat, lines, strict=False):
+        for kind, colour in (("true", "tab:blue"), ("generated", "tab:orange")):
+            _curve(axis, said[said["line"] == line], kind, colour, f"of {kind} maps")
+        axis.axhline(CHANCE, c="gray", ls="--", label="chance")
+        axis.set_title(line, fontsize=10)
+        axis.set(xlabel="epoch", ylabel="says: true", ylim=(-0.03, 1.03))
+    for axis in axes.flat[len(lines) :]:
+        axis.set_axis_off()
+    _curves_legend(figure, axes[0, 0])
+    return figures._png(figure)
+
+
+def learning_curves(validated: pd.DataFrame, title: str, colours: Mapping[str, str]) -> bytes:
+    """A PNG of the validation Dice by epoch, of all lines; lines and bands as in `judgements`.
+
+    Args:
+        validated: a row per run and epoch with line, epoch and dice.
+        title: of the vertical axis.
+    """
+    figure = Figure(figsize=(6.5, 3.8), layout="constrained")
+    axis = figure.subplots()
+    for line, colour in colours.items():
+        _curve(axis, validated[validated["line"] == line], "dice", colour, line)
+    axis.set(xlabel="epoch", ylabel=title)
+    _curves_legend(figure, axis)
+    return figures._png(figure)
+
+
+def _boxes(
+    axis: Axes,
+    scores: pd.DataFrame,
+    measure: str,
+    group: str,
+    order: Sequence[object],
+    colours: Mapping[str, str],
+    orientation: Literal["vertical", "horizontal"],
+) -> None:
+    """Boxes of the lines beside each other in every group, and a dot for each subject."""
+    width = 0.8 / len(colours)
+    for number, (line, colour) in enumerate(colours.items()):
+        own = scores[scores["line"] == line]
+        values = [own.loc[own[group] == name, measure].dropna().to_numpy() for name in order]
+        places = np.arange(len(order)) + width * (number - (len(colours) - 1) / 2)
+        figures._boxes(axis, values, places, 0.85 * width, colour, orientation)
+        across, along = np.repeat(places, [len(v) for v in values]), np.concatenate(values)
+        dots = (across, along) if orientation == "vertical" else (along, across)
+        axis.plot(*dots, "k.", ms=5, alpha=0.4, mew=0)
+
+
+def _curve(axis: Axes, rows: pd.DataFrame, y: str, colour: object, label: str) -> None:
+    band = {"errorbar": ("pi", 100), "err_kws": {"alpha": 0.2, "lw": 0}}
+    sns.lineplot(rows, x="epoch", y=y, ax=axis, color=colour, label=label, legend=False, **band)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.grid(alpha=0.4)
+
+
+def _share(axis: Axes) -> None:
+    axis.ticklabel_format(axis="y", useOffset=False)
+    bottom, top = axis.get_ylim()
+    axis.set_ylim(max(bottom, -0.03), min(top, 1.03))
+    axis.grid(axis="y", alpha=0.4)
+
+
+def _ascending(x: pd.Series, y: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    order = np.argsort(x.to_numpy())
+    return x.to_numpy()[order], y.to_numpy()[order]
+
+
+def _boxes_legend(figure: Figure, colours: Mapping[str, str]) -> None:
+    handles = [Patch(fc=colour, ec="black", label=line) for line, colour in colours.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=9, frameon=False)
+
+
+def _curves_legend(figure: Figure, axis: Axes) -> None:
+    handles, names = axis.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=4, fontsize=9, frameon=False)

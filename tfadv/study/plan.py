@@ -1,0 +1,132 @@
+"""A study file: which runs there will be.
+
+    title = "Does the adversary help?"
+    records = "records/prostate"      # relative to where the program runs, as everywhere
+    preset = "paper"                  # of all lines; "paper" if not given
+    score = "tumour"                  # class or region whose validation Dice chooses the epoch and
+                                      # whose test scores come first; the mean if not given
+    seeds = [0, 1]                    # [0] if not given
+    fractions = [1, 0.5, 0.25]        # of the positive training subjects; [1] if not given
+    hp = {epochs = 100}               # of all lines
+
+    [lines.cross_entropy]             # the first line is the baseline
+    method = "kohl_cross_entropy"
+
+    [lines.adversarial]
+    method = "kohl_purely_adversarial"
+    hp = {discriminator_steps = 3}
+
+    [[splits]]                        # if not given, every fold tests once and the next validates
+    validation = ["1"]
+    test = ["0"]
+
+The runs are all combinations of line, split, seed and fraction.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from annotated_types import Gt, Le, MinLen
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+
+from tfrecords.errors import UserError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Value = bool | int | float | str
+Strict = ConfigDict(extra="forbid")
+
+
+@with_config(Strict)
+@dataclass(frozen=True)
+class Line:
+    """What a study compares: a method and what sets it apart."""
+
+    method: str
+    hp: dict[str, Value] = field(default_factory=dict)
+
+
+@with_config(Strict)
+@dataclass(frozen=True)
+class Folds:
+    """One split of the record set's folds; all others train."""
+
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+@with_config(Strict)
+@dataclass(frozen=True)
+class Study:
+    """A study file's content; see the module."""
+
+    title: str
+    records: Path
+    lines: Annotated[dict[str, Line], MinLen(1)]
+    preset: Literal["paper", "small"] = "paper"
+    precision: Literal["float32", "mixed_bfloat16"] = "float32"
+    score: str = "mean"
+    seeds: Annotated[tuple[int, ...], MinLen(1)] = (0,)
+    fractions: Annotated[tuple[Annotated[float, Gt(0), Le(1)], ...], MinLen(1)] = (1.0,)
+    hp: dict[str, Value] = field(default_factory=dict)
+    splits: tuple[Folds, ...] = ()
+
+    def overrides(self, line: str) -> list[str]:
+        """A line's hyperparameters as `name=value`, the study's before its own."""
+        return [f"{name}={value}" for name, value in (self.hp | self.lines[line].hp).items()]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of a study, and its evaluation."""
+
+    line: str
+    split: Folds
+    seed: int
+    fraction: float
+
+    @property
+    def name(self) -> str:
+        """The run's folder."""
+        tested = "+".join(self.split.test)
+        return f"{self.line}-test{tested}-seed{self.seed}-fraction{self.fraction:g}"
+
+
+def read_study(path: Path) -> Study:
+    """Raises UserError that names the wrong entry."""
+    try:
+        content = tomllib.loads(path.read_text())
+        return TypeAdapter(Study).validate_python(content)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UserError(f"{path}: expected a study file (TOML), received: {error}") from None
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
+        )
+        raise UserError(
+            f"{path}: expected a study as at the head of tfadv/study/plan.py, received {faults}"
+        ) from None
+
+
+def all_runs(study: Study, folds: Sequence[str]) -> list[Run]:
+    """Every run, lines side by side, so that a study cut short still compares them.
+
+    Args:
+        folds: of the record set, for a study without splits.
+    """
+    splits = study.splits or tuple(
+        Folds((folds[(place + 1) % len(folds)],), (fold,)) for place, fold in enumerate(folds)
+    )
+    return [
+        Run(line, split, seed, fraction)
+        for seed in study.seeds
+        for fraction in study.fractions
+        for split in splits
+        for line in study.lines
+    ]

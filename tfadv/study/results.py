@@ -1,0 +1,37 @@
+"""What a study's finished runs measured, as one table."""
+
+import pandas as pd
+
+from tfadv.metrics import METRICS
+from tfadv.split import positive_subjects, training_subjects
+from tfadv.validation import averaged_regions
+from tfadv.work_dir import MEAN, Settings, WorkDir
+from tfrecords.manifest import Manifest
+
+SUBJECT = ("subject", "group", "fold")
+
+
+def run_results(work_dir: WorkDir, settings: Settings, manifest: Manifest) -> pd.DataFrame:
+    """A row per test subject and region of an evaluated run.
+
+    Returns:
+        The columns of SUBJECT, region, METRICS, method, seed, fraction, training_subjects (positive
+        ones) and best_epoch; fold names all of the run's test folds. The region MEAN holds the
+        means over `averaged_regions`, without those for which a measure does not exist.
+    """
+    # No name is taken for a missing value, not even NA.
+    types = dict.fromkeys((*SUBJECT, "region"), str)
+    missing = {measure: [""] for measure in METRICS}
+    table = pd.read_csv(work_dir.metrics, dtype=types, keep_default_na=False, na_values=missing)
+    averaged = table[table["region"].isin(averaged_regions(manifest))]
+    means = averaged.groupby(list(SUBJECT), sort=False)[list(METRICS)].mean().reset_index()
+    folds, fraction = settings.training_folds, settings.positive_fraction
+    training = training_subjects(manifest, folds, fraction, settings.seed)
+    return pd.concat([means.assign(region=MEAN), table], ignore_index=True).assign(
+        method=settings.method,
+        fold="+".join(settings.test_folds),
+        seed=settings.seed,
+        fraction=fraction,
+        training_subjects=len(training.intersection(positive_subjects(manifest, folds))),
+        best_epoch=work_dir.progress().best_epoch,
+    )

@@ -1,0 +1,172 @@
+"""Which line of a study is better, by how much, and how surely: paired tests over subjects.
+
+The unit is the subject. A subject's score is its mean over the runs that tested it; two lines are
+compared on the subjects and seeds that both have.
+"""
+
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from tfadv.comparison import ROUNDING, paired_t_test
+from tfadv.metrics import METRICS
+
+MEASURES = ("dice", "sensitivity", "hausdorff95_mm")
+LOWER_IS_BETTER = ("hausdorff95_mm",)
+ALPHA = 0.05
+KINDS = ("wilcoxon", "t")
+PAIR = ["region", "measure", "fraction", "first", "second"]
+NUMBERS = ["subjects", "undefined", "first_mean", "second_mean", "difference", "low", "high"]
+NUMBERS += ["wilcoxon", "wilcoxon_p", "rank_biserial", "t", "t_p", "cohens_d"]
+
+
+def subject_scores(results: pd.DataFrame) -> pd.DataFrame:
+    """Every subject's mean over its runs.
+
+    Args:
+        results: a row per run, subject and region.
+
+    Returns:
+        METRICS by (region, fraction, line, subject).
+    """
+    keys = ["region", "fraction", "line", "subject"]
+    return results.groupby(keys, sort=False)[list(METRICS)].mean()
+
+
+def compare_lines(results: pd.DataFrame, lines: Sequence[str]) -> pd.DataFrame:
+    """Every pair of lines, tested for every region, measure and fraction.
+
+    Args:
+        results: a row per run, subject and region.
+        lines: in order, the baseline first.
+
+    Returns:
+        A row per test with the columns PAIR and NUMBERS, and the p-values corrected by Holm
+        (`..._p_holm`) within the tests of one kind, region and measure. `difference` is second
+        minus first, with its 95 % interval from `low` to `high`. `undefined` counts the subjects
+        left out because the measure does not exist for them. What cannot be computed is nan; see
+        `paired`.
+    """
+    rows = [
+        dict(zip(PAIR, (region, measure, fraction, *pair), strict=True))
+        | {"subjects": len(scores), "undefined": undefined}
+        | paired(scores["first"].to_numpy(), scores["second"].to_numpy())
+        for region, measure, fraction, pair, scores, undefined in _pairs(results, lines)
+    ]
+    table = pd.DataFrame(rows, columns=PAIR + NUMBERS)
+    for kind in KINDS:
+        table[f"{kind}_p_holm"] = np.nan
+        for _, p in table.groupby(PAIR[:2])[f"{kind}_p"]:
+            table.loc[p.index, f"{kind}_p_holm"] = holm(p.to_numpy(float))
+    return table
+
+
+def median_gains(results: pd.DataFrame, lines: Sequence[str]) -> pd.DataFrame:
+    """How much each line's median is above the baseline's, in percent of it (Kohl et al. 2017).
+
+    Returns:
+        A row per region, measure, fraction and line but the first: `gain`, nan where the baseline's
+        median is 0.
+    """
+    rows = []
+    for region, measure, fraction, (first, second), scores, _ in _pairs(results, lines):
+        if first == lines[0]:
+            baseline, median = scores.median()
+            gain = 100 * (median - baseline) / baseline if baseline else math.nan
+            rows.append((region, measure, fraction, second, gain))
+    return pd.DataFrame(rows, columns=["region", "measure", "fraction", "line", "gain"])
+
+
+def paired(first: np.ndarray, second: np.ndarray) -> dict[str, float]:
+    """Paired tests, effect sizes and the mean difference of second minus first.
+
+    Returns:
+        NUMBERS without the counts: means, the mean difference and its interval (see
+        `mean_interval`); the Wilcoxon signed-rank test, without differences of zero, two-sided, and
+        its effect size, the matched-pairs rank-biserial correlation (Kerby 2014: the ranks' share
+        in favour minus that against); the paired t-test and Cohen's d_z, the mean difference in
+        standard deviations of the differences. Where all subjects differ by the same amount, zero
+        or not, and with a single one, there is neither test, interval nor effect size: nan.
+    """
+    found = dict.fromkeys(NUMBERS[2:], math.nan)
+    if not first.size:
+        return found
+    # Equal differences are equal ranks, whatever rounding makes of them.
+    difference = np.round(second - first, round(-math.log10(ROUNDING)))
+    found |= {"first_mean": first.mean(), "second_mean": second.mean()}
+    found["difference"] = found["second_mean"] - found["first_mean"]
+    if np.ptp(difference) < ROUNDING:
+        return found
+    found["t"], found["t_p"] = paired_t_test(first, second)
+    found["cohens_d"] = difference.mean() / difference.std(ddof=1)
+    found["low"], found["high"] = mean_interval(difference)
+    changed = difference[difference != 0]
+    signed = np.sign(changed) * stats.rankdata(np.abs(changed))
+    found["rank_biserial"] = signed.sum() / np.abs(signed).sum()
+    result = stats.wilcoxon(changed)
+    found["wilcoxon"], found["wilcoxon_p"] = float(result.statistic), float(result.pvalue)
+    return found
+
+
+def mean_interval(values: np.ndarray) -> tuple[float, float]:
+    """The mean's 95 % bootstrap interval: BCa, or percentile where that is undefined."""
+    for method in ("BCa", "percentile"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+            interval = stats.bootstrap(
+                (values,), np.mean, method=method, rng=np.random.default_rng(0)
+            ).confidence_interval
+        if np.isfinite(interval).all():
+            break
+    return float(interval.low), float(interval.high)
+
+
+def holm(p: np.ndarray) -> np.ndarray:
+    """p-values corrected by Holm 1979. A nan is no test: it stays, and does not count as one."""
+    corrected = np.full(len(p), math.nan)
+    known = ~np.isnan(p)
+    if known.any():
+        corrected[known] = multipletests(p[known], method="holm")[1]
+    return corrected
+
+
+def smallest_p(subjects: int) -> float:
+    """What the Wilcoxon test gives at the least: all subjects differ in one direction."""
+    return min(1.0, 2.0 ** (1 - subjects))
+
+
+def better(test: pd.Series) -> str:
+    """The line of a row of `compare_lines` that is better, or "" where no difference holds.
+
+    A difference holds where the corrected Wilcoxon p is below ALPHA, and the mean and the ranks
+    point in one direction.
+    """
+    agree = test["difference"] * test["rank_biserial"] > 0
+    if not (test["wilcoxon_p_holm"] < ALPHA and agree):
+        return ""
+    higher, lower = ("second", "first") if test["difference"] > 0 else ("first", "second")
+    return str(test[lower if test["measure"] in LOWER_IS_BETTER else higher])
+
+
+def _pairs(
+    results: pd.DataFrame, lines: Sequence[str]
+) -> Iterator[tuple[str, str, float, tuple[str, str], pd.DataFrame, int]]:
+    """Of every region, measure, fraction and pair: subjects' first and second, undefined ones."""
+    for region, of_region in results.groupby("region", sort=False):
+        for measure in MEASURES:
+            scores = of_region.groupby(["fraction", "line", "subject", "seed"])[measure].mean()
+            none = scores.iloc[:0].droplevel([0, 1])
+            by_side = {key: s.droplevel([0, 1]) for key, s in scores.groupby(level=[0, 1])}
+            for fraction in sorted(results["fraction"].unique(), reverse=True):
+                for pair in combinations(lines, 2):
+                    sides = [by_side.get((fraction, line), none) for line in pair]
+                    both = pd.concat(sides, axis=1, join="inner", keys=["first", "second"])
+                    known = both.dropna().groupby("subject").mean()
+                    undefined = both.groupby("subject").ngroups - len(known)
+                    yield str(region), measure, fraction, pair, known, undefined
