@@ -58,13 +58,13 @@ def comparison(
         axes[-2:], ("reference", "prediction"), (reference, prediction), strict=True
     ):
         axis.imshow(image[z, ..., -1].astype(np.float32), cmap="gray", origin="lower")
-        axis.imshow(_coloured(labels[z], 0.65), origin="lower", interpolation="nearest")
+        axis.imshow(coloured(labels[z], 0.65), origin="lower", interpolation="nearest")
         axis.set_title(name, fontsize=9)
     for axis in axes:
         axis.set_axis_off()
-    _class_legend(figure, classes)
+    class_legend(figure, classes)
     figure.suptitle(title, fontsize=9)
-    return _png(figure)
+    return encode_png(figure)
 
 
 def label_maps(rows: Sequence[Slice], columns: Sequence[str], classes: Sequence[str]) -> bytes:
@@ -79,15 +79,15 @@ def label_maps(rows: Sequence[Slice], columns: Sequence[str], classes: Sequence[
     for axes, row in zip(grid, rows, strict=True):
         axes[0].imshow(row.image.astype(np.float32), cmap="gray", origin="lower", aspect=row.aspect)
         for axis, labels in zip(axes[1:], row.maps, strict=True):
-            on_black = _coloured(labels, 1.0)[..., :3] * (labels > 0)[..., None]
+            on_black = coloured(labels, 1.0)[..., :3] * (labels > 0)[..., None]
             axis.imshow(on_black, origin="lower", interpolation="nearest", aspect=row.aspect)
         axes[0].set_ylabel(row.subject, fontsize=9)
     for axis in grid.flat:
         axis.set(xticks=[], yticks=[])
     for axis, title in zip(grid[0], columns, strict=True):
         axis.set_title(title, fontsize=9)
-    _class_legend(figure, classes)
-    return _png(figure)
+    class_legend(figure, classes)
+    return encode_png(figure)
 
 
 def boxplots(
@@ -110,7 +110,7 @@ def boxplots(
     axis = figure.subplots()
     for run, colour in enumerate(RUN_COLOURS):
         places = np.arange(len(scores)) + (-0.18, 0.18)[run]
-        _boxes(axis, [pair[run] for pair in scores.values()], places, 0.3, colour)
+        boxes(axis, [pair[run] for pair in scores.values()], places, 0.3, colour)
     for place, region in enumerate(scores):
         if marks[region]:
             marker, size, _ = MARKERS[marks[region]]
@@ -128,7 +128,7 @@ def boxplots(
         if mark in marks.values()
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=8, frameon=False)
-    return _png(figure)
+    return encode_png(figure)
 
 
 def measure_boxplots(
@@ -150,7 +150,7 @@ def measure_boxplots(
     axes = figure.subplots(1, len(scores), sharey=True, squeeze=False)[0]
     for axis, (title, of_regions) in zip(axes, scores.items(), strict=True):
         values = [of_regions[region][~np.isnan(of_regions[region])] for region in regions]
-        _boxes(axis, values, np.arange(len(regions)), 0.6, RUN_COLOURS[0], "horizontal")
+        boxes(axis, values, np.arange(len(regions)), 0.6, RUN_COLOURS[0], "horizontal")
         for place, known in enumerate(values):
             if not known.size:
                 across = axis.get_yaxis_transform()
@@ -169,7 +169,7 @@ def measure_boxplots(
             axis.set_xlim(max(left, -0.01), min(right, 1.01))
     axes[0].set_yticks(range(len(regions)), regions)
     axes[0].set_ylim(len(regions) - 0.4, -0.6)  # The first region on top.
-    return _png(figure)
+    return encode_png(figure)
 
 
 def curves(panels: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]], y: str) -> bytes:
@@ -192,7 +192,7 @@ def curves(panels: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]], y:
     axes[0].set_ylabel(y)
     handles, names = axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
-    return _png(figure)
+    return encode_png(figure)
 
 
 def slice_of_most_classes(labels: np.ndarray) -> int:
@@ -207,7 +207,7 @@ def slice_of_most_classes(labels: np.ndarray) -> int:
     return int(np.argmax(sum(area / area.max() for area in areas)))
 
 
-def _boxes(
+def boxes(
     axis: Axes,
     values: Sequence[np.ndarray],
     places: np.ndarray,
@@ -215,6 +215,7 @@ def _boxes(
     colour: str,
     orientation: Literal["vertical", "horizontal"] = "vertical",
 ) -> None:
+    """Draws a box for each of the values at its place, all in one colour."""
     axis.boxplot(
         values,
         positions=places,
@@ -228,7 +229,8 @@ def _boxes(
     )
 
 
-def _class_legend(figure: Figure, classes: Sequence[str]) -> None:
+def class_legend(figure: Figure, classes: Sequence[str]) -> None:
+    """Names the colours of all classes but the first, the background, below the figure."""
     handles = [
         mpl.patches.Patch(color=COLOURS(index % COLOURS.N), label=name)
         for index, name in enumerate(classes[1:])
@@ -236,14 +238,15 @@ def _class_legend(figure: Figure, classes: Sequence[str]) -> None:
     figure.legend(handles=handles, loc="outside lower center", ncols=6, fontsize=8, frameon=False)
 
 
-def _coloured(labels: np.ndarray, opacity: float) -> np.ndarray:
+def coloured(labels: np.ndarray, opacity: float) -> np.ndarray:
     """RGBA [Y, X, 4] of class indices, the background transparent."""
-    coloured = COLOURS((labels.astype(int) - 1) % COLOURS.N)
-    coloured[..., 3] = np.where(labels > 0, opacity, 0.0)
-    return coloured
+    colours = COLOURS((labels.astype(int) - 1) % COLOURS.N)
+    colours[..., 3] = np.where(labels > 0, opacity, 0.0)
+    return colours
 
 
-def _png(figure: Figure) -> bytes:
+def encode_png(figure: Figure) -> bytes:
+    """The drawn figure as a PNG."""
     FigureCanvasAgg(figure)
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=110)

@@ -70,7 +70,7 @@ def by_amount(
         lower.set_xticks(range(len(amounts)), list(amounts.values()))
         lower.grid(axis="y", alpha=0.4)
     _boxes_legend(figure, colours)
-    return figures._png(figure)
+    return figures.encode_png(figure)
 
 
 def by_region(scores: pd.DataFrame, regions: Sequence[str], colours: Mapping[str, str]) -> bytes:
@@ -101,7 +101,7 @@ def by_region(scores: pd.DataFrame, regions: Sequence[str], colours: Mapping[str
     axes[0].set_yticks(range(len(regions)), regions)
     axes[0].set_ylim(len(regions) - 0.5, -0.5)  # The first region on top.
     _boxes_legend(figure, colours)
-    return figures._png(figure)
+    return figures.encode_png(figure)
 
 
 def judgements(said: pd.DataFrame) -> bytes:
@@ -125,7 +125,7 @@ def judgements(said: pd.DataFrame) -> bytes:
     for axis in axes.flat[len(lines) :]:
         axis.set_axis_off()
     _curves_legend(figure, axes[0, 0])
-    return figures._png(figure)
+    return figures.encode_png(figure)
 
 
 def learning_curves(validated: pd.DataFrame, title: str, colours: Mapping[str, str]) -> bytes:
@@ -141,7 +141,7 @@ def learning_curves(validated: pd.DataFrame, title: str, colours: Mapping[str, s
         _curve(axis, validated[validated["line"] == line], "dice", colour, line)
     axis.set(xlabel="epoch", ylabel=title)
     _curves_legend(figure, axis)
-    return figures._png(figure)
+    return figures.encode_png(figure)
 
 
 def _boxes(
@@ -159,7 +159,7 @@ def _boxes(
         own = scores[scores["line"] == line]
         values = [own.loc[own[group] == name, measure].dropna().to_numpy() for name in order]
         places = np.arange(len(order)) + width * (number - (len(colours) - 1) / 2)
-        figures._boxes(axis, values, places, 0.85 * width, colour, orientation)
+        figures.boxes(axis, values, places, 0.85 * width, colour, orientation)
         across, along = np.repeat(places, [len(v) for v in values]), np.concatenate(values)
         dots = (across, along) if orientation == "vertical" else (along, across)
         axis.plot(*dots, "k.", ms=5, alpha=0.4, mew=0)

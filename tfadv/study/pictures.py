@@ -135,13 +135,13 @@ def draw(shown: Sequence[Row], columns: Sequence[str], classes: Sequence[str]) -
         for axis, image in zip(axes, row.images, strict=False):
             _image(axis, image, row.aspect)
         for axis, labels in zip(axes[len(row.images) :], row.maps, strict=True):
-            on_black = figures._coloured(labels, 1.0)[..., :3] * (labels > 0)[..., None]
+            on_black = figures.coloured(labels, 1.0)[..., :3] * (labels > 0)[..., None]
             axis.imshow(on_black, origin="lower", interpolation="nearest", aspect=row.aspect)
         for axis, title in zip(axes, columns, strict=True):
             axis.set(xticks=[], yticks=[])
             axis.set_title(title, fontsize=9, wrap=True)
-    figures._class_legend(figure, classes)
-    return figures._png(figure)
+    figures.class_legend(figure, classes)
+    return figures.encode_png(figure)
 
 
 def _image(axis: Axes, image: np.ndarray, aspect: float) -> None:

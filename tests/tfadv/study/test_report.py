@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from tfadv.metrics import METRICS
-from tfadv.study import report
+from tfadv.study import report, words
 from tfadv.study.plan import Line, Study, all_runs
 from tfadv.work_dir import WorkDir
 from tfrecords.manifest import write_json
@@ -175,9 +175,7 @@ def test_without_label_maps_there_are_no_pictures(
 def sentence(**changes: Any) -> str:
     row = {"region": "x", "measure": "dice", "fraction": 0.5, "first": "a", "second": "b"}
     row |= {"subjects": 9, "difference": -0.25, "low": -0.5, "high": 0.125, "rank_biserial": -1.0}
-    return report.sentence(
-        pd.Series(row | {"wilcoxon_p": 0.001, "wilcoxon_p_holm": 0.02} | changes)
-    )
+    return words.sentence(pd.Series(row | {"wilcoxon_p": 0.001, "wilcoxon_p_holm": 0.02} | changes))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,144 @@
+"""The report's figures, with their titles and captions."""
+
+from base64 import b64encode
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from tfadv.study import figures, pictures, statistics
+from tfadv.study.material import Material, percent
+from tfadv.work_dir import MEAN
+
+# What discriminators and critics that judge maps as true or not log in `progress.json`.
+JUDGES = ("discriminator", "critic")
+
+
+class Shown(NamedTuple):
+    """A figure: the name of its file, its title, what to know, its PNG (none: only the caption)."""
+
+    name: str
+    title: str
+    caption: str
+    png: bytes
+
+    @property
+    def base64(self) -> str:
+        return b64encode(self.png).decode()
+
+
+def all_figures(material: Material) -> list[Shown]:
+    made = (_by_amount, _by_region, _pictures, _judgements, _learning_curves)
+    return [shown for make in made if (shown := make(material))]
+
+
+def _by_amount(material: Material) -> Shown | None:
+    if len(material.fractions) == 1:
+        return None
+    score, measures = material.study.score, ("dice", "sensitivity")
+    gains = statistics.median_gains(material.results, material.lines)
+    gains = gains[(gains["region"] == score) & gains["measure"].isin(measures)]
+    png = figures.by_amount(
+        statistics.subject_scores(material.results).loc[score].reset_index(),
+        gains,
+        material.amounts(),
+        measures,
+        figures.palette(material.lines),
+    )
+    undefined = [
+        f"{gain['line']}, {figures.TITLES[gain['measure']]}, {percent(gain['fraction'])}"
+        for _, gain in gains[gains["gain"].isna()].iterrows()
+    ]
+    caption = "Above, a dot is a subject. Below, the gain of each line's median, in percent."
+    if undefined:
+        caption += f" Undefined, for the baseline's median is 0: {'; '.join(undefined)}."
+    return Shown("amounts", f"Fewer and fewer training subjects: {score}", caption, png)
+
+
+def _by_region(material: Material) -> Shown:
+    scores = statistics.subject_scores(material.results).reset_index()
+    most = material.fractions[0]
+    png = figures.by_region(
+        scores[scores["fraction"] == most], material.regions, figures.palette(material.lines)
+    )
+    title = f"Scores by region, {percent(most)} of the positive training subjects"
+    return Shown("regions", title, "A dot is a subject.", png)
+
+
+def _pictures(material: Material) -> Shown:
+    score, most, manifest = material.study.score, material.fractions[0], material.records.manifest
+    results = material.results[material.results["fraction"] == most]
+    seed = next(seed for seed in material.study.seeds if seed in set(results["seed"]))
+    paths = _predictions(material, most, seed)
+    here = results[(results["seed"] == seed) & (results["region"] == score)]
+    dice = here.pivot_table("dice", "subject", "line").reindex(columns=material.lines).dropna()
+    dice = dice[dice.index.isin(list(paths))]
+    title = f"Label maps: {score}, {percent(most)}, seed {seed}"
+    if dice.empty:
+        return Shown("pictures", title, "No subject has saved label maps of all lines.", b"")
+    rows = pictures.rows(material.records, paths, pictures.chosen(dice), score)
+    columns = [*manifest.modalities, "reference", *material.lines]
+    png = pictures.draw(rows, columns, [c.name for c in manifest.classes])
+    return Shown("pictures", title, f"The slice with most {score} in the reference.", png)
+
+
+def _predictions(material: Material, fraction: float, seed: int) -> dict[str, list[Path]]:
+    """By subject of the record set, the label maps of all lines, where all are saved."""
+    runs = [r for r in material.done if (r.fraction, r.seed) == (fraction, seed)]
+    found = {}
+    for subject in material.records.manifest.subjects:
+        saved = {
+            run.line: path
+            for run in runs
+            if (path := material.work_dir(run).predictions / f"{subject.name}.nii.gz").is_file()
+        }
+        if len(saved) == len(material.lines):
+            found[subject.name] = [saved[line] for line in material.lines]
+    return found
+
+
+def _judgements(material: Material) -> Shown | None:
+    history = _history(material)
+    parts = [
+        history.rename(columns={f"{judge}_true": "true", f"{judge}_generated": "generated"})
+        for judge in JUDGES
+        if f"{judge}_true" in history
+    ]
+    if not parts:
+        return None
+    said = pd.concat([part[["line", "epoch", "true", "generated"]].dropna() for part in parts])
+    caption = (
+        "How likely the discriminator holds maps to be true, on average over an epoch. Where both "
+        "are at chance it cannot tell them apart. Lines are means over runs, bands reach from the "
+        "lowest run to the highest."
+    )
+    title = "What the discriminators say"
+    return Shown("discriminators", title, caption, figures.judgements(said))
+
+
+def _learning_curves(material: Material) -> Shown | None:
+    score = material.study.score
+    name = "val_dice" if score == MEAN else f"val_dice_{score}"
+    history = _history(material)
+    if name not in history:
+        return None
+    png = figures.learning_curves(
+        history.rename(columns={name: "dice"}),
+        f"validation Dice: {score}",
+        figures.palette(material.lines),
+    )
+    caption = (
+        "Of all lines at the most training subjects. Lines are means over runs, bands reach from "
+        "the lowest run to the highest."
+    )
+    return Shown("validation", "Learning curves", caption, png)
+
+
+def _history(material: Material) -> pd.DataFrame:
+    """A row per finished run at the largest fraction and epoch: line, epoch and what was logged."""
+    tables = [
+        pd.DataFrame(material.work_dir(run).progress().history).assign(line=run.line)
+        for run in material.done
+        if run.fraction == material.fractions[0]
+    ]
+    return pd.concat(tables, ignore_index=True)

@@ -1,0 +1,77 @@
+"""What a report is made of: a study, its results so far, its tests, and where its runs are."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from tfadv.study.plan import Run, Study, all_runs
+from tfadv.study.runner import run_folder
+from tfadv.work_dir import WorkDir
+from tfrecords.record_set import RecordSet
+
+
+@dataclass(frozen=True)
+class Material:
+    """A study, what was measured, and where its runs are.
+
+    Attributes:
+        results: a row per run, subject and region.
+        tests: `statistics.compare_lines` of them.
+    """
+
+    study: Study
+    folder: Path
+    records: RecordSet
+    results: pd.DataFrame
+    tests: pd.DataFrame
+
+    @property
+    def lines(self) -> list[str]:
+        """Those with results, in the study's order."""
+        return [line for line in self.study.lines if line in set(self.results["line"])]
+
+    @property
+    def regions(self) -> list[str]:
+        """The score's first."""
+        found = list(dict.fromkeys(self.results["region"]))
+        return sorted(found, key=lambda region: region != self.study.score)
+
+    @property
+    def fractions(self) -> list[float]:
+        """Those with results, the largest first."""
+        return sorted(self.results["fraction"].unique(), reverse=True)
+
+    @property
+    def planned(self) -> list[Run]:
+        return all_runs(self.study, self.records.manifest.held_out_folds)
+
+    @property
+    def done(self) -> list[Run]:
+        """The runs in the results."""
+        columns = ["line", "seed", "fraction", "fold"]
+        found = set(self.results[columns].itertuples(index=False, name=None))
+        return [
+            run
+            for run in self.planned
+            if (run.line, run.seed, run.fraction, "+".join(run.split.test)) in found
+        ]
+
+    def work_dir(self, run: Run) -> WorkDir:
+        return WorkDir(run_folder(self.folder, run))
+
+    def amounts(self) -> dict[float, str]:
+        """By fraction, the least first, its positive training subjects."""
+        counts = self.results.groupby("fraction")["training_subjects"].agg(["min", "max"])
+        return {
+            fraction: f"{span(row['min'], row['max'])}\n({percent(fraction)})"
+            for fraction, row in counts.iterrows()
+        }
+
+
+def percent(fraction: float) -> str:
+    return f"{100 * fraction:g} %"
+
+
+def span(least: float, most: float) -> str:
+    return f"{least:g}" if least == most else f"{least:g} to {most:g}"
