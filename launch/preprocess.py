@@ -24,7 +24,9 @@ from tfrecords.views import View
 
 DATASET = flags.DEFINE_enum("dataset", "demo_tumour", datasets.names(), "Source layout.")
 DATA_DIR = flags.DEFINE_string(
-    "data_dir", None, "Folder of the sources (a CSV for table; the demo datasets make their own)."
+    "data_dir",
+    None,
+    "Folder of the sources (for table and prostate also a CSV; the demo datasets make their own).",
 )
 OUT_DIR = flags.DEFINE_string("out_dir", None, "Record set to write. [records/DATASET]")
 METHOD = flags.DEFINE_string("method", None, "Cut the view that this method trains on.")

@@ -91,8 +91,9 @@ class Kohl(Method):
         "leaky slope not stated: 0.2, as in Isola et al. 2017, whom the paper follows",
         "Adam's beta_1 not stated: 0.9",
         "intensity normalisation not stated: z-score over non-zero voxels",
-        "the aggressive set is the dataset's first group; all slices of the body are drawn, with "
-        "and without lesion",
+        "the aggressive set is the dataset's first group; slices are drawn with and without "
+        "lesion, those without any label as well unless preprocessing left them out "
+        "(--foreground_slices)",
     )
 
     def build(self, hp: KohlHyperparameters, channels: int, outputs: Sequence[str]) -> Players:
