@@ -4,6 +4,8 @@ Paths are relative to the CSV. `--data_dir` is the CSV, or a folder that holds a
 label value found becomes a class; the group that comes first in the CSV is the one that importance
 sampling favours.
 
+The fold `training` only trains: it neither validates nor tests.
+
 With `--unlabelled`, a row with an empty `label` is a subject without a label map, whose `fold` does
 not count.
 """
@@ -15,19 +17,14 @@ import pandas as pd
 
 from tfrecords.errors import UserError
 from tfrecords.subject import Dataset, Subject
+from tfrecords.tables import find_csv, read_rows
 
 RESERVED = ("subject", "label", "group", "fold")
 
 
 def find(data_dir: Path | None, workers: int, unlabelled: bool = False) -> Dataset:
-    path = _csv(data_dir)
-    try:
-        # Only an empty field is missing: a subject may be called NA.
-        rows = pd.read_csv(
-            path, dtype=str, skipinitialspace=True, keep_default_na=False, na_values=[""]
-        )
-    except (ValueError, OSError) as error:
-        raise UserError(f"{path}: cannot be read as CSV ({error})") from error
+    path = find_csv(data_dir, "table")
+    rows = read_rows(path)
     modalities = tuple(column for column in rows.columns if column not in RESERVED)
     missing = [column for column in ("subject", "label") if column not in rows.columns]
     if missing or not modalities:
@@ -75,15 +72,3 @@ def _require_file_names(path: Path, rows: pd.DataFrame) -> None:
                     f"{path}: {column}: expected letters, digits, blanks, '_', '.' and '-', "
                     f"received {value!r}"
                 )
-
-
-def _csv(data_dir: Path | None) -> Path:
-    if data_dir is not None and data_dir.is_file():
-        return data_dir
-    found = sorted(data_dir.glob("*.csv")) if data_dir is not None else []
-    if len(found) != 1:
-        raise UserError(
-            "--data_dir: expected a CSV, or a folder with a single one, for --dataset table, "
-            f"received {data_dir} with {[f.name for f in found]}"
-        )
-    return found[0]

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
 
-import pandas as pd
-
 from tfrecords.errors import UserError
+from tfrecords.tables import find_csv, read_rows
 
 PREPARED_DIR = Path("data/prostate")
 MODALITIES = ("t2w", "adc", "hbv")
@@ -33,7 +32,9 @@ def find_patients(data_dir: Path | None) -> list[Patient]:
         UserError: neither of the layouts, patients of one name, or sources in PREPARED_DIR.
     """
     patients = _prostatex(data_dir) if data_dir and data_dir.is_dir() else []
-    patients = patients or _listed(_csv(data_dir))
+    patients = patients or _listed(
+        find_csv(data_dir, "prostate", "folders NAME with NAME_t2.nii.gz, ")
+    )
     places: dict[str, Path] = {}
     for patient in patients:
         place = patient.files["t2w"]
@@ -88,27 +89,8 @@ def _prostatex_patient(place: Path) -> Patient:
     return Patient(place.name, files)
 
 
-def _csv(data_dir: Path | None) -> Path:
-    if data_dir is not None and data_dir.is_file():
-        return data_dir
-    found = sorted(data_dir.glob("*.csv")) if data_dir is not None else []
-    if len(found) != 1:
-        raise UserError(
-            "--data_dir: expected folders NAME with NAME_t2.nii.gz, a CSV, or a folder with a "
-            f"single one, for --dataset prostate, received {data_dir} with "
-            f"{[path.name for path in found]}"
-        )
-    return found[0]
-
-
 def _listed(path: Path) -> list[Patient]:
-    try:
-        # Only an empty field is missing: a patient may be called NA.
-        rows = pd.read_csv(
-            path, dtype=str, skipinitialspace=True, keep_default_na=False, na_values=[""]
-        )
-    except (ValueError, OSError) as error:
-        raise UserError(f"{path}: cannot be read as CSV ({error})") from error
+    rows = read_rows(path)
     known = {"subject", *REQUIRED, *OPTIONAL, "fold"}
     if not {"subject", *REQUIRED} <= set(rows.columns) <= known:
         raise UserError(
