@@ -13,6 +13,11 @@ from launch import cli
 
 MODEL = flags.DEFINE_string("model", None, "Model made by launch/export.py.", required=True)
 IMAGE = flags.DEFINE_multi_string("image", None, "One file per modality.", required=True)
+RESAMPLE = flags.DEFINE_bool(
+    "resample",
+    False,
+    "Bring images that lie on other grids onto the first one's, such as ADC onto T2w.",
+)
 OUTPUT = flags.DEFINE_string("output", None, "NIfTI file to write.", required=True)
 
 
@@ -20,7 +25,8 @@ def main() -> None:
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
     from tfadv.prediction import predict  # noqa: PLC0415
 
-    predict(Path(MODEL.value), [Path(image) for image in IMAGE.value], Path(OUTPUT.value))
+    images = [Path(image) for image in IMAGE.value]
+    predict(Path(MODEL.value), images, Path(OUTPUT.value), resample=RESAMPLE.value)
     print(f"label map: {OUTPUT.value}")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfadv.export import DESCRIPTION
-from tfrecords import scan, volumes
+from tfrecords import alignment, scan, volumes
 from tfrecords.errors import UserError
 from tfrecords.subject import Subject
 
@@ -16,11 +16,14 @@ from tfrecords.subject import Subject
 SPACING_TOLERANCE = 0.2
 
 
-def predict(model_dir: Path, images: Sequence[Path], output: Path) -> None:
+def predict(
+    model_dir: Path, images: Sequence[Path], output: Path, *, resample: bool = False
+) -> None:
     """Writes the label map of one subject, in the dataset's label values.
 
     Args:
         images: one file per modality in the model's order, or a single 4D file.
+        resample: bring images of other grids onto the first one's, as --dataset prostate does.
 
     Raises:
         UserError: no such model, unreadable images, or other modalities than the model's.
@@ -33,8 +36,12 @@ def predict(model_dir: Path, images: Sequence[Path], output: Path) -> None:
     description = json.loads(path.read_text())
     if "wanted_spacing_mm" not in description:
         raise UserError(f"{model_dir}: made by an older version; export the run again")
-    subject = Subject(output.name, tuple(images), output)
-    array, source = scan.load_image(subject, len(description["modalities"]))
+    modalities = description["modalities"]
+    if resample and len(images) == len(modalities):
+        array, source = alignment.read_onto_first(images)
+    else:
+        subject = Subject(output.name, tuple(images), output)
+        array, source = scan.load_image(subject, len(modalities))
     spacing_mm = tuple(description["spacing_mm"])
     working = volumes.working_grid(
         source, description["orientation"], description["wanted_spacing_mm"]

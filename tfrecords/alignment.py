@@ -4,7 +4,9 @@ Arrays are [X, Y, Z] and lie on grids of `tfrecords.volumes`; shifts are millime
 x, y, z of the world (RAS+) and say how far something is moved.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -12,7 +14,8 @@ import SimpleITK as sitk
 from nibabel.affines import apply_affine, from_matvec
 from scipy import ndimage
 
-from tfrecords.volumes import Grid, make_grid
+from tfrecords.errors import UserError
+from tfrecords.volumes import Grid, make_grid, read
 
 Shift: TypeAlias = tuple[float, float, float]
 
@@ -59,6 +62,26 @@ def to_grid(
     if np.issubdtype(array.dtype, np.integer):
         moved = np.rint(moved)
     return np.ascontiguousarray(moved.astype(array.dtype.newbyteorder("=")))
+
+
+def read_onto_first(images: Sequence[Path]) -> tuple[np.ndarray, Grid]:
+    """One file per modality on the first one's grid [X, Y, Z, C], zero outside of their own.
+
+    Raises:
+        UserError: a file cannot be read, or is not 3D.
+    """
+    found = [read_image(path) for path in images]
+    target = found[0][1]
+    arrays = [to_grid(array, grid, target) for array, grid in found]
+    return np.stack(arrays, axis=-1), target
+
+
+def read_image(path: Path) -> tuple[np.ndarray, Grid]:
+    """Voxels [X, Y, Z] and their grid. Raises UserError where there is no 3D image."""
+    array, grid = read(path)
+    if array.ndim != 3:
+        raise UserError(f"{path}: expected a 3D image, received shape {array.shape}")
+    return array, grid
 
 
 def coverage(mask: np.ndarray, grid: Grid, field_of_view: Grid, shift_mm: Shift) -> float:

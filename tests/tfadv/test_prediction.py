@@ -69,6 +69,26 @@ def test_label_map_lies_on_its_image(
     np.testing.assert_array_equal(np.asarray(written.dataobj), np.asarray(reoriented.dataobj))
 
 
+def test_images_of_other_grids_are_brought_onto_the_first(
+    sources: Path, model_dir: Path, tmp_path: Path
+) -> None:
+    """A second modality with margins of zeros, along other axes, gives the same label map."""
+    first = sources / "0_t1.nii.gz"
+    image = nib.Nifti1Image.from_filename(sources / "0_t2.nii.gz")
+    wide = np.pad(np.asarray(image.dataobj), [(3, 2), (0, 4), (1, 0)])
+    affine = image.affine @ nib.affines.from_matvec(np.eye(3), [-3, 0, -1])
+    nib.save(nib.Nifti1Image(wide, affine), tmp_path / "wide.nii.gz")
+    rewrite(tmp_path / "wide.nii.gz", tmp_path / "other.nii.gz", "PIR")
+    images = [first, tmp_path / "other.nii.gz"]
+    with pytest.raises(UserError, match=r"grid .* differs from"):
+        predict(model_dir, images, tmp_path / "label.nii.gz")
+    predict(model_dir, images, tmp_path / "label.nii.gz", resample=True)
+    predict(model_dir, [first, sources / "0_t2.nii.gz"], tmp_path / "plain.nii.gz")
+    np.testing.assert_array_equal(
+        label_of(tmp_path / "label.nii.gz"), label_of(tmp_path / "plain.nii.gz")
+    )
+
+
 def test_prediction_equals_evaluation(
     sources: Path, run: WorkDir, model_dir: Path, tmp_path: Path
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfrecords import alignment, volumes
+from tfrecords import alignment
 from tfrecords.alignment import Registration, Shift
 from tfrecords.errors import UserError
 from tfrecords.volumes import Grid
@@ -37,16 +37,9 @@ class Annotation:
         return None if self.grades is None else (self.grades >= AGGRESSIVE_GRADE).astype(np.uint8)
 
 
-def read_image(path: Path) -> tuple[np.ndarray, Grid]:
-    array, grid = volumes.read(path)
-    if array.ndim != 3:
-        raise UserError(f"{path}: expected a 3D image, received shape {array.shape}")
-    return array, grid
-
-
 def _read_labels(path: Path, highest: int, grids: Sequence[Grid]) -> tuple[np.ndarray, Grid]:
     """Whole numbers from 0 to `highest` (uint8), and the one of the grids on which they lie."""
-    array, own = read_image(path)
+    array, own = alignment.read_image(path)
     grid = next((grid for grid in grids if own.matches(grid)), None)
     if grid is None:
         names = ("T2w", "ADC")[: len(grids)]

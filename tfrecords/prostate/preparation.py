@@ -77,7 +77,7 @@ def prepared_file(place: Path, kind: str) -> Path:
 
 def _prepare(files: Mapping[str, Path]) -> tuple[Report, dict[str, np.ndarray], Grid]:
     """The report, and the images and the label map of a patient who is in a group, on one grid."""
-    images = {modality: annotations.read_image(files[modality]) for modality in MODALITIES}
+    images = {modality: alignment.read_image(files[modality]) for modality in MODALITIES}
     grid = images["t2w"][1]
     first = annotations.annotation(files["zones"], files.get("lesion"), (grid,))
     second = None
