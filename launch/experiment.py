@@ -57,7 +57,8 @@ def main(names: list[str]) -> None:
             _environments(),
             lambda run: experiment.write_results(),
         )
-    print(f"report: {experiment.write_report()}")
+    if len(failures) < total:  # Else there is nothing to report but the failures.
+        print(f"report: {experiment.write_report()}")
     if failures:
         raise UserError(
             f"{len(failures)} runs failed; the same command tries them again. First: "
