@@ -1,7 +1,8 @@
 """Source layouts, one file each; the file's name is the value of --dataset.
 
 A layout is a module with `find(data_dir, workers) -> Dataset`, which only looks at names, not into
-volumes, and raises UserError where the layout is not what it expects. Of those in UNLABELLED,
+volumes, and raises UserError where the layout is not what it expects. (The demonstrations' and the
+prostate's first make the volumes that they name.) Of those in UNLABELLED,
 `find(data_dir, workers, unlabelled=True)` finds subjects without a label map as well.
 """
 
