@@ -99,6 +99,8 @@ def test_methods_lists_and_prints_cards() -> None:
         ("train", [], "--method"),
         ("train", ["--method", "kohl_hybrid", "--epochs", "none"], "--epochs"),
         ("evaluate", [], "--work_dir"),
+        ("experiment", [], "expected one study file"),
+        ("measure", [], "--method"),
         ("predict", ["--model", "m", "--image", "i", "stray"], "--output"),
     ],
 )
@@ -117,6 +119,7 @@ def test_wrong_flags_are_one_line(program: str, arguments: list[str], message: s
     [
         ("train", ["--method", "nothing"], "expected one of kohl_cross_entropy"),
         ("evaluate", ["--work_dir", "nowhere"], "expected a run made by launch/train.py"),
+        ("experiment", ["nowhere.toml"], "expected a study file (TOML)"),
         ("predict", ["--model=m", "--image=i", "--output=o.nii"], "made by launch/export.py"),
     ],
 )
