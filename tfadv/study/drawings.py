@@ -79,7 +79,8 @@ def _pictures(material: Material) -> Shown:
     rows = pictures.rows(material.records, paths, pictures.chosen(dice), score)
     columns = [*manifest.modalities, "reference", *material.lines]
     png = pictures.draw(rows, columns, [c.name for c in manifest.classes])
-    return Shown("pictures", title, f"The slice with most {score} in the reference.", png)
+    shown = "foreground" if score == MEAN else score
+    return Shown("pictures", title, f"The slice with most {shown} in the reference.", png)
 
 
 def _predictions(material: Material, fraction: float, seed: int) -> dict[str, list[Path]]:
