@@ -6,7 +6,6 @@ A study that was stopped goes on when the same command is given again. A run tha
 stop the others. The table results.csv grows with every run; report.html is written at the end.
 """
 
-import os
 import signal
 import sys
 from pathlib import Path
@@ -54,7 +53,7 @@ def main(names: list[str]) -> None:
         failures = runner.perform_all(
             {run: [sys.executable, *sys.argv, f"--only={run.name}"] for run in pending},
             experiment.folder,
-            _environments(),
+            runner.environments(JOBS.value),
             lambda run: experiment.write_results(),
         )
     if len(failures) < total:  # Else there is nothing to report but the failures.
@@ -68,21 +67,6 @@ def main(names: list[str]) -> None:
 
 def _end(number: int, frame: object) -> None:
     sys.exit("error: stopped by SIGTERM; the same command goes on with what is missing")
-
-
-def _environments() -> list[dict[str, str]]:
-    """For each run at a time, an environment that gives it a GPU, or its share of the CPU."""
-    import tensorflow as tf  # noqa: PLC0415
-
-    gpus = len(tf.config.list_physical_devices("GPU"))
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(gpus)))).split(",")
-    jobs = JOBS.value or max(1, gpus)
-    if gpus:
-        bound = [{"CUDA_VISIBLE_DEVICES": visible[job % gpus]} for job in range(jobs)]
-    else:
-        threads = str(max(1, len(os.sched_getaffinity(0)) // jobs))
-        bound = [{"TF_NUM_INTRAOP_THREADS": threads, "TF_NUM_INTEROP_THREADS": threads}] * jobs
-    return [{**os.environ, **binding} for binding in bound]
 
 
 if __name__ == "__main__":

@@ -63,6 +63,12 @@ def print_summary(reports: Mapping[str, Report], table: Path) -> None:
         f"{len(reports)} patients: {counts}, {groups['']} left out, {len(faults)} not prepared. "
         f"See {table}."
     )
+    slices = sum(r.slices or 0 for r in reports.values())
+    beside = sum(r.slices_without_prostate or 0 for r in reports.values())
+    if beside:
+        print(
+            f"{beside} of {slices} slices lie beside the prostate; --foreground_slices skips them."
+        )
     after = [r.dice_after for r in reports.values() if r.dice_after is not None]
     before = [r.dice_before for r in reports.values() if r.dice_before is not None]
     if after:

@@ -166,6 +166,7 @@ def test_groups(
     printed = capsys.readouterr().out
     assert not note or f"{note[0].upper()}{note[1:]}: p1" in printed
     assert f"{0 if group else 1} left out" in printed
+    assert ("2 of 6 slices lie beside the prostate; --foreground_slices" in printed) == bool(group)
 
 
 def test_two_lesion_maps_are_fused_and_one_is_taken_as_it_is(tmp_path: Path) -> None:
