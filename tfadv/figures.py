@@ -158,15 +158,9 @@ def measure_boxplots(
         axis.set_title(title, fontsize=10)
         axis.grid(axis="x", alpha=0.4)
         if title in logarithmic:
-            axis.set_xscale("symlog", linthresh=1)
-            axis.xaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1, subs=(1, 3)))
-            axis.xaxis.set_major_formatter("{x:g}")
-            axis.set_xlim(-0.1, max(1.1, axis.get_xlim()[1]))
+            scale_distances(axis, -0.1)
         else:
-            axis.ticklabel_format(axis="x", useOffset=False)
-            axis.locator_params(axis="x", nbins=5)
-            left, right = axis.get_xlim()
-            axis.set_xlim(max(left, -0.01), min(right, 1.01))
+            scale_shares(axis)
     axes[0].set_yticks(range(len(regions)), regions)
     axes[0].set_ylim(len(regions) - 0.4, -0.6)  # The first region on top.
     return encode_png(figure)
@@ -205,6 +199,22 @@ def slice_of_most_classes(labels: np.ndarray) -> int:
     if not areas:
         return len(labels) // 2
     return int(np.argmax(sum(area / area.max() for area in areas)))
+
+
+def scale_distances(axis: Axes, left: float) -> None:
+    """A horizontal axis that is linear to 1 and logarithmic beyond, from `left` on."""
+    axis.set_xscale("symlog", linthresh=1)
+    axis.xaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1, subs=(1, 3)))
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.set_xlim(left, max(1.1, axis.get_xlim()[1]))
+
+
+def scale_shares(axis: Axes) -> None:
+    """A horizontal axis of numbers from 0 to 1, no longer than they need."""
+    axis.ticklabel_format(axis="x", useOffset=False)
+    axis.locator_params(axis="x", nbins=5)
+    left, right = axis.get_xlim()
+    axis.set_xlim(max(left, -0.01), min(right, 1.01))
 
 
 def boxes(

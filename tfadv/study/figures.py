@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator, SymmetricalLogLocator
+from matplotlib.ticker import MaxNLocator
 
 from tfadv import figures
 
@@ -87,17 +87,10 @@ def by_region(scores: pd.DataFrame, regions: Sequence[str], colours: Mapping[str
         axis.set_title(title, fontsize=10)
         axis.grid(axis="x", alpha=0.4)
         if measure == "hausdorff95_mm":
-            axis.set_xscale("symlog", linthresh=1)
-            axis.xaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1, subs=(1, 3)))
-            axis.xaxis.set_major_formatter("{x:g}")
             nearest = scores[measure].min()
-            left = 0.8 * nearest if nearest > 1 else -0.1
-            axis.set_xlim(left, max(1.1, axis.get_xlim()[1]))
+            figures.scale_distances(axis, 0.8 * nearest if nearest > 1 else -0.1)
         else:
-            axis.ticklabel_format(axis="x", useOffset=False)
-            axis.locator_params(axis="x", nbins=5)
-            left, right = axis.get_xlim()
-            axis.set_xlim(max(left, -0.01), min(right, 1.01))
+            figures.scale_shares(axis)
     axes[0].set_yticks(range(len(regions)), regions)
     axes[0].set_ylim(len(regions) - 0.5, -0.5)  # The first region on top.
     _boxes_legend(figure, colours)

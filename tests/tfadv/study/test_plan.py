@@ -86,4 +86,7 @@ def test_a_missing_study_is_named(tmp_path: Path) -> None:
 def test_the_studies_at_hand_can_be_read_and_resolved(path: Path) -> None:
     study = read_study(path)
     for name, line in study.lines.items():
-        methods.get(line.method).resolve(study.preset, study.overrides(name))
+        hp = methods.get(line.method).resolve(study.preset, study.overrides(name))
+        assert {key: getattr(hp, key) for key in study.hp} == study.hp | {
+            key: value for key, value in line.hp.items() if key in study.hp
+        }
