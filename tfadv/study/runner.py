@@ -68,6 +68,8 @@ def perform(study: Study, run: Run, folder: Path) -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(f"{work_dir.folder}: another process performs this run") from None
+        # Of an earlier, shorter training: until the new evaluation is whole, there is none.
+        work_dir.picture.unlink(missing_ok=True)
         training.train(work_dir, run_settings(study, run, open_record_set(study.records)))
         settings, records, _, predictor = training.load_run(work_dir)
         folds = settings.test_folds

@@ -111,3 +111,22 @@ def test_a_run_is_not_performed_twice_at_once(tmp_path: Path) -> None:
         with pytest.raises(UserError, match="another process performs this run"):
             perform(study, RUNS[0], tmp_path)
     assert not WorkDir(folder).checkpoints.exists()
+
+
+def test_a_longer_training_that_is_killed_leaves_no_old_evaluation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The picture, written last, says that a run is evaluated: see `is_finished`."""
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "open_record_set", lambda folder: None)
+    monkeypatch.setattr(runner, "run_settings", lambda *_: None)
+    monkeypatch.setattr(runner.training, "train", killed)
+    work_dir = WorkDir(run_folder(tmp_path, RUNS[0]))
+    work_dir.folder.mkdir(parents=True)
+    work_dir.picture.touch()
+    with pytest.raises(KeyboardInterrupt):
+        perform(Study("x", tmp_path, {"a": Line("kohl_hybrid")}), RUNS[0], tmp_path)
+    assert not work_dir.picture.exists()
