@@ -21,16 +21,14 @@ def main(folders: list[str]) -> None:
             f"expected two different runs, BASELINE_WORK_DIR OTHER_WORK_DIR, received {folders}"
         )
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
-    from tfadv import comparison  # noqa: PLC0415
-    from tfadv.work_dir import WorkDir  # noqa: PLC0415
+    from tfadv.evaluation import compare  # noqa: PLC0415
+    from tfadv.run.work_dir import WorkDir  # noqa: PLC0415
 
-    baseline, other = (comparison.read_run(WorkDir(Path(folder))) for folder in folders)
-    table = comparison.compare(baseline, other)
-    print(comparison.describe(table, comparison.names(baseline, other), len(baseline.scores)))
+    baseline, other = (compare.read_run(WorkDir(Path(folder))) for folder in folders)
+    table = compare.compare(baseline, other)
+    print(compare.describe(table, compare.names(baseline, other), len(baseline.scores)))
     ends = "_vs_".join(Path(folder).resolve().name for folder in folders)
-    for path in comparison.write(
-        baseline, other, table, Path(OUT_DIR.value or f"comparisons/{ends}")
-    ):
+    for path in compare.write(baseline, other, table, Path(OUT_DIR.value or f"comparisons/{ends}")):
         print(path)
     for run in (baseline, other):
         if missing := run.missing_predictions():

@@ -28,13 +28,14 @@ SAVE = flags.DEFINE_bool("save_predictions", False, "Write label maps onto the s
 
 def main() -> None:
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
-    from tfadv import evaluation, training  # noqa: PLC0415
-    from tfadv.work_dir import WorkDir  # noqa: PLC0415
+    from tfadv.evaluation import evaluate  # noqa: PLC0415
+    from tfadv.run.run import load_run  # noqa: PLC0415
+    from tfadv.run.work_dir import WorkDir  # noqa: PLC0415
 
     work_dir = WorkDir(Path(WORK_DIR.value))
-    settings, records, _, predictor = training.load_run(work_dir)
+    settings, records, _, predictor = load_run(work_dir)
     folds = cli.comma_list(FOLDS.value) or settings.test_folds
-    tables = evaluation.evaluate(
+    tables = evaluate.evaluate(
         work_dir,
         predictor,
         records,
@@ -42,7 +43,7 @@ def main() -> None:
         save_predictions=SAVE.value,
         empty_mm=EMPTY_MM.value,
     )
-    print(evaluation.describe(tables))
+    print(evaluate.describe(tables))
     print(f"tables: {work_dir.metrics}, {work_dir.subjects}")
     print(f"pictures: {work_dir.picture}, {work_dir.boxplots}")
     if SAVE.value:

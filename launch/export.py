@@ -18,13 +18,13 @@ OUT_DIR = flags.DEFINE_string("out_dir", None, "Model to write. [models/METHOD]"
 
 def main() -> None:
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
-    from tfadv import training  # noqa: PLC0415
-    from tfadv.export import export  # noqa: PLC0415
-    from tfadv.work_dir import WorkDir  # noqa: PLC0415
+    from tfadv.inference.export import export  # noqa: PLC0415
+    from tfadv.run.run import load_run  # noqa: PLC0415
+    from tfadv.run.work_dir import WorkDir  # noqa: PLC0415
 
-    settings, records, _, predictor = training.load_run(WorkDir(Path(WORK_DIR.value)))
+    settings, records, _, predictor = load_run(WorkDir(Path(WORK_DIR.value)))
     out_dir = Path(OUT_DIR.value or f"models/{settings.method}")
-    export(predictor, settings, records.manifest, out_dir)
+    export(predictor, settings.method, settings.hyperparameters, records.manifest, out_dir)
     images = " ".join(f"--image {name}.nii.gz" for name in records.manifest.modalities)
     print(f"model: {out_dir}")
     print(f"Next: python launch/predict.py --model {out_dir} {images} --output label.nii.gz")

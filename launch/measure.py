@@ -25,17 +25,18 @@ REPETITIONS = flags.DEFINE_integer("repetitions", 3, "Whose median is told.", 1)
 
 def main() -> None:
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
-    from tfadv import measurement, methods  # noqa: PLC0415
-    from tfrecords.record_set import open_record_set  # noqa: PLC0415
+    from tfadv import methods  # noqa: PLC0415
+    from tfadv.training import cost  # noqa: PLC0415
+    from tfrecords.reading.record_set import open_record_set  # noqa: PLC0415
 
     method = methods.get(METHOD.value)
     hp = method.resolve(PRESET.value, HP.value)
     records = open_record_set(Path(RECORDS.value))
     run = (method, hp, records, PRECISION.value, REPETITIONS.value)
     # The cheaper one first: a process' peak never falls.
-    cost, shape = measurement.inference_cost(*run)
-    print(f"volume of {'x'.join(map(str, shape))}: {cost}")
-    print(f"training step, batch {hp.batch_size}: {measurement.step_cost(*run)}")
+    found, shape = cost.inference_cost(*run)
+    print(f"volume of {'x'.join(map(str, shape))}: {found}")
+    print(f"training step, batch {hp.batch_size}: {cost.step_cost(*run)}")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ OUTPUT = flags.DEFINE_string("output", None, "NIfTI file to write.", required=Tr
 
 def main() -> None:
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
-    from tfadv.prediction import predict  # noqa: PLC0415
+    from tfadv.inference.prediction import predict  # noqa: PLC0415
 
     images = [Path(image) for image in IMAGE.value]
     predict(Path(MODEL.value), images, Path(OUTPUT.value), resample=RESAMPLE.value)

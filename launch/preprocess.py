@@ -14,15 +14,15 @@ from pathlib import Path
 from absl import flags
 
 from launch import cli
-from tfrecords import datasets, views
 from tfrecords.errors import UserError
-from tfrecords.folds import TRAINING
-from tfrecords.manifest import Manifest
-from tfrecords.preprocessing import Options, preprocess
-from tfrecords.subject import select_modalities
-from tfrecords.views import View
+from tfrecords.records import views
+from tfrecords.records.manifest import Manifest
+from tfrecords.records.views import View
+from tfrecords.sources import layouts
+from tfrecords.sources.subject import TRAINING, select_modalities
+from tfrecords.writing.preprocessing import Options, preprocess
 
-DATASET = flags.DEFINE_enum("dataset", "demo_tumour", datasets.names(), "Source layout.")
+DATASET = flags.DEFINE_enum("dataset", "demo_tumour", layouts.names(), "Source layout.")
 DATA_DIR = flags.DEFINE_string(
     "data_dir",
     None,
@@ -88,7 +88,7 @@ def main() -> None:
         WORKERS.value,
         tuple(TRAINING_ONLY.value),
     )
-    dataset = datasets.find(DATASET.value, data_dir, WORKERS.value, UNLABELLED.value)
+    dataset = layouts.find(DATASET.value, data_dir, WORKERS.value, UNLABELLED.value)
     if MODALITIES.value is not None:
         dataset = select_modalities(dataset, MODALITIES.value)
     folder = Path(OUT_DIR.value or f"records/{dataset.name}")

@@ -25,8 +25,8 @@ def main(folders: list[str]) -> None:
     if not folders or len(set(map(Path, folders))) != len(folders):
         raise UserError(f"expected different runs, WORK_DIR [WORK_DIR ...], received {folders}")
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
-    from tfadv import robustness  # noqa: PLC0415
-    from tfadv.work_dir import WorkDir  # noqa: PLC0415
+    from tfadv.evaluation import robustness  # noqa: PLC0415
+    from tfadv.run.work_dir import WorkDir  # noqa: PLC0415
 
     scores = robustness.measure([WorkDir(Path(folder)) for folder in folders])
     print(robustness.describe(scores))

@@ -46,12 +46,12 @@ DETERMINISTIC = flags.DEFINE_bool(
 
 def main() -> None:
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
-    import tensorflow as tf  # noqa: PLC0415
-
-    from tfadv import methods, training  # noqa: PLC0415
-    from tfadv.split import choose_split  # noqa: PLC0415
-    from tfadv.work_dir import WorkDir  # noqa: PLC0415
-    from tfrecords.record_set import open_record_set  # noqa: PLC0415
+    from tfadv import methods  # noqa: PLC0415
+    from tfadv.run.settings import settings_of  # noqa: PLC0415
+    from tfadv.run.split import choose_split  # noqa: PLC0415
+    from tfadv.run.work_dir import WorkDir  # noqa: PLC0415
+    from tfadv.training import train  # noqa: PLC0415
+    from tfrecords.reading.record_set import open_record_set  # noqa: PLC0415
 
     method = methods.get(METHOD.value)
     hp = method.resolve(PRESET.value, _overrides())
@@ -60,10 +60,10 @@ def main() -> None:
         records.manifest, cli.comma_list(VALIDATION.value), cli.comma_list(TEST.value)
     )
     if DETERMINISTIC.value:
-        tf.config.experimental.enable_op_determinism()
+        train.make_deterministic()
     work_dir = WorkDir(Path(WORK_DIR.value or f"runs/{method.name}"))
     precision = PRECISION.value or ("mixed_bfloat16" if PRESET.value == "small" else "float32")
-    settings = training.settings_of(
+    settings = settings_of(
         method,
         hp,
         records,
@@ -73,7 +73,7 @@ def main() -> None:
         positive_fraction=POSITIVE_FRACTION.value,
         selected_by=SELECT_BY.value,
     )
-    training.train(work_dir, settings)
+    train.train(work_dir, settings)
     print(f"TensorBoard: tensorboard --logdir {work_dir.tensorboard}")
     print(f"Next: python launch/evaluate.py --work_dir {work_dir.folder}")
 

@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tfrecords import datasets, preprocessing
-from tfrecords.manifest import Manifest
-from tfrecords.preprocessing import Options
-from tfrecords.subject import Dataset
+from tfrecords.records.manifest import Manifest
+from tfrecords.sources import layouts
+from tfrecords.sources.subject import Dataset
+from tfrecords.writing import preprocessing
+from tfrecords.writing.preprocessing import Options
 
 ROOT = Path(__file__).parents[1]
 MODALITIES = ("t1", "t2")
@@ -57,7 +58,7 @@ class SmallDataset:
 
     def find(self, unlabelled: bool = False) -> Dataset:
         self.table.to_csv(self.csv, index=False)
-        return datasets.find("table", self.csv, unlabelled=unlabelled)
+        return layouts.find("table", self.csv, unlabelled=unlabelled)
 
     def unlabel(self, *subjects: str) -> None:
         """Takes the label maps away from these."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrecords.augmentation import rotate
+from tfrecords.reading.augmentation import rotate
 
 Golden = dict[str, np.ndarray]
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tfadv.work_dir import Settings, WorkDir
+from tfadv.run.settings import Settings
+from tfadv.run.work_dir import WorkDir
 
 PROGRAM = Path(__file__).parents[2] / "launch" / "compare.py"
 

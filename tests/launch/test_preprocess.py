@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from tfrecords.errors import UserError
-from tfrecords.manifest import Manifest, damaged_shards, load_manifest
-from tfrecords.views import View
+from tfrecords.records.manifest import Manifest, damaged_shards, load_manifest
+from tfrecords.records.views import View
 
 PROGRAM = Path(__file__).parents[2] / "launch" / "preprocess.py"
 LIMIT_S = 120

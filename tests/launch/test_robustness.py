@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 
 from tfadv import methods
-from tfadv.training import build_model
-from tfadv.work_dir import Progress, Settings, WorkDir
-from tfrecords.record_set import open_record_set
+from tfadv.run.run import build_model
+from tfadv.run.settings import Settings
+from tfadv.run.work_dir import Progress, WorkDir
+from tfrecords.reading.record_set import open_record_set
 
 LAUNCH = Path(__file__).parents[2] / "launch"
 

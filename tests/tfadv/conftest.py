@@ -12,14 +12,16 @@ import tensorflow as tf
 from scipy import ndimage
 
 from tfadv import methods
-from tfadv.export import export
-from tfadv.split import choose_split
-from tfadv.training import load_run, settings_of, train
-from tfadv.work_dir import WorkDir
-from tfrecords import datasets
-from tfrecords.preprocessing import Options, preprocess
-from tfrecords.record_set import RecordSet, open_record_set
-from tfrecords.views import View
+from tfadv.inference.export import export
+from tfadv.run.run import load_run
+from tfadv.run.settings import settings_of
+from tfadv.run.split import choose_split
+from tfadv.run.work_dir import WorkDir
+from tfadv.training.train import train
+from tfrecords.reading.record_set import RecordSet, open_record_set
+from tfrecords.records.views import View
+from tfrecords.sources import layouts
+from tfrecords.writing.preprocessing import Options, preprocess
 
 # Two logical CPUs stand for two accelerators. Only possible before TensorFlow's first operation.
 tf.config.set_logical_device_configuration(
@@ -65,7 +67,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def records(sources: Path, tmp_path_factory: pytest.TempPathFactory) -> RecordSet:
     """Three folds of two subjects each, as slices and volumes."""
     folder = tmp_path_factory.mktemp("records")
-    preprocess(datasets.find("table", sources), folder, Options(folds=3, workers=1))
+    preprocess(layouts.find("table", sources), folder, Options(folds=3, workers=1))
     return open_record_set(folder)
 
 
@@ -81,7 +83,7 @@ def records_of(
             return records
         folder = tmp_path_factory.mktemp(kind)
         options = Options(view=View(kind, patches_per_class=4), folds=3, workers=1)
-        preprocess(datasets.find("table", sources), folder, options)
+        preprocess(layouts.find("table", sources), folder, options)
         return open_record_set(folder)
 
     return cut
@@ -103,5 +105,5 @@ def model_dir(run: WorkDir, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """That run, exported."""
     folder = tmp_path_factory.mktemp("models") / "model"
     settings, records, _, predictor = load_run(run)
-    export(predictor, settings, records.manifest, folder)
+    export(predictor, settings.method, settings.hyperparameters, records.manifest, folder)
     return folder

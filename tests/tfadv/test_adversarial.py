@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfadv.adversarial import AdversarialModel, Batch, Networks, Outcome, Players, Update
+from tfadv.adversarial import (
+    AdversarialModel,
+    Batch,
+    Networks,
+    Outcome,
+    Players,
+    Update,
+)
 
 
 def scalar_network(name: str, weight: float) -> keras.Model:

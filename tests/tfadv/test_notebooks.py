@@ -7,8 +7,8 @@ import matplotlib as mpl
 import pandas as pd
 import pytest
 
-from tfadv.work_dir import WorkDir
-from tfrecords.record_set import RecordSet
+from tfadv.run.work_dir import WorkDir
+from tfrecords.reading.record_set import RecordSet
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "first_look.ipynb"
 

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from tfrecords import volumes
 from tfrecords.errors import UserError
+from tfrecords.geometry.nifti import read
 from tfrecords.runners import parallel_map
 
 
@@ -15,7 +15,7 @@ def test_every_item_gets_its_own_result() -> None:
 
 def test_a_workers_message_to_the_user_arrives(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such file"):
-        list(parallel_map(volumes.read, [tmp_path / "missing.nii"], 1, "Testing"))
+        list(parallel_map(read, [tmp_path / "missing.nii"], 1, "Testing"))
 
 
 def test_a_killed_worker_is_explained() -> None:

@@ -4,7 +4,7 @@ from dataclasses import fields
 from typing import Any
 
 from tfadv.methods.method import Method
-from tfadv.networks.receptive_field import receptive_field
+from tfadv.methods.receptive_field import receptive_field
 
 
 def card(method: Method, hp: Any, channels: int, maps: int) -> str:

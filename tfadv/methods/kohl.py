@@ -18,10 +18,10 @@ from tfadv.losses.adversarial import discriminator_loss, non_saturating_segmento
 from tfadv.losses.cross_entropy import cross_entropy
 from tfadv.methods.method import Hyperparameters, Method, hyperparameter
 from tfadv.networks import kohl as networks
-from tfrecords.augmentation import Augmentation
-from tfrecords.input import Recipe
-from tfrecords.manifest import Manifest
-from tfrecords.views import View
+from tfrecords.reading.augmentation import Augmentation
+from tfrecords.reading.batches import Recipe
+from tfrecords.records.manifest import Manifest
+from tfrecords.records.views import View
 
 DOWNSAMPLING = 16  # Of the segmentor: slices are multiples of it.
 

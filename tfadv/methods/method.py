@@ -8,12 +8,12 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from tfadv.adversarial import Players
-from tfadv.targets import Targets, class_targets
-from tfadv.tiling import SlidingWindow, Tiling
+from tfadv.inference.targets import Targets, class_targets
+from tfadv.inference.tiling import SlidingWindow, Tiling
 from tfrecords.errors import UserError
-from tfrecords.input import Recipe
-from tfrecords.manifest import Manifest
-from tfrecords.views import View
+from tfrecords.reading.batches import Recipe
+from tfrecords.records.manifest import Manifest
+from tfrecords.records.views import View
 
 PRESETS = ("paper", "small")
 Value = TypeVar("Value")

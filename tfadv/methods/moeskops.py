@@ -18,15 +18,15 @@ import keras
 import tensorflow as tf
 
 from tfadv.adversarial import Batch, Networks, Outcome, Players, Update
+from tfadv.inference.tiling import Tiling, WholeSlices
 from tfadv.losses.cross_entropy import cross_entropy
 from tfadv.methods.method import Hyperparameters, Method, hyperparameter
 from tfadv.networks import moeskops as networks
 from tfadv.networks.moeskops import DILATED, FCN, Architecture
-from tfadv.tiling import Tiling, WholeSlices
-from tfrecords.augmentation import Augmentation
-from tfrecords.input import Recipe
-from tfrecords.manifest import Manifest
-from tfrecords.views import View
+from tfrecords.reading.augmentation import Augmentation
+from tfrecords.reading.batches import Recipe
+from tfrecords.records.manifest import Manifest
+from tfrecords.records.views import View
 
 MANUAL, GENERATED = 0, 1  # The discriminator's output nodes.
 

@@ -13,18 +13,21 @@ import keras
 import tensorflow as tf
 
 from tfadv.adversarial import Batch, Networks, Outcome, Players, Update
+from tfadv.inference.targets import Targets, region_targets
+from tfadv.inference.tiling import SlidingWindow, Tiling, WholeVolume
 from tfadv.losses.adversarial import discriminator_loss, non_saturating_segmentor_loss
 from tfadv.losses.dice import dice_loss
-from tfadv.losses.virtual_adversarial import adversarial_perturbation, bernoulli_divergence
+from tfadv.losses.virtual_adversarial import (
+    adversarial_perturbation,
+    bernoulli_divergence,
+)
 from tfadv.methods.method import Hyperparameters, Method, hyperparameter
 from tfadv.networks import reciprocal as networks
-from tfadv.targets import Targets, region_targets
-from tfadv.tiling import SlidingWindow, Tiling, WholeVolume
-from tfrecords.augmentation import Augmentation
 from tfrecords.errors import UserError
-from tfrecords.input import Recipe
-from tfrecords.manifest import Manifest
-from tfrecords.views import View
+from tfrecords.reading.augmentation import Augmentation
+from tfrecords.reading.batches import Recipe
+from tfrecords.records.manifest import Manifest
+from tfrecords.records.views import View
 
 DOWNSAMPLING = 16  # Of the segmentor: volumes are padded to multiples of it.
 VAT_TARGETS = ("truth", "prediction")

@@ -17,16 +17,16 @@ import keras
 import tensorflow as tf
 
 from tfadv.adversarial import Batch, Networks, Outcome, Players, Update
+from tfadv.inference.targets import Targets, class_targets, region_targets
 from tfadv.losses.cross_entropy import cross_entropy
 from tfadv.losses.dice import dice_loss
 from tfadv.losses.multi_scale import scale_distances
 from tfadv.methods.method import Hyperparameters, Method, hyperparameter
 from tfadv.networks import segan as networks
-from tfadv.targets import Targets, class_targets, region_targets
-from tfrecords.augmentation import Augmentation
-from tfrecords.input import Recipe
-from tfrecords.manifest import Manifest
-from tfrecords.views import View
+from tfrecords.reading.augmentation import Augmentation
+from tfrecords.reading.batches import Recipe
+from tfrecords.records.manifest import Manifest
+from tfrecords.records.views import View
 
 DOWNSAMPLING = 16  # Of the segmentor: slices are multiples of it.
 

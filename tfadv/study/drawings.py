@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from tfadv.run.settings import MEAN
 from tfadv.study import figures, pictures, statistics
 from tfadv.study.material import Material, percent
-from tfadv.work_dir import MEAN
 
 # What discriminators and critics that judge maps as true or not log in `progress.json`.
 JUDGES = ("discriminator", "critic")

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from tfadv.evaluation import write_file
+from tfadv.run.settings import Settings
+from tfadv.run.work_dir import WorkDir
 from tfadv.study.plan import Run, Study, all_runs
 from tfadv.study.report import write_report
 from tfadv.study.results import run_results
 from tfadv.study.runner import is_finished, run_folder, run_settings
-from tfadv.work_dir import Settings, WorkDir
 from tfrecords.errors import UserError
-from tfrecords.manifest import Manifest
-from tfrecords.record_set import open_record_set
+from tfrecords.files import write_file
+from tfrecords.reading.record_set import open_record_set
+from tfrecords.records.manifest import Manifest
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from tfadv import figures
+from tfadv.evaluation import figures
 
 TITLES = {
     "dice": "Dice",

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from tfadv.run.work_dir import WorkDir
 from tfadv.study.plan import Run, Study, all_runs
 from tfadv.study.runner import run_folder
-from tfadv.work_dir import WorkDir
-from tfrecords.record_set import RecordSet
+from tfrecords.reading.record_set import RecordSet
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tfadv import figures
-from tfadv.validation import scored_regions
-from tfadv.work_dir import MEAN
-from tfrecords.manifest import Manifest, SubjectRecord
-from tfrecords.record_set import RecordSet, SubjectVolume, subject_volumes
-from tfrecords.subject import class_indices
-from tfrecords.volumes import read, to_working
+from tfadv.evaluation import figures
+from tfadv.inference.targets import scored_regions
+from tfadv.run.settings import MEAN
+from tfrecords.geometry.nifti import read
+from tfrecords.geometry.resample import to_working
+from tfrecords.reading.record_set import RecordSet, SubjectVolume, subject_volumes
+from tfrecords.records.manifest import Manifest, SubjectRecord
+from tfrecords.sources.subject import class_indices
 
 SHOWN = (1, 99)  # Percentiles of a slice's intensities that are black and white.
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import jinja2
 import pandas as pd
 
-from tfadv.evaluation import write_file
 from tfadv.study import drawings, statistics, words
 from tfadv.study.material import Material
 from tfadv.study.plan import Study
-from tfrecords.record_set import open_record_set
+from tfrecords.files import write_file
+from tfrecords.reading.record_set import open_record_set
 
 
 def write_report(study: Study, folder: Path, results: pd.DataFrame) -> Path:

@@ -2,11 +2,12 @@
 
 import pandas as pd
 
-from tfadv.metrics import METRICS
-from tfadv.split import positive_subjects, training_subjects
-from tfadv.validation import averaged_regions
-from tfadv.work_dir import MEAN, Settings, WorkDir
-from tfrecords.manifest import Manifest
+from tfadv.evaluation.measures import METRICS
+from tfadv.inference.targets import averaged_regions
+from tfadv.run.settings import MEAN, Settings
+from tfadv.run.split import positive_subjects, training_subjects
+from tfadv.run.work_dir import WorkDir
+from tfrecords.records.manifest import Manifest
 
 SUBJECT = ("subject", "group", "fold")
 

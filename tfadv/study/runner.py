@@ -13,12 +13,16 @@ from pathlib import Path
 import tensorflow as tf
 from tqdm import tqdm
 
-from tfadv import evaluation, methods, training
-from tfadv.split import choose_split
+from tfadv import methods
+from tfadv.evaluation import evaluate
+from tfadv.run.run import load_run
+from tfadv.run.settings import Settings, settings_of
+from tfadv.run.split import choose_split
+from tfadv.run.work_dir import WorkDir
 from tfadv.study.plan import Run, Study
-from tfadv.work_dir import Settings, WorkDir
+from tfadv.training import train
 from tfrecords.errors import UserError
-from tfrecords.record_set import RecordSet, open_record_set
+from tfrecords.reading.record_set import RecordSet, open_record_set
 
 LOG = "log.txt"
 POLL_S = 0.5
@@ -31,7 +35,7 @@ def run_folder(folder: Path, run: Run) -> Path:
 def run_settings(study: Study, run: Run, records: RecordSet) -> Settings:
     """What determines a run. Raises UserError where the study asks for what there is not."""
     method = methods.get(study.lines[run.line].method)
-    return training.settings_of(
+    return settings_of(
         method,
         method.resolve(study.preset, study.overrides(run.line)),
         records,
@@ -70,10 +74,10 @@ def perform(study: Study, run: Run, folder: Path) -> None:
             raise UserError(f"{work_dir.folder}: another process performs this run") from None
         # Of an earlier, shorter training: until the new evaluation is whole, there is none.
         work_dir.picture.unlink(missing_ok=True)
-        training.train(work_dir, run_settings(study, run, open_record_set(study.records)))
-        settings, records, _, predictor = training.load_run(work_dir)
+        train.train(work_dir, run_settings(study, run, open_record_set(study.records)))
+        settings, records, _, predictor = load_run(work_dir)
         folds = settings.test_folds
-        evaluation.evaluate(work_dir, predictor, records, folds, save_predictions=True)
+        evaluate.evaluate(work_dir, predictor, records, folds, save_predictions=True)
 
 
 def environments(jobs: int | None) -> list[dict[str, str]]:

@@ -14,8 +14,8 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from tfadv.comparison import ROUNDING, paired_t_test
-from tfadv.metrics import METRICS
+from tfadv.evaluation.compare import ROUNDING, paired_t_test
+from tfadv.evaluation.measures import METRICS
 
 MEASURES = ("dice", "sensitivity", "hausdorff95_mm")
 LOWER_IS_BETTER = ("hausdorff95_mm",)

@@ -15,14 +15,16 @@ import tensorflow as tf
 
 from tfadv import methods
 from tfadv.adversarial import AdversarialModel, Players, Update
-from tfadv.export import export
+from tfadv.inference.export import export
 from tfadv.methods.method import Method
-from tfadv.networks.receptive_field import receptive_field
-from tfadv.split import choose_split
-from tfadv.training import build_model, load_run, settings_of, train
-from tfadv.work_dir import Progress, WorkDir
-from tfrecords.record_set import RecordSet, subject_volumes
-from tfrecords.subject import LabelClass
+from tfadv.methods.receptive_field import receptive_field
+from tfadv.run.run import build_model, load_run
+from tfadv.run.settings import settings_of
+from tfadv.run.split import choose_split
+from tfadv.run.work_dir import Progress, WorkDir
+from tfadv.training.train import train
+from tfrecords.reading.record_set import RecordSet, subject_volumes
+from tfrecords.sources.subject import LabelClass
 
 GOLDENS = json.loads((Path(__file__).parents[2] / "golden" / "methods.json").read_text())
 CHANNELS = 3
@@ -250,7 +252,9 @@ def test_resumed_equals_undisturbed_and_export_equals_predict(
     assert whole.progress() == killed.progress()
 
     settings, _, _, predictor = load_run(whole)
-    export(predictor, settings, records.manifest, tmp_path / "model")
+    export(
+        predictor, settings.method, settings.hyperparameters, records.manifest, tmp_path / "model"
+    )
     serve = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"]
     for volume in subject_volumes(records, split.test):
         image = tf.constant(volume.image.astype(np.float32))

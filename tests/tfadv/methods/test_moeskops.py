@@ -9,9 +9,9 @@ import tensorflow as tf
 
 from tfadv import methods
 from tfadv.adversarial import AdversarialModel, Players
+from tfadv.inference.tiling import WholeSlices
 from tfadv.methods.moeskops import _central_image
-from tfadv.tiling import WholeSlices
-from tfrecords.views import View
+from tfrecords.records.views import View
 
 ADVERSARIAL = ("moeskops_fcn_adversarial", "moeskops_dilated_adversarial")
 BASELINES = ("moeskops_fcn", "moeskops_dilated")

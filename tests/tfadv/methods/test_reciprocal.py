@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfadv import methods
 from tfadv.adversarial import AdversarialModel, Players
-from tfadv.tiling import SlidingWindow, WholeVolume
+from tfadv.inference.tiling import SlidingWindow, WholeVolume
 from tfrecords.errors import UserError
 
 OUTPUTS = ("WT", "TC")

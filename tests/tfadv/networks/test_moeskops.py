@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from tfadv.methods.receptive_field import receptive_field
 from tfadv.networks import moeskops
 from tfadv.networks.moeskops import DILATED, FCN, Architecture
-from tfadv.networks.receptive_field import receptive_field
 
 
 def segmentor(architecture: Architecture, classes: int = 7) -> keras.Model:

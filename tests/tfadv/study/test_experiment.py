@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tfadv.metrics import METRICS
-from tfadv.split import training_subjects
+from tfadv.evaluation.measures import METRICS
+from tfadv.run.split import training_subjects
 from tfadv.study.experiment import Experiment, open_experiment
 from tfadv.study.plan import Line, Study
 from tfadv.study.runner import perform
 from tfrecords.errors import UserError
-from tfrecords.record_set import RecordSet
+from tfrecords.reading.record_set import RecordSet
 
 TINY = {"width": 2, "discriminator_width": 2, "batch_size": 2, "epochs": 1, "steps_per_epoch": 2}
 

@@ -10,10 +10,10 @@ import pytest
 from matplotlib import colors
 from matplotlib import image as images
 
-from tfadv import figures
+from tfadv.evaluation import figures
 from tfadv.study import pictures
-from tfrecords.record_set import open_record_set, subject_volumes
-from tfrecords.volumes import write_label
+from tfrecords.geometry.nifti import write_label
+from tfrecords.reading.record_set import open_record_set, subject_volumes
 
 
 def dice(baseline: list[float], other: list[float]) -> pd.DataFrame:

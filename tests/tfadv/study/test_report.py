@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tfadv.metrics import METRICS
+from tfadv.evaluation.measures import METRICS
+from tfadv.run.work_dir import WorkDir
 from tfadv.study import report, words
 from tfadv.study.plan import Line, Study, all_runs
-from tfadv.work_dir import WorkDir
-from tfrecords.manifest import write_json
-from tfrecords.record_set import open_record_set
-from tfrecords.volumes import write_label
+from tfrecords.files import write_json
+from tfrecords.geometry.nifti import write_label
+from tfrecords.reading.record_set import open_record_set
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tfadv.run.work_dir import WorkDir
 from tfadv.study import runner
 from tfadv.study.plan import Folds, Line, Run, Study
 from tfadv.study.runner import LOG, perform, perform_all, run_folder
-from tfadv.work_dir import WorkDir
 from tfrecords.errors import UserError
 
 RUNS = [Run("a", Folds(("1",), ("0",)), seed, 1.0) for seed in range(4)]
@@ -123,7 +123,7 @@ def test_a_longer_training_that_is_killed_leaves_no_old_evaluation(
 
     monkeypatch.setattr(runner, "open_record_set", lambda folder: None)
     monkeypatch.setattr(runner, "run_settings", lambda *_: None)
-    monkeypatch.setattr(runner.training, "train", killed)
+    monkeypatch.setattr(runner.train, "train", killed)
     work_dir = WorkDir(run_folder(tmp_path, RUNS[0]))
     work_dir.folder.mkdir(parents=True)
     work_dir.picture.touch()

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from tfadv.metrics import METRICS
+from tfadv.evaluation.measures import METRICS
 from tfadv.study import statistics
 
 NOT_COMPUTED = ("low", "high", "wilcoxon", "wilcoxon_p", "rank_biserial", "t", "t_p", "cohens_d")

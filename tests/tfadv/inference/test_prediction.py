@@ -1,0 +1,166 @@
+"""From image files to label maps that lie exactly on them."""
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfadv.evaluation import evaluate
+from tfadv.inference.export import DESCRIPTION, describe
+from tfadv.inference.prediction import predict
+from tfadv.run.run import load_run
+from tfadv.run.work_dir import WorkDir
+from tfrecords.errors import UserError
+from tfrecords.reading.record_set import subject_volumes
+
+
+def label_of(path: Path) -> np.ndarray:
+    return np.asarray(nib.Nifti1Image.from_filename(path).dataobj)
+
+
+def rewrite(source: Path, target: Path, axes: str, rotation_deg: float = 0.0) -> None:
+    """The same voxels, stored along other axes, in a world turned about z."""
+    image = nib.Nifti1Image.from_filename(source)
+    orientation = nib.orientations.axcodes2ornt(axes)
+    image = image.as_reoriented(orientation)
+    angle = np.deg2rad(rotation_deg)
+    turn = np.eye(4)
+    turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    affine = turn @ image.affine
+    turned = nib.Nifti1Image(np.asarray(image.dataobj), affine)
+    turned.set_qform(affine, code=1)
+    turned.set_sform(affine, code=4)
+    turned.header.set_xyzt_units("mm", "sec")
+    nib.save(turned, target)
+
+
+@pytest.mark.parametrize(
+    ("axes", "rotation_deg"),
+    [("RAS", 0.0), ("LAS", 0.0), ("PIR", 0.0), ("RAS", 12.0), ("SLP", 9.0)],
+)
+def test_label_map_lies_on_its_image(
+    axes: str, rotation_deg: float, sources: Path, model_dir: Path, tmp_path: Path
+) -> None:
+    """The same labels in the same places of the anatomy, whatever the file's axes."""
+    plain = [sources / f"0_{name}.nii.gz" for name in ("t1", "t2")]
+    predict(model_dir, plain, tmp_path / "plain.nii.gz")
+    expected = nib.Nifti1Image.from_filename(tmp_path / "plain.nii.gz")
+    assert set(np.unique(np.asarray(expected.dataobj))) == {0, 1, 2}
+
+    images = [tmp_path / f"{name}.nii.gz" for name in ("t1", "t2")]
+    for source, target in zip(plain, images, strict=True):
+        rewrite(source, target, axes, rotation_deg)
+    predict(model_dir, images, tmp_path / "label.nii.gz")
+    written = nib.Nifti1Image.from_filename(tmp_path / "label.nii.gz")
+    image = nib.Nifti1Image.from_filename(images[0])
+    assert written.shape == image.shape
+    np.testing.assert_array_equal(written.affine, image.affine)
+    for field in ("qform_code", "sform_code", "pixdim", "xyzt_units"):
+        np.testing.assert_array_equal(written.header[field], image.header[field])
+    assert written.get_data_dtype() == np.uint8
+    reoriented = expected.as_reoriented(nib.orientations.axcodes2ornt(axes))
+    np.testing.assert_array_equal(np.asarray(written.dataobj), np.asarray(reoriented.dataobj))
+
+
+def test_images_of_other_grids_are_brought_onto_the_first(
+    sources: Path, model_dir: Path, tmp_path: Path
+) -> None:
+    """A second modality with margins of zeros, along other axes, gives the same label map."""
+    first = sources / "0_t1.nii.gz"
+    image = nib.Nifti1Image.from_filename(sources / "0_t2.nii.gz")
+    wide = np.pad(np.asarray(image.dataobj), [(3, 2), (0, 4), (1, 0)])
+    affine = image.affine @ nib.affines.from_matvec(np.eye(3), [-3, 0, -1])
+    nib.save(nib.Nifti1Image(wide, affine), tmp_path / "wide.nii.gz")
+    rewrite(tmp_path / "wide.nii.gz", tmp_path / "other.nii.gz", "PIR")
+    images = [first, tmp_path / "other.nii.gz"]
+    with pytest.raises(UserError, match=r"grid .* differs from"):
+        predict(model_dir, images, tmp_path / "label.nii.gz")
+    predict(model_dir, images, tmp_path / "label.nii.gz", resample=True)
+    predict(model_dir, [first, sources / "0_t2.nii.gz"], tmp_path / "plain.nii.gz")
+    np.testing.assert_array_equal(
+        label_of(tmp_path / "label.nii.gz"), label_of(tmp_path / "plain.nii.gz")
+    )
+
+
+def test_prediction_equals_evaluation(
+    sources: Path, run: WorkDir, model_dir: Path, tmp_path: Path
+) -> None:
+    settings, records, _, predictor = load_run(run)
+    evaluate.evaluate(run, predictor, records, settings.test_folds, save_predictions=True)
+    saved = sorted(run.predictions.glob("*.nii.gz"))
+    assert len(saved) == 2
+    for path in saved:
+        number = path.name[1]
+        images = [sources / f"{number}_{name}.nii.gz" for name in ("t1", "t2")]
+        predict(model_dir, images, tmp_path / path.name)
+        np.testing.assert_array_equal(label_of(tmp_path / path.name), label_of(path))
+
+
+def test_image_is_resampled_as_in_preprocessing(
+    sources: Path, model_dir: Path, tmp_path: Path
+) -> None:
+    """Within slices alone: of 2 mm, each voxel is the place of two by two of the image."""
+    folder = shutil.copytree(model_dir, tmp_path / "model")
+    path = folder / "assets" / DESCRIPTION
+    description = json.loads(path.read_text())
+    assert description["wanted_spacing_mm"] is None
+    path.write_text(json.dumps(description | {"wanted_spacing_mm": [2.0, 2.0, 0.0]}))
+    images = [sources / f"0_{name}.nii.gz" for name in ("t1", "t2")]
+    predict(folder, images, tmp_path / "label.nii.gz")
+    label = label_of(tmp_path / "label.nii.gz")
+    assert label.shape == label_of(images[0]).shape
+    np.testing.assert_array_equal(label, label[::2, ::2].repeat(2, 0).repeat(2, 1))
+    assert all((label[..., z] != label[..., z + 1]).any() for z in range(label.shape[2] - 1))
+
+
+def test_description_tells_the_wanted_spacing(run: WorkDir) -> None:
+    settings, records, _, predictor = load_run(run)
+    manifest = replace(records.manifest, wanted_spacing_mm=(0.25, 0.25, 0))
+    assert describe(predictor, settings.method, {}, manifest)["wanted_spacing_mm"] == (
+        0.25,
+        0.25,
+        0,
+    )
+
+
+SERVE = """
+import sys, numpy as np, tensorflow as tf
+sys.modules["tfadv"] = sys.modules["tfrecords"] = None  # Importing them fails.
+serve = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
+volume = np.load(sys.argv[2])
+np.save(sys.argv[3], serve(volume=tf.constant(volume))["label"].numpy())
+"""
+
+
+@pytest.mark.slow
+def test_a_server_needs_no_code_of_ours(run: WorkDir, model_dir: Path, tmp_path: Path) -> None:
+    _, records, _, predictor = load_run(run)
+    volume = next(subject_volumes(records, records.manifest.folds)).image.astype(np.float32)
+    np.save(tmp_path / "volume.npy", volume)
+    command = [sys.executable, "-c", SERVE, model_dir, tmp_path / "volume.npy", tmp_path / "l.npy"]
+    subprocess.run(list(map(str, command)), check=True, cwd=tmp_path, capture_output=True)
+    expected = predictor.predict(tf.constant(volume))["label"].numpy()
+    assert expected.any()
+    np.testing.assert_array_equal(np.load(tmp_path / "l.npy"), expected)
+
+
+def test_errors_say_what_to_do(sources: Path, model_dir: Path, tmp_path: Path) -> None:
+    image = sources / "0_t1.nii.gz"
+    with pytest.raises(UserError, match=r"no such file; expected a model made by launch/export"):
+        predict(tmp_path, [image], tmp_path / "label.nii.gz")
+    with pytest.raises(UserError, match=r"0_t1.nii.gz: expected 2 modalities, received 1"):
+        predict(model_dir, [image], tmp_path / "label.nii.gz")
+    with pytest.raises(UserError, match=r"ending in .nii or .nii.gz"):
+        predict(model_dir, [image, image], tmp_path / "label.png")
+    rewrite(image, tmp_path / "turned.nii.gz", "LAS")
+    with pytest.raises(UserError, match=r"turned.nii.gz: grid .*LAS.* differs from .*0_t1"):
+        predict(model_dir, [image, tmp_path / "turned.nii.gz"], tmp_path / "label.nii.gz")
+    with pytest.raises(UserError, match=r"missing.nii.gz: no such file"):
+        predict(model_dir, [image, tmp_path / "missing.nii.gz"], tmp_path / "label.nii.gz")

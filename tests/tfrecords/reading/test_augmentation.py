@@ -1,0 +1,180 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfrecords.reading.augmentation import Augmentation, augment, random_crop, rotate
+
+RANDOM = np.random.default_rng(0)
+SIZE = (12, 15)
+IMAGE = RANDOM.normal(size=(*SIZE, 2)).astype(np.float32)
+LABEL = RANDOM.choice(np.array([0, 1, 2, 7, 200], np.uint8), SIZE)
+BOTH = np.concatenate([IMAGE, LABEL[..., None].astype(np.float32)], axis=-1)
+
+
+def draw(
+    seed: int, size: tuple[int, int] = SIZE, augmentation: Augmentation | None = None
+) -> np.ndarray:
+    """An augmented example: the image's channels, then the label map."""
+    image, label = augment(
+        tf.constant(IMAGE),
+        tf.constant(LABEL),
+        size,
+        augmentation or Augmentation(),
+        tf.constant([3, seed], tf.int64),
+    )
+    assert image.shape == (*size, 2)
+    assert label.shape == size
+    assert (image.dtype, label.dtype) == (tf.float32, tf.uint8)
+    return np.concatenate([image, label.numpy()[..., None].astype(np.float32)], axis=-1)
+
+
+def window(top: int, left: int, size: tuple[int, int]) -> np.ndarray:
+    """What a crop from this corner holds, zeros outside."""
+    margin = 30
+    padded = np.pad(BOTH, ((margin, margin), (margin, margin), (0, 0)))
+    return padded[margin + top :, margin + left :][: size[0], : size[1]]
+
+
+@pytest.mark.parametrize(
+    ("size", "top", "left"),
+    [
+        ((12, 15), 0, 0),
+        ((8, 9), 2, 3),
+        ((7, 10), 2, 2),  # Of an odd rest, the smaller half comes first.
+        ((16, 19), -2, -2),
+        ((15, 20), -2, -3),  # Of an odd margin, the larger half comes first.
+        ((8, 20), 2, -3),
+    ],
+)
+def test_without_augmentation_it_is_the_central_crop(
+    size: tuple[int, int], top: int, left: int
+) -> None:
+    np.testing.assert_array_equal(draw(0, size), window(top, left, size))
+
+
+def test_shifts_are_whole_voxels_in_both_axes_and_each_occurs() -> None:
+    size = (8, 9)
+    crops = {(y, x): window(2 + y, 3 + x, size) for y in range(-4, 5) for x in range(-4, 5)}
+    seen = set()
+    for seed in range(80):
+        example = draw(seed, size, Augmentation(shift=2))
+        (shift,) = (s for s, crop in crops.items() if np.array_equal(crop, example))
+        seen.add(shift)
+    assert {y for y, _ in seen} == {x for _, x in seen} == set(range(-2, 3))
+    assert len(seen) > 15
+
+
+def test_half_of_the_examples_are_mirrored_left_to_right() -> None:
+    mirrored = 0
+    for seed in range(200):
+        example = draw(seed, augmentation=Augmentation(mirror=True))
+        mirrored += np.array_equal(example, BOTH[:, ::-1])
+        assert np.array_equal(example, BOTH) or np.array_equal(example, BOTH[:, ::-1])
+    assert 75 <= mirrored <= 125
+
+
+def test_mirror_of_a_smaller_crop_is_the_crop_mirrored() -> None:
+    crop = window(2, 3, (8, 9))
+    examples = [draw(seed, (8, 9), Augmentation(mirror=True)) for seed in range(20)]
+    found = {"kept" if np.array_equal(e, crop) else "mirrored" for e in examples}
+    assert found == {"kept", "mirrored"}
+    for example in examples:
+        if not np.array_equal(example, crop):
+            np.testing.assert_array_equal(example, crop[:, ::-1])
+
+
+@pytest.mark.parametrize("size", [(7, 7), (8, 8)])
+def test_quarter_turns_are_exact_and_counter_clockwise(size: tuple[int, int]) -> None:
+    images = RANDOM.normal(size=(3, *size, 2)).astype(np.float32)
+    quarters = np.array([1, 2, -1])
+    angles = tf.constant(quarters * np.pi / 2, tf.float32)
+    expected = [np.rot90(image, turn) for image, turn in zip(images, quarters, strict=True)]
+    for interpolation, tolerance in (("nearest", 0), ("bilinear", 1e-4)):
+        found = rotate(tf.constant(images), angles, interpolation)
+        np.testing.assert_allclose(found, expected, atol=tolerance)
+
+
+def test_image_and_label_move_together_and_labels_stay_labels() -> None:
+    """An image that is its own label map: both turn, and differ at the structures' rims alone."""
+    y, x = np.indices((40, 50))
+    label = (((y - 15) ** 2 + (x - 28) ** 2 < 81) * 4 + (y > 30)).astype(np.uint8)
+    everything = Augmentation(rotation_rad=0.5, shift=6, mirror=True)
+    moved = 0
+    for seed in range(20):
+        image, turned = augment(
+            tf.constant(label[..., None].astype(np.float32)),
+            tf.constant(label),
+            (40, 50),
+            everything,
+            tf.constant([0, seed], tf.int64),
+        )
+        assert set(np.unique(turned)) <= {0, 1, 4}
+        agreement = np.mean(np.rint(image[..., 0]) == turned.numpy())
+        assert agreement > 0.95
+        moved += np.mean(turned.numpy() == label) < 0.95
+    assert moved > 15
+
+
+def test_rotation_angles_fill_their_range_and_no_more() -> None:
+    """Found from where a far point of the image ends up."""
+    image = np.zeros((61, 61, 1), np.float32)
+    image[28:33, 53:58] = 1
+    angles = []
+    for seed in range(100):
+        turned, _ = augment(
+            tf.constant(image),
+            tf.zeros([61, 61], tf.uint8),
+            (61, 61),
+            Augmentation(rotation_rad=0.3),
+            tf.constant([0, seed], tf.int64),
+        )
+        weights = turned.numpy()[..., 0]
+        y, x = (np.sum(weights * axis) / weights.sum() - 30 for axis in np.indices((61, 61)))
+        angles.append(np.arctan2(y, x))
+    assert np.max(np.abs(angles)) < 0.305
+    assert np.min(angles) < -0.25
+    assert np.max(angles) > 0.25
+    assert abs(np.mean(angles)) < 0.06
+
+
+def test_a_seed_determines_the_example_also_in_a_graph() -> None:
+    everything = Augmentation(rotation_rad=0.5, shift=3, mirror=True)
+
+    @tf.function
+    def in_graph(seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return augment(tf.constant(IMAGE), tf.constant(LABEL), (8, 9), everything, seed)
+
+    examples = [draw(seed, (8, 9), everything) for seed in (1, 1, 2)]
+    np.testing.assert_array_equal(examples[0], examples[1])
+    assert not np.array_equal(examples[0], examples[2])
+    image, label = in_graph(tf.constant([3, 1], tf.int64))
+    np.testing.assert_allclose(image, examples[0][..., :2], atol=1e-6)
+    np.testing.assert_array_equal(label, examples[0][..., 2])
+
+
+def crops(shape: tuple[int, ...], size: tuple[int, ...], number: int) -> list[np.ndarray]:
+    """Crops of a volume whose voxels are numbered from 1."""
+    label = np.arange(1, np.prod(shape) + 1, dtype=np.uint8).reshape(shape)
+    image = tf.constant(np.stack([label, 2.0 * label], -1), tf.float32)
+    found = []
+    for seed in range(number):
+        cut, cropped = random_crop(image, tf.constant(label), size, tf.constant([7, seed]))
+        np.testing.assert_array_equal(cut, np.stack([cropped, 2.0 * cropped.numpy()], -1))
+        found.append(cropped.numpy())
+    return found
+
+
+def test_crops_of_volumes_lie_everywhere_alike() -> None:
+    first = [int(crop[0, 0, 0]) for crop in crops((4, 3, 5), (2, 3, 4), 300)]
+    # Starts: z of 3, y of 1, x of 2.
+    places, counts = np.unique(first, return_counts=True)
+    assert places.tolist() == [1 + 15 * z + x for z in range(3) for x in range(2)]
+    assert counts.min() > 25
+
+
+def test_smaller_volumes_are_padded_alike_at_both_sides() -> None:
+    (crop,) = crops((2, 3, 4), (4, 2, 7), 1)
+    assert crop.shape == (4, 2, 7)
+    filled = np.argwhere(crop)
+    np.testing.assert_array_equal(filled.min(axis=0), [1, 0, 1])
+    np.testing.assert_array_equal(filled.max(axis=0), [2, 1, 4])

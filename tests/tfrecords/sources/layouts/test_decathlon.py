@@ -1,0 +1,239 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfrecords.errors import UserError
+from tfrecords.reading.parsing import parse
+from tfrecords.records.manifest import Manifest
+from tfrecords.sources import layouts
+from tfrecords.sources.subject import Dataset, LabelClass
+
+
+def find(folder: Path, content: dict[str, Any], *files: str, unlabelled: bool = False) -> Dataset:
+    """The dataset of a folder with this `dataset.json` and these (empty) files."""
+    (folder / "dataset.json").write_text(json.dumps(content))
+    for file in files:
+        (folder / file).parent.mkdir(exist_ok=True)
+        (folder / file).touch()
+    return layouts.find("decathlon", folder, unlabelled=unlabelled)
+
+
+def test_decathlon_lists_its_cases(tmp_path: Path) -> None:
+    """The decathlon's brain tumours: four modalities in one 4D file."""
+    dataset = find(
+        tmp_path,
+        {
+            "modality": {"0": "FLAIR", "1": "T1w", "3": "T2w", "2": "t1gd"},
+            "labels": {"0": "background", "2": "non-enhancing tumor", "1": "edema"},
+            "training": [
+                {"image": "./imagesTr/BRATS_457.nii.gz", "label": "./labelsTr/BRATS_457.nii.gz"},
+                {"image": "./imagesTr/BRATS_306.nii.gz", "label": "./labelsTr/BRATS_306.nii.gz"},
+            ],
+            "test": ["./imagesTs/BRATS_575.nii.gz"],
+        },
+    )
+    assert dataset.modalities == ("FLAIR", "T1w", "t1gd", "T2w")
+    assert dataset.classes == (
+        LabelClass("background", (0,)),
+        LabelClass("edema", (1,)),
+        LabelClass("non-enhancing tumor", (2,)),
+    )
+    assert dataset.regions == {}
+    assert [s.name for s in dataset.subjects] == ["BRATS_457", "BRATS_306"]
+    assert dataset.subjects[0].images == (tmp_path / "imagesTr" / "BRATS_457.nii.gz",)
+    assert dataset.subjects[0].label == tmp_path / "labelsTr" / "BRATS_457.nii.gz"
+
+
+def test_nnunet_numbers_its_modalities(tmp_path: Path) -> None:
+    dataset = find(
+        tmp_path,
+        {
+            "channel_names": {"0": "T2", "1": "ADC"},
+            "labels": {"background": 0, "PZ": 1, "TZ": 2},
+            "numTraining": 2,
+            "file_ending": ".nrrd",
+        },
+        "labelsTr/prostate_03.nrrd",
+        "labelsTr/prostate_00.nrrd",
+        "labelsTr/._prostate_00.nrrd",
+        "labelsTr/readme.txt",
+    )
+    assert dataset.modalities == ("T2", "ADC")
+    assert [c.name for c in dataset.classes] == ["background", "PZ", "TZ"]
+    assert [s.name for s in dataset.subjects] == ["prostate_00", "prostate_03"]
+    images = tmp_path / "imagesTr"
+    assert dataset.subjects[1].images == (
+        images / "prostate_03_0000.nrrd",
+        images / "prostate_03_0001.nrrd",
+    )
+
+
+def test_nnunet_regions_are_unions_of_classes(tmp_path: Path) -> None:
+    """BraTS as nnU-Net's documentation has it."""
+    dataset = find(
+        tmp_path,
+        {
+            "channel_names": {"0": "T1"},
+            "labels": {
+                "background": 0,
+                "whole tumor": [1, 2, 3],
+                "tumor core": [2, 3],
+                "enhancing tumor": 3,
+            },
+            "regions_class_order": [1, 2, 3],
+        },
+        "labelsTr/a.nii.gz",
+    )
+    assert dataset.classes == (
+        LabelClass("background", (0,)),
+        LabelClass("label_1", (1,)),
+        LabelClass("label_2", (2,)),
+        LabelClass("label_3", (3,)),
+    )
+    assert dataset.regions == {
+        "whole tumor": ("label_1", "label_2", "label_3"),
+        "tumor core": ("label_2", "label_3"),
+        "enhancing tumor": ("label_3",),
+    }
+
+
+GOOD = {"modality": {"0": "T1"}, "labels": {"0": "background", "1": "a"}}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [],
+        {"labels": GOOD["labels"]},
+        {"modality": GOOD["modality"]},
+        {**GOOD, "modality": ["T1"]},
+        {**GOOD, "modality": {"first": "T1"}},
+        {**GOOD, "labels": ["background", "a"]},
+        {**GOOD, "labels": {"background": 0, "a": "one"}},
+        {**GOOD, "labels": {"background": 0, "a": 300}},
+        {**GOOD, "training": [{"image": "a.nii.gz"}]},
+        {**GOOD, "training": ["a.nii.gz"]},
+    ],
+)
+def test_a_json_of_another_kind_is_refused(tmp_path: Path, content: Any) -> None:
+    with pytest.raises(UserError, match=r"dataset\.json: expected JSON with modality"):
+        find(tmp_path, content)
+
+
+def test_a_folder_of_another_layout_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"dataset\.json: no such file; --dataset decathlon"):
+        layouts.find("decathlon", tmp_path)
+    (tmp_path / "dataset.json").write_text("{")
+    with pytest.raises(UserError, match=r"dataset\.json: expected JSON"):
+        layouts.find("decathlon", tmp_path)
+    for wrong in (None, tmp_path / "nowhere"):
+        with pytest.raises(UserError, match="--data_dir: expected a folder"):
+            layouts.find("decathlon", wrong)
+
+
+LISTED = {**GOOD, "training": [{"image": "imagesTr/a.nii.gz", "label": "labelsTr/a.nii.gz"}]}
+TEST_FILES = ("imagesTs/d.nii.gz", "imagesTs/c.nii.gz", "imagesTs/._c.nii.gz", "imagesTs/c.txt")
+
+
+@pytest.mark.parametrize(
+    ("test", "names"),
+    [
+        ({"test": ["./imagesTs/d.nii.gz", "imagesTs/lost.nii.gz"]}, ["d", "lost"]),
+        ({"test": []}, ["c", "d"]),
+        ({"test": None}, ["c", "d"]),
+        ({}, ["c", "d"]),
+    ],
+)
+def test_test_cases_have_no_label_map(
+    tmp_path: Path, test: dict[str, Any], names: list[str]
+) -> None:
+    content = {**LISTED, **test}
+    labelled, *others = find(tmp_path, content, *TEST_FILES, unlabelled=True).subjects
+    assert [subject.name for subject in others] == names
+    for name, subject in zip(names, others, strict=True):
+        assert subject.images == subject.files == (tmp_path / "imagesTs" / f"{name}.nii.gz",)
+    assert find(tmp_path, content).subjects == (labelled,)
+
+
+def test_nnunet_numbers_the_modalities_of_test_cases_too(tmp_path: Path) -> None:
+    content = {"channel_names": {"0": "T2", "1": "ADC"}, "labels": GOOD["labels"]}
+    files = ["labelsTr/a.nii.gz", "imagesTs/._b_0000.nii.gz", "imagesTs/unnumbered.nii.gz"]
+    files += [f"imagesTs/{name}.nii.gz" for name in ("c_1_0000", "c_1_0001", "b_0001")]
+    labelled, *others = find(tmp_path, content, *files, unlabelled=True).subjects
+    # Preprocessing reports the file that b lacks.
+    assert {subject.name: [path.name for path in subject.files] for subject in others} == {
+        "b": ["b_0000.nii.gz", "b_0001.nii.gz"],
+        "c_1": ["c_1_0000.nii.gz", "c_1_0001.nii.gz"],
+    }
+    assert all(path.parent == tmp_path / "imagesTs" for s in others for path in s.files)
+    assert find(tmp_path, content).subjects == (labelled,)
+
+
+def test_test_cases_of_another_kind_are_refused(tmp_path: Path) -> None:
+    content = {**LISTED, "test": [{"image": "imagesTs/d.nii.gz"}]}
+    with pytest.raises(UserError, match=r"expected JSON .*, and the image of every test case"):
+        find(tmp_path, content, unlabelled=True)
+    assert len(find(tmp_path, content).subjects) == 1
+
+
+def test_test_cases_are_stored_as_volumes(
+    tmp_path: Path, preprocess_here: Callable[..., Manifest]
+) -> None:
+    """As the decathlon's: two modalities in one 4D file."""
+    random = np.random.default_rng(0)
+    for folder in ("imagesTr", "labelsTr", "imagesTs"):
+        (tmp_path / folder).mkdir()
+    images = {
+        name: random.integers(1, 99, (5, 6, 4, 2)).astype(np.int16)
+        for name in ("imagesTr/a", "imagesTr/b", "imagesTs/c")
+    }
+    labels = {
+        f"labelsTr/{name}": np.eye(5, 6, dtype=np.uint8)[..., None] * np.ones(4) for name in "ab"
+    }
+    for name, array in {**images, **labels}.items():
+        nib.Nifti1Image(array, np.eye(4)).to_filename(tmp_path / f"{name}.nii.gz")
+    content = {
+        "modality": {"0": "T2", "1": "ADC"},
+        "labels": GOOD["labels"],
+        "training": [
+            {"image": f"./imagesTr/{name}.nii.gz", "label": f"./labelsTr/{name}.nii.gz"}
+            for name in "ab"
+        ],
+        "test": ["./imagesTs/c.nii.gz"],
+    }
+    dataset = find(tmp_path, content, unlabelled=True)
+    manifest = preprocess_here(dataset, tmp_path / "records")
+    assert manifest.folds == ("0", "1")
+    assert manifest.class_voxels == (2 * 25 * 4, 2 * 5 * 4)
+    (shard,) = manifest.unlabelled
+    (record,) = tf.data.TFRecordDataset(str(tmp_path / "records" / shard.file))
+    parsed = parse(record, "int16", 3, 2)
+    assert parsed.subject == b"c"
+    np.testing.assert_array_equal(parsed.image, images["imagesTs/c"].transpose(2, 1, 0, 3))
+    np.testing.assert_array_equal(parsed.label, np.zeros((4, 6, 5)))
+
+
+def test_layouts_without_such_subjects_are_refused_with_those_that_have_them() -> None:
+    message = "^--unlabelled: expected --dataset decathlon or table, received mrbrains13$"
+    with pytest.raises(UserError, match=message):
+        layouts.find("mrbrains13", None, unlabelled=True)
+
+
+def test_no_cases_are_refused(tmp_path: Path) -> None:
+    for content in (GOOD, {**GOOD, "training": []}):
+        with pytest.raises(
+            UserError, match=r"expected subjects of --dataset decathlon, found none"
+        ):
+            find(tmp_path, content)
+
+
+def test_unknown_layouts_are_refused_with_the_known_ones(tmp_path: Path) -> None:
+    assert {"decathlon", "demo_tissue", "demo_tumour", "table"} <= set(layouts.names())
+    with pytest.raises(UserError, match=r"expected one of .*decathlon, .* received other"):
+        layouts.find("other", tmp_path)

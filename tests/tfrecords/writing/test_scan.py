@@ -1,0 +1,301 @@
+"""Every fault is found, with its file's name, before anything is written."""
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from tfrecords.errors import UserError
+from tfrecords.records.manifest import Manifest, load_manifest
+from tfrecords.sources.subject import LabelClass, Subject
+from tfrecords.writing.scan import load_image, scan
+
+
+def edit(
+    path: Path,
+    array: Callable[[np.ndarray], np.ndarray] = lambda array: array,
+    affine: Callable[[np.ndarray], np.ndarray] = lambda affine: affine,
+) -> None:
+    image = nib.Nifti1Image.from_filename(path)
+    changed = array(np.asarray(image.dataobj))
+    nib.Nifti1Image(changed, affine(image.affine)).to_filename(path)
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def crop(path: Path) -> None:
+    edit(path, lambda array: array[:-1])
+
+
+def shift(path: Path) -> None:
+    edit(path, affine=lambda affine: affine + np.outer((1, 0, 0, 0), (0, 0, 0, 1)))
+
+
+def mirror(path: Path) -> None:
+    """The same intensities at the same places in the world, stored from right to left."""
+    flip = np.diag([-1.0, 1, 1, 1])
+    flip[0, 3] = 11
+    edit(path, lambda array: array[::-1], lambda affine: affine @ flip)
+
+
+def put(value: float, dtype: type = np.float32) -> Callable[[Path], None]:
+    def put_into(path: Path) -> None:
+        def changed(array: np.ndarray) -> np.ndarray:
+            array = array.astype(dtype)
+            array[4, 5, 6] = value
+            return array
+
+        edit(path, changed)
+
+    return put_into
+
+
+# What happens to which file, and what is said of it.
+FAULTS: list[tuple[str, Callable[[Path], object], str]] = [
+    ("t2", Path.unlink, "no such file"),
+    ("label", Path.unlink, "no such file"),
+    ("t1", truncate, "cannot be read"),
+    ("t2", crop, "grid (11x14x10 voxels"),
+    ("t2", shift, "origin (-5, -7, -10)) differs from"),
+    ("t2", mirror, "LAS, origin"),
+    ("label", crop, "grid (11x14x10 voxels"),
+    ("label", shift, "origin (-5, -7, -10)) differs from"),
+    ("label", mirror, "LAS, origin"),
+    ("t1", put(np.nan), "1 voxels are NaN or infinite"),
+    ("t2", put(np.inf), "1 voxels are NaN or infinite"),
+    ("label", put(0.5), "labels are not whole numbers (for example [0.5])"),
+    ("label", put(np.nan), "labels are not whole numbers (for example [nan])"),
+    ("label", put(300, np.int16), "unknown labels [300], expected 0 to 255"),
+    ("label", put(-1, np.int16), "unknown labels [-1], expected 0 to 255"),
+    ("t1", lambda path: edit(path, np.zeros_like), "the image is empty"),
+    (
+        "t1",
+        lambda path: edit(path, lambda a: np.stack([a, a], -1)),
+        "received shape (12, 14, 10, 2)",
+    ),
+    ("label", lambda path: edit(path, lambda a: np.stack([a, a], -1)), "expected a 3D label map"),
+]
+# Subjects beyond those with a fault: two with the same images, two with one name, two good ones.
+TWINS = (f"s{len(FAULTS)}", f"s{len(FAULTS) + 1}")
+NAMESAKES = (f"s{len(FAULTS) + 2}", f"s{len(FAULTS) + 3}")
+GOOD = (f"s{len(FAULTS) + 4}", f"s{len(FAULTS) + 5}")
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory: pytest.TempPathFactory, small_dataset: Callable[..., Any]) -> Any:
+    """A dataset with every fault, each in a subject of its own."""
+    dataset = small_dataset(tmp_path_factory.mktemp("faulty") / "data", len(FAULTS) + 6)
+    for number, (column, damage, _) in enumerate(FAULTS):
+        damage(dataset.path(f"s{number}", column))
+    for column in ("t1", "t2"):
+        shutil.copy(dataset.path(TWINS[0], column), dataset.path(TWINS[1], column))
+    dataset.table.loc[dataset.table["subject"] == NAMESAKES[1], "subject"] = NAMESAKES[0]
+    return dataset
+
+
+@pytest.fixture(scope="module")
+def refusal(faulty: Any, preprocess_here: Callable[..., Manifest]) -> str:
+    """What preprocessing the faulty dataset says. It writes nothing."""
+    records = faulty.folder / "records"
+    with pytest.raises(UserError) as error:
+        preprocess_here(faulty.find(), records)
+    assert not records.exists()
+    return str(error.value)
+
+
+@pytest.mark.parametrize("number", range(len(FAULTS)))
+def test_fault_is_reported_with_its_file(faulty: Any, refusal: str, number: int) -> None:
+    column, _, message = FAULTS[number]
+    (line,) = (line for line in refusal.splitlines() if line.startswith(f"  s{number}: "))
+    assert f"{faulty.path(f's{number}', column)}: " in line
+    assert message in line
+
+
+def test_duplicates_are_reported_with_each_other(faulty: Any, refusal: str) -> None:
+    lines = refusal.splitlines()
+    for twin, other in (TWINS, TWINS[::-1]):
+        image = faulty.path(twin, "t1")
+        assert f"  {twin}: {image}: duplicate subject: the same images as {other}" in lines
+    for folder in NAMESAKES:
+        image = faulty.folder / folder / "t1.nii.gz"
+        assert f"  {NAMESAKES[0]}: {image}: duplicate subject: 2 have this name" in lines
+
+
+def test_good_subjects_are_not_accused(refusal: str) -> None:
+    assert refusal.startswith(f"{len(FAULTS) + 4} of {len(FAULTS) + 6} subjects are not valid")
+    assert "--skip_invalid" in refusal
+    for name in GOOD:
+        assert f"{name}: " not in refusal
+
+
+def test_invalid_subjects_can_be_left_out_and_are_noted(
+    faulty: Any, refusal: str, tmp_path: Path, preprocess_here: Callable[..., Manifest]
+) -> None:
+    preprocess_here(faulty.find(), tmp_path / "records", skip_invalid=True)
+    manifest = load_manifest(tmp_path / "records")
+    assert tuple(s.name for s in manifest.subjects) == GOOD
+    noted = [f"  {name}: {text}" for name, found in manifest.skipped.items() for text in found]
+    assert noted == refusal.splitlines()[1:]
+    assert sum(manifest.class_voxels) == 2 * 12 * 14 * 10
+
+
+def test_nothing_left_is_an_error(
+    tmp_path: Path, small_dataset: Callable[..., Any], preprocess_here: Callable[..., Manifest]
+) -> None:
+    dataset = small_dataset(tmp_path / "data", 2)
+    for name in ("s0", "s1"):
+        dataset.path(name, "t1").unlink()
+    with pytest.raises(UserError, match="no valid subject is left"):
+        preprocess_here(dataset.find(), tmp_path / "records", skip_invalid=True)
+    assert not (tmp_path / "records").exists()
+
+
+def test_all_faults_of_one_subject_are_reported_together(
+    tmp_path: Path, small_dataset: Callable[..., Any]
+) -> None:
+    data = small_dataset(tmp_path / "data", 1)
+    dataset = data.find()
+    t1, t2, label = (data.path("s0", column) for column in ("t1", "t2", "label"))
+    t1.unlink()
+    put(np.nan)(t2)
+    put(7.5)(label)
+    shift(label)
+    findings = scan(dataset.subjects[0], dataset).findings
+    assert len(findings) == 4
+    for finding, path, words in zip(
+        findings, (t1, t2, label, label), ("no such file", "NaN", "whole", "differs"), strict=True
+    ):
+        assert finding.startswith(f"{path}: ")
+        assert words in finding
+
+
+def test_labels_without_a_class_are_unknown(
+    tmp_path: Path, small_dataset: Callable[..., Any]
+) -> None:
+    dataset = small_dataset(tmp_path / "data", 1).find()
+    classes = (LabelClass("background", (0,)), LabelClass("both", (2, 4)))
+    (finding,) = scan(dataset.subjects[0], replace(dataset, classes=classes)).findings
+    assert finding.endswith("unknown labels [1], expected [0, 2, 4]")
+
+
+def test_number_of_modalities_is_the_datasets(
+    tmp_path: Path, small_dataset: Callable[..., Any]
+) -> None:
+    data = small_dataset(tmp_path / "data", 1)
+    dataset = data.find()
+    (subject,) = dataset.subjects
+    alone = replace(subject, images=subject.images[:1])
+    (finding,) = scan(alone, dataset).findings
+    assert finding == f"{subject.images[0]}: expected 2 modalities, received 1"
+    both = np.stack([data.array("s0", "t1"), data.array("s0", "t2")], axis=-1)
+    edit(subject.images[0], lambda _: both)
+    assert scan(alone, dataset).findings == ()
+
+
+def test_loading_stacks_modalities_of_one_grid_alone(
+    tmp_path: Path, small_dataset: Callable[..., Any]
+) -> None:
+    data = small_dataset(tmp_path / "data", 1)
+    (subject,) = data.find().subjects
+    image, grid = load_image(subject, 2)
+    both = np.stack([data.array("s0", "t1"), data.array("s0", "t2")], axis=-1)
+    np.testing.assert_array_equal(image, both)
+    assert grid.spacing_mm == (1, 1, 2)
+    shift(subject.images[1])
+    with pytest.raises(UserError, match=r"t2\.nii\.gz: grid .* differs from .*t1\.nii\.gz"):
+        load_image(subject, 2)
+
+
+def test_channels_that_are_left_out_of_a_4d_file_are_not_looked_at(
+    tmp_path: Path, small_dataset: Callable[..., Any]
+) -> None:
+    data = small_dataset(tmp_path / "data", 1)
+    dataset = data.find()
+    t1, t2 = (data.array("s0", name).astype(np.float32) for name in ("t1", "t2"))
+    path = dataset.subjects[0].images[0]
+    edit(path, lambda _: np.stack([t1, np.full_like(t1, np.nan), t2], axis=-1))
+
+    def with_channels(*channels: int) -> Subject:
+        return replace(dataset.subjects[0], images=(path,), channels=channels)
+
+    assert scan(with_channels(1, -1, 0), dataset).findings == ()
+    image, _ = load_image(with_channels(1, -1, 0), 2)
+    np.testing.assert_array_equal(image, np.stack([t2, t1], axis=-1))
+    assert scan(with_channels(0, 1, -1), dataset).findings == (
+        f"{path} channel 1: {t1.size} voxels are NaN or infinite",
+    )
+    # As many channels as the dataset has, whether they are kept or not.
+    for channels, expected in (((0, 1), 2), ((0, -1, -1, 1), 4)):
+        finding = f"{path}: expected {expected} modalities, received 3"
+        assert finding in scan(with_channels(*channels), dataset).findings
+        with pytest.raises(UserError, match=f"expected {expected} modalities, received 3"):
+            load_image(with_channels(*channels), 2)
+
+
+def test_scan_of_a_good_subject_tells_what_it_holds(
+    tmp_path: Path, small_dataset: Callable[..., Any]
+) -> None:
+    data = small_dataset(tmp_path / "data", 1)
+    dataset = data.find()
+    found = scan(dataset.subjects[0], dataset)
+    values, counts = np.unique(data.array("s0", "label"), return_counts=True)
+    assert found.label_counts == dict(zip(values.tolist(), counts.tolist(), strict=True))
+    assert found.grid is not None
+    assert found.grid.shape == (12, 14, 10)
+    assert found.grid.spacing_mm == (1, 1, 2)
+    digests = {
+        str(path): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in dataset.subjects[0].files
+    }
+    assert found.checksums == digests
+
+
+@pytest.mark.parametrize(
+    ("t1", "t2", "stored"),
+    [
+        ("uint8", "uint8", "uint8"),
+        ("uint8", "int16", "int16"),
+        (">i2", ">i2", "int16"),
+        ("uint16", "int16", "int32"),
+        ("uint32", "uint32", "float16"),
+        ("float32", "int16", "float16"),
+        ("float64", "float64", "float16"),
+    ],
+)
+def test_integers_stay_integers_and_floats_become_float16(
+    tmp_path: Path, small_dataset: Callable[..., Any], t1: str, t2: str, stored: str
+) -> None:
+    dataset = small_dataset(tmp_path / "data", 1).find()
+    for path, dtype in zip(dataset.subjects[0].images, (t1, t2), strict=True):
+        array = np.asarray(nib.Nifti1Image.from_filename(path).dataobj)
+        nib.Nifti1Image((array // 10).astype(dtype), np.diag([1, 1, 2, 1])).to_filename(path)
+    label = dataset.subjects[0].label
+    edit(label, affine=lambda _: np.diag([1, 1, 2, 1]))
+    assert scan(dataset.subjects[0], dataset).dtype == stored
+
+
+def test_without_a_label_map_images_alone_are_looked_at(
+    tmp_path: Path, small_dataset: Callable[..., Any]
+) -> None:
+    data = small_dataset(tmp_path / "data", 2)
+    data.unlabel("s1")
+    dataset = data.find(unlabelled=True)
+    subject = dataset.subjects[1]
+    found = scan(subject, dataset)
+    assert (found.findings, found.label_counts, found.dtype) == ((), {}, "int16")
+    assert found.grid is not None
+    assert (found.grid.shape, found.grid.spacing_mm) == ((12, 14, 10), (1, 1, 2))
+    assert set(found.checksums) == {str(data.path("s1", column)) for column in ("t1", "t2")}
+    put(np.nan)(subject.images[0])
+    shift(subject.images[1])
+    nan, grid = scan(subject, dataset).findings
+    assert nan.startswith(f"{subject.images[0]}: 1 voxels are NaN")
+    assert grid.startswith(f"{subject.images[1]}: grid ")

@@ -1,0 +1,1 @@
+"""What a run is worth: measures, tables, pictures, comparisons."""

@@ -1,0 +1,177 @@
+"""Scoring a trained run on whole subjects."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from tfadv.evaluation import figures
+from tfadv.evaluation.measures import METRICS, count_components, region_metrics
+from tfadv.evaluation.scoring import Segmented, picture_of, segment
+from tfadv.inference.predictor import Predictor
+from tfadv.inference.targets import averaged_regions, scored_regions
+from tfadv.run.work_dir import WorkDir
+from tfrecords.files import write_file
+from tfrecords.geometry.nifti import write_label
+from tfrecords.geometry.resample import to_source
+from tfrecords.reading.record_set import RecordSet
+from tfrecords.records.manifest import Manifest, SubjectRecord
+
+Row = dict[str, str | float]
+# Of `boxplots.png`, as Peiris et al. 2021, Fig. 3: columns of `metrics.csv` and their titles.
+DRAWN = {
+    "dice": "Dice",
+    "hausdorff95_mm": "95 % Hausdorff distance (mm)",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+}
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What was measured.
+
+    Attributes:
+        regions: `metrics.csv`, a row per subject and class or region.
+        subjects: `subjects.csv`, a row per subject: mean_dice over `averaged_regions`; components
+            and reference_components, of all classes and the background, on the working grid.
+    """
+
+    regions: pd.DataFrame
+    subjects: pd.DataFrame
+
+
+def evaluate(
+    work_dir: WorkDir,
+    predictor: Predictor,
+    records: RecordSet,
+    folds: tuple[str, ...],
+    *,
+    save_predictions: bool = False,
+    empty_mm: float | None = None,
+) -> Tables:
+    """Scores every subject of the folds; writes the tables, their summary and pictures.
+
+    Measured on the working grid: the source's own voxels, unless preprocessing resampled or cropped
+    them.
+
+    Args:
+        save_predictions: also writes label maps onto the sources' grids.
+        empty_mm: see `measures.region_metrics`.
+    """
+    origins = {subject.name: subject for subject in records.manifest.subjects}
+    total = sum(subject.fold in folds for subject in records.manifest.subjects)
+    rows: list[Row] = []
+    subject_rows: list[Row] = []
+    segmented_subjects = segment(predictor, records, folds)
+    for segmented in tqdm(segmented_subjects, "Evaluating", total=total, dynamic_ncols=True):
+        origin = origins[segmented.volume.subject]
+        reference = _whole(segmented.volume.label, segmented, origin)
+        prediction = _whole(segmented.prediction, segmented, origin)
+        measured = list(_rows(reference, prediction, origin, records.manifest, empty_mm))
+        rows += measured
+        subject_rows.append(_subject_row(reference, prediction, measured, origin, records.manifest))
+        if save_predictions:
+            path = work_dir.predictions / f"{origin.name}.nii.gz"
+            write_label(path, _on_source(prediction, origin, records.manifest), origin.source)
+    tables = Tables(pd.DataFrame(rows), pd.DataFrame(subject_rows))
+    write_file(work_dir.metrics, tables.regions.to_csv(index=False).encode())
+    write_file(work_dir.subjects, tables.subjects.to_csv(index=False).encode())
+    write_file(work_dir.summary, describe(tables).encode())
+    write_file(work_dir.boxplots, _boxplots(tables))
+    write_file(work_dir.picture, _median_picture(tables, predictor, records, folds))
+    return tables
+
+
+def describe(tables: Tables) -> str:
+    """Mean and standard deviation over subjects: a row per measure, a column per region."""
+    grouped = tables.regions.groupby("region", sort=False)[list(METRICS)]
+    mean, std = grouped.mean(), grouped.std(ddof=0)
+    cells = mean.map("{:.3f}".format) + " ± " + std.map("{:.3f}".format)
+    subjects = tables.subjects
+    dice, components, in_reference = (
+        f"{subjects[name].mean():.{digits}f} ± {subjects[name].std(ddof=0):.{digits}f}"
+        for name, digits in (("mean_dice", 3), ("components", 1), ("reference_components", 1))
+    )
+    return (
+        f"{cells.T.to_string()}\n"
+        f"mean Dice: {dice}\n"
+        f"components of all classes and the background: {components}; reference: {in_reference}\n"
+        f"mean ± standard deviation of {len(subjects)} subjects\n"
+    )
+
+
+def _rows(
+    reference: np.ndarray,
+    prediction: np.ndarray,
+    origin: SubjectRecord,
+    manifest: Manifest,
+    empty_mm: float | None,
+) -> Iterator[Row]:
+    x_mm, y_mm, z_mm = origin.working.spacing_mm
+    for name, members in scored_regions(manifest).items():
+        measured = region_metrics(
+            np.isin(reference, members),
+            np.isin(prediction, members),
+            (z_mm, y_mm, x_mm),
+            empty_mm=empty_mm,
+        )
+        yield {**_named(origin), "region": name, **measured}
+
+
+def _subject_row(
+    reference: np.ndarray,
+    prediction: np.ndarray,
+    measured: list[Row],
+    origin: SubjectRecord,
+    manifest: Manifest,
+) -> Row:
+    averaged = averaged_regions(manifest)
+    return {
+        **_named(origin),
+        "mean_dice": float(np.mean([row["dice"] for row in measured if row["region"] in averaged])),
+        "components": count_components(prediction),
+        "reference_components": count_components(reference),
+    }
+
+
+def _named(origin: SubjectRecord) -> Row:
+    return {"subject": origin.name, "group": origin.group, "fold": origin.fold}
+
+
+def _whole(labels: np.ndarray, segmented: Segmented, origin: SubjectRecord) -> np.ndarray:
+    """A body's labels in the whole working volume [Z, Y, X]."""
+    whole = np.zeros(origin.working.shape[::-1], np.uint8)
+    box = tuple(
+        slice(start, start + extent)
+        for start, extent in zip(segmented.volume.position, labels.shape, strict=True)
+    )
+    whole[box] = labels
+    return whole
+
+
+def _on_source(prediction: np.ndarray, origin: SubjectRecord, manifest: Manifest) -> np.ndarray:
+    """A whole prediction in the dataset's label values on the source's grid [X, Y, Z]."""
+    values = np.array([c.labels[0] for c in manifest.classes], np.uint8)
+    return to_source(values[prediction], origin.working, origin.source)
+
+
+def _boxplots(tables: Tables) -> bytes:
+    by_region = tables.regions.groupby("region", sort=False)
+    scores = {
+        title: {str(region): rows[measure].to_numpy() for region, rows in by_region}
+        for measure, title in DRAWN.items()
+    }
+    return figures.measure_boxplots(scores, logarithmic=[DRAWN["hausdorff95_mm"]])
+
+
+def _median_picture(
+    tables: Tables, predictor: Predictor, records: RecordSet, folds: tuple[str, ...]
+) -> bytes:
+    """The subject whose mean Dice is the median: neither the best nor the worst."""
+    by_subject = tables.subjects.set_index("subject")["mean_dice"].sort_values()
+    name = by_subject.index[len(by_subject) // 2]
+    chosen = next(s for s in segment(predictor, records, folds) if s.volume.subject == name)
+    return picture_of(chosen, records, f"{name}, mean Dice {by_subject[name]:.2f} (the median)")

@@ -1,0 +1,142 @@
+"""Dice of trained runs on degraded test subjects: see `degradations`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from tqdm import tqdm
+
+from tfadv.evaluation import degradations, figures
+from tfadv.evaluation.degradations import CLEAN
+from tfadv.evaluation.scoring import Segmented, dice_by_region
+from tfadv.inference.predictor import Predictor
+from tfadv.inference.targets import averaged_regions, scored_regions
+from tfadv.run.run import load_run
+from tfadv.run.settings import Settings
+from tfadv.run.work_dir import WorkDir
+from tfrecords.errors import UserError
+from tfrecords.files import write_file
+from tfrecords.reading.record_set import SubjectVolume, subject_volumes
+from tfrecords.records.manifest import Manifest
+from tfrecords.sources.subject import class_indices
+
+SEGMENTED = ["run", "degradation", "strength"]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What was measured.
+
+    Attributes:
+        table: `robustness.csv`, a row per run, degradation, strength, subject and region. The
+            images as they are stored have the degradation CLEAN and the strength 0.
+        averaged: the regions of the mean Dice.
+    """
+
+    table: pd.DataFrame
+    averaged: tuple[str, ...]
+
+    def mean_dice(self) -> pd.Series:
+        """Over `averaged`, by (run, degradation, strength, subject), in the table's order."""
+        rows = self.table[self.table["region"].isin(self.averaged)]
+        return rows.groupby([*SEGMENTED, "subject"], sort=False)["dice"].mean()
+
+
+def measure(work_dirs: Sequence[WorkDir]) -> Scores:
+    """Segments the runs' test subjects, degraded in every way, with each run's best epoch.
+
+    Raises:
+        UserError: no run in a folder, or runs that differ in record set or test folds.
+    """
+    settings = [work_dir.settings() for work_dir in work_dirs]
+    _require_comparable(work_dirs, settings)
+    runs = _names(work_dirs, settings)
+    loaded = [load_run(work_dir) for work_dir in work_dirs]
+    predictors = {run: predictor for run, (*_, predictor) in zip(runs, loaded, strict=True)}
+    records, folds = loaded[0][1], settings[0].test_folds
+    origins = {subject.name: subject for subject in records.manifest.subjects}
+    images = 1 + sum(
+        len(degradation.strengths) for degradation in degradations.DEGRADATIONS.values()
+    )
+    total = images * len(runs) * sum(subject.fold in folds for subject in origins.values())
+    rows = []
+    with tqdm(total=total, desc="Segmenting", dynamic_ncols=True) as progress:
+        for volume in subject_volumes(records, folds):
+            x_mm, y_mm, z_mm = origins[volume.subject].working.spacing_mm
+            for degradation, strength, image in degradations.variants(volume, (z_mm, y_mm, x_mm)):
+                for run, predictor in predictors.items():
+                    found = _dice(predictor, image, volume, records.manifest)
+                    named = (run, degradation, strength, volume.subject)
+                    rows += [(*named, region, dice) for region, dice in found.items()]
+                    progress.update()
+    table = pd.DataFrame(rows, columns=[*SEGMENTED, "subject", "region", "dice"])
+    return Scores(table, averaged_regions(records.manifest))
+
+
+def describe(scores: Scores) -> str:
+    """Mean Dice over subjects: a row per degradation and strength, a column per run."""
+    grouped = scores.mean_dice().groupby(SEGMENTED, sort=False)
+    cells = grouped.mean().map("{:.3f}".format) + " ± " + grouped.std(ddof=0).map("{:.3f}".format)
+    runs = scores.table["run"].unique()
+    subjects = scores.table["subject"].nunique()
+    return (
+        f"{pd.DataFrame({run: cells[run] for run in runs}).to_string()}\n"
+        f"Dice, mean of {', '.join(scores.averaged)}\n"
+        f"mean ± standard deviation of {subjects} subjects"
+    )
+
+
+def write(scores: Scores, out_dir: Path) -> list[Path]:
+    """Writes robustness.csv and robustness.png; returns their paths."""
+    out_dir.mkdir(parents=True, exist_ok=True)
+    table, picture = out_dir / "robustness.csv", out_dir / "robustness.png"
+    write_file(table, scores.table.to_csv(index=False).encode())
+    write_file(picture, _curves(scores))
+    return [table, picture]
+
+
+def _curves(scores: Scores) -> bytes:
+    means = scores.mean_dice().groupby(SEGMENTED, sort=False).mean()
+    panels: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]] = {}
+    for name, degradation in degradations.DEGRADATIONS.items():
+        points = [(CLEAN, 0.0), *((name, strength) for strength in degradation.strengths)]
+        panels[degradation.axis] = {
+            run: (np.array([0.0, *degradation.strengths]), means[run].loc[points].to_numpy())
+            for run in scores.table["run"].unique()
+        }
+    return figures.curves(panels, "mean Dice")
+
+
+def _dice(
+    predictor: Predictor, image: np.ndarray, volume: SubjectVolume, manifest: Manifest
+) -> dict[str, float]:
+    label = predictor.predict(tf.constant(image.astype(np.float32)))["label"]
+    segmented = Segmented(volume, class_indices(label.numpy(), manifest.classes))
+    return dice_by_region(segmented, scored_regions(manifest))
+
+
+def _names(work_dirs: Sequence[WorkDir], settings: Sequence[Settings]) -> list[str]:
+    """The runs' methods, or their folders where several are of one method."""
+    methods = [each.method for each in settings]
+    if len(set(methods)) == len(methods):
+        return methods
+    return [str(work_dir.folder) for work_dir in work_dirs]
+
+
+def _require_comparable(work_dirs: Sequence[WorkDir], settings: Sequence[Settings]) -> None:
+    first = settings[0]
+    for work_dir, other in zip(work_dirs, settings, strict=True):
+        same_folds = set(first.test_folds) == set(other.test_folds)
+        if first.records != other.records or not same_folds:
+            received = (
+                f"{each.records} (test folds {','.join(each.test_folds)})"
+                for each in (first, other)
+            )
+            raise UserError(
+                f"{work_dirs[0].folder} and {work_dir.folder}: expected runs on one record set "
+                f"with the same test folds, received {' and '.join(received)}. "
+                "Train on one record set with the same --test_folds"
+            )

@@ -1,0 +1,1 @@
+"""From a trained segmentor to label maps, and to models."""

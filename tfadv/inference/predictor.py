@@ -1,0 +1,91 @@
+"""From raw volumes to label maps, in one graph: what validation, evaluation and servers all run."""
+
+import keras
+import tensorflow as tf
+
+from tfadv.inference.targets import Targets
+from tfadv.inference.tiling import Tiling, pad
+from tfrecords.reading.normalisation import as_stored, foreground_statistics, normalise
+from tfrecords.records.manifest import Manifest
+
+
+class Predictor(tf.Module):
+    """Raw volume -> normalisation -> tiles -> label map.
+
+    Args:
+        segmentor: gives logits of the targets, [B, y, x, K] or [B, z, y, x, K].
+        scheme: of normalisation.
+        tiling: how the segmentor's maps cover a volume.
+    """
+
+    def __init__(
+        self,
+        segmentor: keras.Model,
+        manifest: Manifest,
+        targets: Targets,
+        scheme: str,
+        tiling: Tiling,
+    ) -> None:
+        super().__init__()
+        self.segmentor = segmentor
+        self.targets = targets
+        self.scheme = scheme
+        self.tiling = tiling
+        self.image_dtype = manifest.image_dtype
+        self.values = [label_class.labels[0] for label_class in manifest.classes]
+        self.channels = len(manifest.modalities)
+        self.predict = tf.function(
+            self._predict,
+            input_signature=[
+                tf.TensorSpec([None, None, None, self.channels], tf.float32, "volume")
+            ],
+        )
+
+    def _predict(self, volume: tf.Tensor) -> dict[str, tf.Tensor]:
+        """A raw volume's label map and probabilities.
+
+        Args:
+            volume: float32 [Z, Y, X, C], raw intensities on a working grid.
+
+        Returns:
+            label: uint8 [Z, Y, X], the dataset's own label values.
+            probabilities: float32 [Z, Y, X, K] of the targets.
+        """
+        # Record sets hold the body's box alone; tiles must lie here as they do there.
+        start, size = body_box(volume)
+        body = tf.slice(volume, tf.concat([start, [0]], 0), tf.concat([size, [self.channels]], 0))
+        stored = as_stored(body, self.image_dtype)
+        stored.set_shape([None, None, None, self.channels])
+        image = normalise(stored, foreground_statistics(stored), self.scheme)
+        outputs = len(self.targets.names)
+        probabilities = self.tiling.apply(self._probabilities, image, outputs)
+        after = tf.shape(volume)[:3] - start - size
+        outside = self.targets.background()
+        probabilities = pad(probabilities - outside, start, after) + outside
+        label = tf.gather(tf.constant(self.values, tf.uint8), self.targets.decide(probabilities))
+        return {"label": label, "probabilities": probabilities}
+
+    def _probabilities(self, windows: tf.Tensor) -> tf.Tensor:
+        return self.targets.probabilities(self.segmentor(windows, training=False))
+
+
+def body_box(volume: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """First voxel and size of the smallest box that holds every non-zero voxel (`views.body_box`).
+
+    A volume of zeros is its own box.
+
+    Args:
+        volume: [Z, Y, X, C].
+
+    Returns:
+        Two int32 [3].
+    """
+    body = tf.reduce_any(volume != 0, axis=-1)
+    body = body | ~tf.reduce_any(body)
+    starts, sizes = [], []
+    for axis in range(3):
+        others = [other for other in range(3) if other != axis]
+        filled = tf.cast(tf.where(tf.reduce_any(body, axis=others))[:, 0], tf.int32)
+        starts.append(filled[0])
+        sizes.append(filled[-1] - filled[0] + 1)
+    return tf.stack(starts), tf.stack(sizes)

@@ -1,0 +1,1 @@
+"""One training run: what determines it, and its files."""

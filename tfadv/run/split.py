@@ -1,0 +1,71 @@
+"""Which subjects train, validate and test."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfrecords.errors import UserError
+from tfrecords.records.manifest import Manifest
+from tfrecords.sources.subject import UNLABELLED
+
+
+@dataclass(frozen=True)
+class Split:
+    """Folds by use; see `choose_split`."""
+
+    training: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+def choose_split(
+    manifest: Manifest, validation: tuple[str, ...] = (), test: tuple[str, ...] = ()
+) -> Split:
+    """By default the last fold tests, the one before validates, and the others train.
+
+    Validation and test may be given the same folds, where the true test is elsewhere (BraTS keeps
+    its labels on a server). The fold of groups that only train is in neither.
+
+    Raises:
+        UserError: an unknown fold, validation and test that overlap otherwise, or none left to
+            train on.
+    """
+    folds = manifest.held_out_folds
+    test = test or folds[-1:]
+    validation = validation or tuple(fold for fold in folds if fold not in test)[-1:]
+    unknown = sorted({*validation, *test} - set(folds))
+    both = sorted(set(validation) & set(test))
+    training = tuple(fold for fold in manifest.folds if fold not in (*validation, *test))
+    overlapping = both and set(validation) != set(test)
+    if unknown or overlapping or not training or not validation:
+        raise UserError(
+            "--validation_folds, --test_folds: expected different folds, or twice the same, and "
+            f"others left for training, among {list(folds)}. Received: {list(validation)} and "
+            f"{list(test)}"
+        )
+    return Split(training, validation, test)
+
+
+def positive_subjects(manifest: Manifest, folds: tuple[str, ...]) -> list[str]:
+    """Names of the subjects in these folds that are of the dataset's first group."""
+    positive = manifest.groups[0]
+    return sorted(s.name for s in manifest.subjects if s.fold in folds and s.group == positive)
+
+
+def training_subjects(
+    manifest: Manifest, folds: tuple[str, ...], positive_fraction: float, seed: int
+) -> frozenset[str]:
+    """The subjects that train: of the positive ones a fraction, drawn by the seed, of others all.
+
+    For one seed a smaller fraction's subjects are among a larger one's, as where training data are
+    taken away bit by bit (Kohl et al. 2017, Fig. 3).
+
+    Args:
+        positive_fraction: in (0, 1]; of the first group's subjects, rounded up.
+    """
+    positive = positive_subjects(manifest, folds)
+    kept = math.ceil(round(positive_fraction * len(positive), 6))
+    dropped = np.random.default_rng(seed).permutation(positive)[kept:]
+    training = {s.name for s in manifest.subjects if s.fold in folds and s.fold != UNLABELLED}
+    return frozenset(training - set(map(str, dropped)))

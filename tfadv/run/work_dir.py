@@ -1,0 +1,160 @@
+"""A training run on disk: its settings, checkpoints, history and TensorBoard logs."""
+
+import csv
+import io
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfadv.run.settings import Settings
+from tfrecords.errors import UserError
+from tfrecords.files import write_json
+
+
+@dataclass
+class Progress:
+    """How far a run has come: finished epochs, one row of logs each, and the best one so far."""
+
+    epochs: int = 0
+    best_epoch: int = 0
+    best_dice: float = -1.0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+class WorkDir:
+    """The files of one run. Every write is atomic."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.checkpoints = folder / "checkpoints"
+        self.tensorboard = folder / "tensorboard"
+        self.predictions = folder / "predictions"
+        self.metrics = folder / "metrics.csv"
+        self.subjects = folder / "subjects.csv"
+        self.summary = folder / "summary.txt"
+        self.picture = folder / "picture.png"
+        self.boxplots = folder / "boxplots.png"
+        self._settings = folder / "hyperparameters.json"
+        self._progress = folder / "progress.json"
+
+    def begin(self, settings: Settings) -> None:
+        """Notes the settings. Raises UserError where the folder holds a run with other ones.
+
+        The number of epochs may differ: a longer run goes on from a shorter one.
+        """
+        self.require_same(settings)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.checkpoints.mkdir(exist_ok=True)
+        write_json(self._settings, asdict(settings))
+
+    def require_same(self, settings: Settings) -> None:
+        """Raises UserError where the folder holds a run with other settings, epochs aside."""
+        wanted = json.loads(json.dumps(asdict(settings)))
+        if self._settings.is_file():
+            found = json.loads(self._settings.read_text())
+            differing = _differences(found, wanted)
+            if differing:
+                raise UserError(
+                    f"{self.folder}: holds a run with other settings ({'; '.join(differing)}). "
+                    "Give the same flags to resume it, or another --work_dir"
+                )
+
+    def settings(self) -> Settings:
+        """Raises UserError where there is no run."""
+        if not self._settings.is_file():
+            raise UserError(
+                f"{self._settings}: no such file; expected a run made by launch/train.py"
+            )
+        content = json.loads(self._settings.read_text())
+        for key in ("training_folds", "validation_folds", "test_folds"):
+            content[key] = tuple(content[key])
+        return Settings(**content)
+
+    def progress(self) -> Progress:
+        if not self._progress.is_file():
+            return Progress()
+        return Progress(**json.loads(self._progress.read_text()))
+
+    def save(self, model: keras.Model, progress: Progress) -> None:
+        """The state after an epoch; what an earlier epoch left goes once this one is complete.
+
+        Raises:
+            UserError: a weight is NaN or infinite; the earlier checkpoint stays.
+        """
+        _require_finite(model, progress.epochs)
+        path = self._weights(progress.epochs)
+        temporary = path.with_name(f"writing-{os.getpid()}.weights.h5")
+        model.save_weights(temporary)
+        os.replace(temporary, path)
+        write_json(self._progress, asdict(progress))
+        keep = {self._weights(progress.epochs), self._weights(progress.best_epoch)}
+        for stale in set(self.checkpoints.glob("*.weights.h5")) - keep:
+            stale.unlink()
+        self._write_history(progress.history)
+
+    def restore(self, model: keras.Model) -> Progress:
+        """The last state that `save` completed, into the model; Progress() where there is none."""
+        progress = self.progress()
+        if progress.epochs:
+            load_weights(model, self._weights(progress.epochs))
+        return progress
+
+    def restore_best(self, model: keras.Model) -> int:
+        """The best epoch's weights, into the model; returns that epoch.
+
+        Raises:
+            UserError: no epoch was finished.
+        """
+        progress = self.progress()
+        if not progress.best_epoch:
+            raise UserError(f"{self.folder}: no epoch is finished yet; run launch/train.py on")
+        load_weights(model, self._weights(progress.best_epoch))
+        return progress.best_epoch
+
+    def _weights(self, epoch: int) -> Path:
+        return self.checkpoints / f"epoch-{epoch:04d}.weights.h5"
+
+    def _write_history(self, history: list[dict[str, float]]) -> None:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(history[-1]), extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(history)
+        temporary = self.folder / f".{os.getpid()}-history.csv"
+        temporary.write_text(text.getvalue())
+        os.replace(temporary, self.folder / "history.csv")
+
+
+def load_weights(model: keras.Model, path: Path) -> None:
+    """Raises UserError where the file is missing or does not fit the model."""
+    try:
+        model.load_weights(path)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: cannot be loaded ({reason}); the run is damaged") from error
+
+
+def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    def flat(settings: dict[str, Any]) -> dict[str, Any]:
+        return {**settings, **settings["hyperparameters"], "hyperparameters": None, "epochs": None}
+
+    old, new = flat(found), flat(wanted)
+    return [
+        f"{key}: {old.get(key)} there, {new.get(key)} given"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    ]
+
+
+def _require_finite(model: keras.Model, epoch: int) -> None:
+    for variable in model.variables:
+        values = keras.ops.convert_to_numpy(variable)
+        if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
+            raise UserError(
+                f"epoch {epoch}: {variable.path} is NaN or infinite; its checkpoint is not written "
+                "and the last good one stays. Lower the learning rate, or use --precision float32"
+            )

@@ -1,0 +1,1 @@
+"""Training a run, and what happens around its steps."""

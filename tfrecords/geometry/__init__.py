@@ -1,0 +1,1 @@
+"""Voxels and millimetres: grids, files, resampling, registration."""

@@ -1,0 +1,132 @@
+"""Bringing voxels from one grid to another: from files' grids to working grids and back.
+
+In memory a volume is oriented (RAS+ unless told otherwise), maybe resampled, and held as
+[Z, Y, X, C]. Shifts are millimetres along the axes x, y, z of the world (RAS+).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import nibabel as nib
+import numpy as np
+import SimpleITK as sitk
+from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
+from nibabel.processing import resample_from_to
+
+from tfrecords.geometry.grid import Grid, make_grid, uncropped
+from tfrecords.geometry.nifti import read_image
+
+Shift: TypeAlias = tuple[float, float, float]
+
+NO_SHIFT: Shift = (0.0, 0.0, 0.0)
+TO_LPS = np.array([-1.0, -1.0, 1.0])  # ITK's world is LPS, ours RAS.
+
+
+def to_working(array: np.ndarray, source: Grid, working: Grid, *, label: bool) -> np.ndarray:
+    """Source voxels [X, Y, Z] on the working grid, as [Z, Y, X]; labels by nearest neighbour."""
+    whole, margins = uncropped(working, source)
+    there = _transfer(array, source, whole, order=0 if label else 1)
+    box = tuple(
+        slice(before, extent - after)
+        for (before, after), extent in zip(margins, there.shape, strict=True)
+    )
+    return np.ascontiguousarray(there[box].T)
+
+
+def to_source(label: np.ndarray, working: Grid, source: Grid) -> np.ndarray:
+    """A label map [Z, Y, X] on the working grid, voxel for voxel on the source's grid [X, Y, Z].
+
+    Background where the working grid was cropped.
+    """
+    whole, margins = uncropped(working, source)
+    return np.ascontiguousarray(_transfer(np.pad(label.T, margins), whole, source, order=0))
+
+
+def _transfer(array: np.ndarray, source: Grid, target: Grid, order: int) -> np.ndarray:
+    """Voxels of one grid on another: permuted and mirrored where that is enough, else resampled."""
+    # From the two affines alone: near 45 degrees, a grid's axis codes are a matter of rounding.
+    axes = io_orientation(np.linalg.inv(target.matrix) @ source.matrix)
+    oriented = apply_orientation(array, axes)
+    affine = source.matrix @ inv_ornt_aff(axes, source.shape)
+    if make_grid(oriented.shape, affine).matches(target):
+        return oriented
+    return _resample_nib(array, source, target, order)
+
+
+def _resample_nib(array: np.ndarray, source: Grid, target: Grid, order: int) -> np.ndarray:
+    image = nib.Nifti1Image(array.astype(np.float32), source.matrix)
+    resampled = resample_from_to(image, (target.shape, target.matrix), order=order, mode="nearest")
+    values = np.asarray(resampled.dataobj)
+    if np.issubdtype(array.dtype, np.integer):
+        values = np.rint(values)
+    return values.astype(array.dtype)
+
+
+def to_grid(
+    array: np.ndarray,
+    source: Grid,
+    target: Grid,
+    shift_mm: Shift = NO_SHIFT,
+    *,
+    label: bool = False,
+) -> np.ndarray:
+    """Voxels of one grid, moved by a shift, on another; zero outside of the source.
+
+    Images are interpolated linearly, and integers rounded. Of labels, every voxel takes the one of
+    the largest share, where classes are interpolated linearly: outlines drawn on coarse voxels come
+    without their steps.
+    """
+    if shift_mm == NO_SHIFT and source.matches(target):
+        return array
+    interpolator = sitk.sitkLabelLinear if label else sitk.sitkLinear
+    # SimpleITK would cut integers' decimals off.
+    image = itk_image(array if label else array.astype(np.float64), source)
+    moved = sitk.GetArrayFromImage(itk_resample(image, target, shift_mm, interpolator)).T
+    if np.issubdtype(array.dtype, np.integer):
+        moved = np.rint(moved)
+    return np.ascontiguousarray(moved.astype(array.dtype.newbyteorder("=")))
+
+
+def read_onto_first(images: Sequence[Path]) -> tuple[np.ndarray, Grid]:
+    """One file per modality on the first one's grid [X, Y, Z, C], zero outside of their own.
+
+    Raises:
+        UserError: a file cannot be read, or is not 3D.
+    """
+    found = [read_image(path) for path in images]
+    target = found[0][1]
+    arrays = [to_grid(array, grid, target) for array, grid in found]
+    return np.stack(arrays, axis=-1), target
+
+
+def itk_image(array: np.ndarray, grid: Grid) -> sitk.Image:
+    native = np.ascontiguousarray(array.T, dtype=array.dtype.newbyteorder("="))
+    image = sitk.GetImageFromArray(native)
+    image.SetSpacing(grid.spacing_mm)
+    image.SetOrigin(grid.matrix[:3, 3] * TO_LPS)
+    image.SetDirection(_direction(grid))
+    return image
+
+
+def _direction(grid: Grid) -> list[float]:
+    """The unit vectors of a grid's axes in ITK's world, row by row."""
+    axes = TO_LPS[:, None] * grid.matrix[:3, :3] / np.array(grid.spacing_mm)
+    return [float(value) for value in axes.ravel()]
+
+
+def itk_resample(image: sitk.Image, target: Grid, shift_mm: Shift, interpolator: int) -> sitk.Image:
+    return sitk.Resample(
+        image,
+        target.shape,
+        translation(shift_mm),
+        interpolator,
+        tuple(target.matrix[:3, 3] * TO_LPS),
+        target.spacing_mm,
+        _direction(target),
+    )
+
+
+def translation(shift_mm: tuple[float, ...]) -> sitk.TranslationTransform:
+    """ITK's transforms lead from where a voxel comes to rest to where it is taken from."""
+    return sitk.TranslationTransform(3, tuple(-TO_LPS * shift_mm))

@@ -1,0 +1,241 @@
+"""Training batches as tf.data, determined by seed and epoch."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from tfrecords.errors import UserError
+from tfrecords.reading.augmentation import Augmentation, augment, random_crop
+from tfrecords.reading.normalisation import normalise
+from tfrecords.reading.parsing import parse, subject_of
+from tfrecords.reading.record_set import RecordSet
+from tfrecords.records.manifest import Shard
+from tfrecords.records.views import View
+
+# Serialised examples held for shuffling, at most.
+SHUFFLE_BYTES = 256 * 2**20
+# So that an epoch that reads the shards' beginnings alone still sees many subjects.
+SHARDS_AT_ONCE = 16
+Batch = dict[str, tf.Tensor]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How training examples become batches.
+
+    Attributes:
+        view: of the examples. A record set's patches may be larger.
+        size: of the crop of a slice (height, width) or of a volume (depth, height, width).
+        batch: examples in a batch.
+        scheme: of normalisation.
+        regions: class indices of each region, if labels are to be regions; empty for classes.
+        favoured_share: expected share of a batch from the manifest's first group; None draws from
+            all examples alike.
+        unlabelled: whether every example comes with another one's image, of a subject without label
+            map (volumes only).
+    """
+
+    view: View
+    size: tuple[int, ...]
+    batch: int
+    scheme: str
+    augmentation: Augmentation
+    regions: tuple[tuple[int, ...], ...] = ()
+    favoured_share: float | None = None
+    unlabelled: bool = False
+
+
+def training_batches(
+    records: RecordSet,
+    folds: Sequence[str],
+    recipe: Recipe,
+    seed: int,
+    epochs: range,
+    steps_per_epoch: int,
+    subjects: Collection[str] | None = None,
+) -> tf.data.Dataset:
+    """Batches {"image": [B, h, w, C], "label": [B, h, w]} of the given epochs, one after another.
+
+    Of volumes: [B, d, h, w, C] and [B, d, h, w], and "unlabelled" [B, d, h, w, C] where the recipe
+    wants it. A patch's label is its centre alone. Labels of regions are masks [B, ..., R].
+
+    What an epoch holds depends on the seed and its number alone, so that a run that resumes at an
+    epoch sees what an undisturbed one does.
+
+    Args:
+        subjects: those of the folds whose examples are drawn; None for all.
+    """
+    _require_view(records, recipe.view)
+    manifest = records.manifest
+    shards = manifest.select(recipe.view.kind, folds)
+    if subjects is not None:
+        shards = tuple(shard for shard in shards if set(shard.subjects) & set(subjects))
+    streams = _streams(shards, records, recipe)
+    # Where all subjects of the shards are wanted, nobody needs to look at names.
+    partial = subjects is not None and any(set(s.subjects) - set(subjects) for s in shards)
+    wanted = subjects if partial else None
+    unlabelled = _unlabelled(records) if recipe.unlabelled else ()
+    examples = steps_per_epoch * recipe.batch
+    rank = 3 if recipe.view.kind == "volumes" else 2
+
+    def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        """(number, record), or (number, record, unlabelled record)."""
+        epoch_seed = tf.stack([tf.constant(seed, tf.int64), epoch])
+        drawn = [
+            _shuffled(paths, buffer, epoch_seed, number, wanted)
+            for number, (paths, buffer, _) in enumerate(streams)
+        ]
+        mixed = drawn[0]
+        if len(drawn) > 1:
+            choices = _choices([share for _, _, share in streams], epoch_seed)
+            mixed = tf.data.Dataset.choose_from_datasets(drawn, choices, stop_on_empty_dataset=True)
+        numbers = tf.data.Dataset.range(epoch * examples, (epoch + 1) * examples)
+        if not unlabelled:
+            return tf.data.Dataset.zip(numbers, mixed)
+        paths, buffer = unlabelled
+        others = _shuffled(paths, buffer, epoch_seed, len(streams))
+        return tf.data.Dataset.zip(numbers, mixed, others)
+
+    def normalised(serialised: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        parsed = parse(serialised, manifest.image_dtype, rank, len(manifest.modalities))
+        return normalise(parsed.image, parsed.statistics, recipe.scheme), parsed.label
+
+    def prepare(number: tf.Tensor, labelled: tf.Tensor, *others: tf.Tensor) -> Batch:
+        image, label = normalised(labelled)
+        example_seed = tf.stack([tf.constant(seed, tf.int64), number])
+        if recipe.view.kind == "patches":
+            image, label = _cropped_patch(image, label, manifest.view, recipe.view)
+        elif recipe.view.kind == "volumes":
+            image, label = random_crop(image, label, recipe.size, example_seed)
+        else:
+            height, width = recipe.size
+            augmentation = recipe.augmentation
+            image, label = augment(image, label, (height, width), augmentation, example_seed)
+        batch = {"image": image, "label": _regions(label, recipe.regions)}
+        for other in others:
+            batch["unlabelled"], _ = random_crop(*normalised(other), recipe.size, example_seed)
+        return batch
+
+    return (
+        tf.data.Dataset.range(epochs.start, epochs.stop)
+        .flat_map(one_epoch)
+        .map(prepare, tf.data.AUTOTUNE, deterministic=True)
+        .batch(recipe.batch, drop_remainder=True)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def _require_view(records: RecordSet, wanted: View) -> None:
+    """Raises UserError where the record set was not cut for the wanted view."""
+    found = records.manifest.view
+    if wanted.kind == "volumes":
+        return  # Every record set holds them.
+    if wanted.kind != "patches":
+        fits = found.kind == wanted.kind
+    else:
+        fits = (
+            found.kind == wanted.kind
+            and found.patch_size >= wanted.patch_size
+            and found.label_size == wanted.label_size
+        )
+    if not fits:
+        raise UserError(
+            f"{records.folder}: expected {wanted}, received a record set of {found}. Run "
+            f"launch/preprocess.py {wanted.flags}"
+        )
+
+
+def _regions(label: tf.Tensor, regions: Sequence[Sequence[int]]) -> tf.Tensor:
+    """Class indices [...] as uint8 masks [..., R]; as they are where there are no regions."""
+    if not regions:
+        return label
+    table = np.zeros((256, len(regions)), np.uint8)
+    for number, members in enumerate(regions):
+        table[list(members), number] = 1
+    return tf.gather(tf.constant(table), tf.cast(label, tf.int32))
+
+
+def _cropped_patch(
+    image: tf.Tensor, label: tf.Tensor, stored: View, wanted: View
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The centre of a stored patch, which may be larger than the wanted one."""
+    rim = (stored.patch_size - wanted.patch_size) // 2
+    image = image[rim : rim + wanted.patch_size, rim : rim + wanted.patch_size]
+    image.set_shape([wanted.patch_size, wanted.patch_size, image.shape[-1]])
+    label.set_shape([wanted.label_size, wanted.label_size])
+    return image, label
+
+
+def _streams(
+    shards: Sequence[Shard], records: RecordSet, recipe: Recipe
+) -> list[tuple[list[str], int, float]]:
+    """(paths, shuffle buffer, share of the batch) of each stream to draw from.
+
+    Raises:
+        UserError: the record set has no training examples of the recipe's view in these folds.
+    """
+    shards = [shard for shard in shards if shard.examples]
+    if not shards:
+        raise UserError(
+            f"{records.folder}: expected {recipe.view} in the training folds, found none. "
+            f"Run launch/preprocess.py {recipe.view.flags}"
+        )
+    favoured = [shard for shard in shards if shard.group == records.manifest.groups[0]]
+    others = [shard for shard in shards if shard.group != records.manifest.groups[0]]
+    if recipe.favoured_share is None or not favoured or not others:
+        parts = [(shards, 1.0)]
+    else:
+        parts = [(favoured, recipe.favoured_share), (others, 1 - recipe.favoured_share)]
+    return [(records.paths(part), _shuffle_buffer(part), share) for part, share in parts]
+
+
+def _unlabelled(records: RecordSet) -> tuple[list[str], int]:
+    """Paths and shuffle buffer. Raises UserError where there are no subjects without label map."""
+    shards = records.manifest.unlabelled
+    if not shards:
+        raise UserError(
+            f"{records.folder}: expected subjects without a label map, found none. "
+            "Run launch/preprocess.py --unlabelled"
+        )
+    return records.paths(shards), _shuffle_buffer(shards)
+
+
+def _shuffle_buffer(shards: Sequence[Shard]) -> int:
+    """As many examples as there are, or as SHUFFLE_BYTES hold."""
+    examples = sum(shard.examples for shard in shards)
+    mean_bytes = sum(shard.bytes for shard in shards) / examples
+    return max(1, min(examples, int(SHUFFLE_BYTES / mean_bytes)))
+
+
+def _shuffled(
+    paths: list[str],
+    buffer: int,
+    epoch_seed: tf.Tensor,
+    stream: int,
+    subjects: Collection[str] | None = None,
+) -> tf.data.Dataset:
+    """Serialised examples without end: shards in random order, then examples within the buffer."""
+    stream_seed = epoch_seed + tf.constant([0, (stream + 1) << 40], tf.int64)
+    draws = tf.random.stateless_uniform([2], stream_seed, maxval=2**62, dtype=tf.int64)
+    examples = (
+        tf.data.Dataset.from_tensor_slices(paths)
+        .shuffle(len(paths), seed=draws[0])
+        .interleave(tf.data.TFRecordDataset, cycle_length=SHARDS_AT_ONCE)
+    )
+    if subjects is not None:
+        names = tf.constant(sorted(subjects))
+        examples = examples.filter(lambda record: tf.reduce_any(subject_of(record) == names))
+    return examples.shuffle(buffer, seed=draws[1]).repeat()
+
+
+def _choices(shares: Sequence[float], epoch_seed: tf.Tensor) -> tf.data.Dataset:
+    """Numbers of streams, drawn with the given probabilities."""
+    logits = tf.math.log([shares])
+
+    def draw(number: tf.Tensor) -> tf.Tensor:
+        choice_seed = epoch_seed + tf.stack([tf.constant(0, tf.int64), (number + 1) * 2**20])
+        return tf.random.stateless_categorical(logits, 1, choice_seed, dtype=tf.int64)[0, 0]
+
+    return tf.data.Dataset.counter(dtype=tf.int64).map(draw)

@@ -1,0 +1,1 @@
+"""What a record set holds: views, examples, their bytes, and the manifest."""

@@ -1,0 +1,188 @@
+"""`manifest.json`: what a record set holds, and the refusal to read what does not match it."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from tfrecords.errors import UserError
+from tfrecords.files import checksum_holds, write_json
+from tfrecords.geometry.grid import Grid
+from tfrecords.records.views import View
+from tfrecords.sources.subject import TRAINING, UNLABELLED, LabelClass
+
+FORMAT_VERSION = 3
+FILE_NAME = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One TFRecord file.
+
+    Attributes:
+        kind: the view of its examples; "volumes" for the shards of whole subjects.
+        fingerprint: of everything that determines its bytes; equal ones need no rewriting.
+        bytes: its size; at most, before it is written.
+        centres: patches alone: for each of `subjects`, the patches of each class, which is that of
+            their central voxel.
+    """
+
+    file: str
+    kind: str
+    fold: str
+    group: str
+    subjects: tuple[str, ...]
+    fingerprint: str
+    examples: int = 0
+    bytes: int = 0
+    sha256: str = ""
+    centres: tuple[tuple[int, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class SubjectRecord:
+    """A subject's origin. `files` maps source files to SHA-256; `source` is their grid.
+
+    Subjects without a label map, and no others, are in the fold UNLABELLED.
+    """
+
+    name: str
+    group: str
+    fold: str
+    source: Grid
+    working: Grid
+    files: dict[str, str]
+
+    @property
+    def labelled(self) -> bool:
+        return self.fold != UNLABELLED
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The contents of a record set; see the attributes' types.
+
+    Spacing, class voxels and the largest shape are those of labelled subjects alone.
+
+    Attributes:
+        spacing_mm: of the working grids along (x, y, z), the median over subjects.
+        image_dtype: of stored images.
+        class_voxels: voxels of each class over all subjects.
+        largest_shape: the largest working extent (z, y, x) over subjects, in voxels.
+        wanted_spacing_mm: to which subjects were resampled along (x, y, z), 0 where they keep their
+            own; None where nothing is resampled.
+        skipped: subjects left out by --skip_invalid, with the reasons.
+    """
+
+    format_version: int
+    dataset: str
+    modalities: tuple[str, ...]
+    classes: tuple[LabelClass, ...]
+    regions: dict[str, tuple[str, ...]]
+    groups: tuple[str, ...]
+    orientation: str
+    spacing_mm: tuple[float, float, float]
+    wanted_spacing_mm: tuple[float, float, float] | None
+    image_dtype: str
+    view: View
+    seed: int
+    largest_shape: tuple[int, int, int]
+    class_voxels: tuple[int, ...]
+    shards: tuple[Shard, ...]
+    subjects: tuple[SubjectRecord, ...]
+    skipped: dict[str, tuple[str, ...]]
+
+    @property
+    def folds(self) -> tuple[str, ...]:
+        """Those of labelled subjects."""
+        return tuple(sorted({shard.fold for shard in self.shards} - {UNLABELLED}))
+
+    @property
+    def held_out_folds(self) -> tuple[str, ...]:
+        """Those of `folds` that may validate or test: all but TRAINING."""
+        return tuple(fold for fold in self.folds if fold != TRAINING)
+
+    @property
+    def unlabelled(self) -> tuple[Shard, ...]:
+        """Shards of subjects without a label map: whole volumes, their labels zeros."""
+        return tuple(shard for shard in self.shards if shard.fold == UNLABELLED)
+
+    def patches(self) -> dict[str, tuple[int, ...]]:
+        """Of each subject, the patches of each class; empty for other views."""
+        found: dict[str, tuple[int, ...]] = {}
+        for shard in self.shards:
+            for name, counts in zip(shard.subjects, shard.centres, strict=False):
+                before = found.get(name, (0,) * len(counts))
+                found[name] = tuple(map(sum, zip(before, counts, strict=True)))
+        return found
+
+    def class_index(self, name: str) -> int:
+        return [c.name for c in self.classes].index(name)
+
+    def select(self, kind: str, folds: Iterable[str]) -> tuple[Shard, ...]:
+        """Shards of one kind in the given folds.
+
+        Raises:
+            UserError: a fold is not among `folds`.
+        """
+        wanted = set(folds)
+        unknown = sorted(wanted - set(self.folds))
+        if unknown:
+            raise UserError(f"folds: expected among {list(self.folds)}, received {unknown}")
+        return tuple(s for s in self.shards if s.kind == kind and s.fold in wanted)
+
+    def save(self, folder: Path) -> None:
+        write_json(folder / FILE_NAME, asdict(self))
+
+
+def load_manifest(folder: Path) -> Manifest:
+    """The manifest of a record set, its shards present and of the stated sizes.
+
+    Raises:
+        UserError: no record set, another format version, or missing or truncated shards.
+    """
+    path = folder / FILE_NAME
+    if not path.is_file():
+        raise UserError(
+            f"{path}: no such file; expected a record set. Make one with launch/preprocess.py"
+        )
+    manifest = parse_manifest(path)
+    for shard in manifest.shards:
+        file = folder / shard.file
+        size = file.stat().st_size if file.is_file() else None
+        if size != shard.bytes:
+            received = "no such file" if size is None else f"{size} bytes"
+            raise UserError(f"{file}: expected {shard.bytes} bytes, received {received}. {REPAIR}")
+    return manifest
+
+
+REPAIR = "Run launch/preprocess.py again with the same flags: it rewrites what is damaged"
+
+
+def parse_manifest(path: Path) -> Manifest:
+    """A manifest file. Raises UserError if it is of another version or not a manifest."""
+    try:
+        content = json.loads(path.read_text())
+        version = content.get("format_version")
+    except (ValueError, AttributeError) as error:
+        raise UserError(f"{path}: not a manifest ({error}). {REPAIR}") from error
+    if version != FORMAT_VERSION:
+        raise UserError(
+            f"{path}: expected format version {FORMAT_VERSION}, received {version}. "
+            "Run launch/preprocess.py again into another --out_dir"
+        )
+    try:
+        return TypeAdapter(Manifest).validate_python(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UserError(f"{path}: {where}: {first['msg']}. {REPAIR}") from error
+
+
+def damaged_shards(folder: Path, manifest: Manifest) -> list[Path]:
+    """Shards whose checksum does not hold; reads all of them."""
+    return [
+        folder / s.file for s in manifest.shards if not checksum_holds(folder / s.file, s.sha256)
+    ]

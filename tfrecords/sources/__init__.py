@@ -1,0 +1,1 @@
+"""What lies on disk before preprocessing: subjects, their files and layouts."""

@@ -1,0 +1,74 @@
+"""A CSV: `subject`, one column per modality, `label`, optionally `group` and `fold`.
+
+Paths are relative to the CSV. `--data_dir` is the CSV, or a folder that holds a single one. Every
+label value found becomes a class; the group that comes first in the CSV is the one that importance
+sampling favours.
+
+The fold `training` only trains: it neither validates nor tests.
+
+With `--unlabelled`, a row with an empty `label` is a subject without a label map, whose `fold` does
+not count.
+"""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from tfrecords.errors import UserError
+from tfrecords.sources.subject import Dataset, Subject
+from tfrecords.sources.tables import find_csv, read_rows
+
+RESERVED = ("subject", "label", "group", "fold")
+
+
+def find(data_dir: Path | None, workers: int, unlabelled: bool = False) -> Dataset:
+    path = find_csv(data_dir, "table")
+    rows = read_rows(path)
+    modalities = tuple(column for column in rows.columns if column not in RESERVED)
+    missing = [column for column in ("subject", "label") if column not in rows.columns]
+    if missing or not modalities:
+        raise UserError(
+            f"{path}: expected the columns subject, label and one per modality, "
+            f"received {list(rows.columns)}"
+        )
+    _require_values(path, rows[["subject", "label", *modalities]], unlabelled)
+    _require_file_names(path, rows)
+    groups = rows["group"].fillna("all") if "group" in rows else pd.Series("all", rows.index)
+    folds = rows["fold"].fillna("") if "fold" in rows else pd.Series("", rows.index)
+    subjects = (
+        Subject(
+            row["subject"],
+            tuple(path.parent / row[modality] for modality in modalities),
+            path.parent / row["label"] if isinstance(row["label"], str) else None,
+            str(group),
+            str(fold),
+        )
+        for (_, row), group, fold in zip(rows.iterrows(), groups, folds, strict=True)
+    )
+    # Subjects without a label map do not decide which group is favoured.
+    ordered = dict.fromkeys(map(str, (*groups[rows["label"].notna()], *groups)))
+    return Dataset("table", modalities, (), tuple(subjects), groups=tuple(ordered))
+
+
+def _require_values(path: Path, rows: pd.DataFrame, unlabelled: bool) -> None:
+    empty = rows.isna()
+    if unlabelled:
+        empty["label"] = False
+    if not empty.to_numpy().any():
+        return
+    row, number = (int(index[0]) for index in empty.to_numpy().nonzero())
+    column = empty.columns[number]
+    hint = ". Give --unlabelled to take subjects without a label map" if column == "label" else ""
+    raise UserError(f"{path}: line {row + 2}: expected a value for {column}, received none{hint}")
+
+
+def _require_file_names(path: Path, rows: pd.DataFrame) -> None:
+    """Groups and folds become parts of shards' names."""
+    for column in ("group", "fold"):
+        for value in rows[column].dropna().unique() if column in rows else ():
+            if not re.fullmatch(r"[\w .-]+", value):
+                raise UserError(
+                    f"{path}: {column}: expected letters, digits, blanks, '_', '.' and '-', "
+                    f"received {value!r}"
+                )

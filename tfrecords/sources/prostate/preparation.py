@@ -1,0 +1,149 @@
+"""Preparing a patient: one grid, one label map, written as plain volumes, once."""
+
+import gzip
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from tfrecords.errors import UserError
+from tfrecords.files import file_checksum, write_file
+from tfrecords.geometry import registration
+from tfrecords.geometry.grid import Grid
+from tfrecords.geometry.nifti import read_image
+from tfrecords.geometry.registration import Registration
+from tfrecords.geometry.resample import NO_SHIFT, Shift, to_grid
+from tfrecords.sources.prostate import annotations
+from tfrecords.sources.prostate.annotations import GROUPS, TUMOUR
+from tfrecords.sources.prostate.report import Report
+from tfrecords.sources.prostate.sources import MODALITIES, Patient
+
+VERSION = 1  # Of what is done to a patient. Another one prepares all anew.
+
+NO_PERIPHERAL_ZONE = "no peripheral zone in one of the annotations, not registered"
+PARTLY_COVERED = "prostate partly outside of the field of view of ADC or b-value"
+TUMOUR_LOST = "aggressive, but the readers' consensus has no tumour"
+
+
+def keep_or_prepare(patient: Patient, folder: Path) -> Report:
+    """Prepares a patient, unless it is there already from the same files."""
+    place = folder / patient.name
+    try:
+        fingerprint = _fingerprint(patient)
+        if kept := _kept(place, fingerprint):
+            return kept
+        _discard(place)
+        report, arrays, grid = _prepare(patient.files)
+    except UserError as error:
+        _discard(place)
+        return Report(fault=str(error))
+    report = replace(report, fingerprint=fingerprint)
+    place.mkdir(exist_ok=True)
+    for kind, array in arrays.items():
+        write_file(prepared_file(place, kind), _nifti(array, grid))
+    write_file(place / "report.json", json.dumps(asdict(report), indent=1).encode())
+    return report
+
+
+def _fingerprint(patient: Patient) -> str:
+    if missing := [str(path) for path in patient.files.values() if not path.is_file()]:
+        raise UserError(f"no such file: {', '.join(missing)}")
+    checksums = {kind: file_checksum(path) for kind, path in patient.files.items()}
+    return hashlib.sha256(json.dumps([VERSION, checksums], sort_keys=True).encode()).hexdigest()
+
+
+def _kept(place: Path, fingerprint: str) -> Report | None:
+    path = place / "report.json"
+    content = json.loads(path.read_text()) if path.is_file() else {}
+    if content.get("fingerprint") != fingerprint:
+        return None
+    report = Report(**content)
+    files = [prepared_file(place, kind) for kind in (*MODALITIES, "seg")]
+    return report if not report.group or all(file.is_file() for file in files) else None
+
+
+def _discard(place: Path) -> None:
+    """Takes away what was prepared from other files, the report first: it vouches for the rest."""
+    for path in (place / "report.json", *(prepared_file(place, k) for k in (*MODALITIES, "seg"))):
+        path.unlink(missing_ok=True)
+
+
+def prepared_file(place: Path, kind: str) -> Path:
+    return place / f"{place.name}_{kind}.nii.gz"
+
+
+def _prepare(files: Mapping[str, Path]) -> tuple[Report, dict[str, np.ndarray], Grid]:
+    """The report, and the images and the label map of a patient who is in a group, on one grid."""
+    images = {modality: read_image(files[modality]) for modality in MODALITIES}
+    grid = images["t2w"][1]
+    first = annotations.annotation(files["zones"], files.get("lesion"), (grid,))
+    second = None
+    if "zones_2" in files:
+        grids = (grid, images["adc"][1])
+        second = annotations.annotation(files["zones_2"], files.get("lesion_2"), grids)
+    group, notes = annotations.group(first, second)
+    if not group:
+        return Report(notes=notes), {}, grid
+    found = annotations.register(first, second) if second else None
+    if second and not found:
+        notes.append(NO_PERIPHERAL_ZONE)
+    shift = found.shift_mm if found else NO_SHIFT
+    label = annotations.fuse(first, second, shift)
+    # ADC and b-value were scanned together, and not with the T2w.
+    scans_shift = NO_SHIFT if second is None or second.grid is grid else shift
+    scans = {modality: images[modality][1] for modality in MODALITIES[1:]}
+    coverage = _coverage(label, grid, scans, scans_shift, files["zones"])
+    report = _describe(label, grid, found)
+    if min(coverage.values()) < 1:
+        notes.append(PARTLY_COVERED)
+    if group == GROUPS[0] and not report.lesion_voxels:
+        notes.append(TUMOUR_LOST)
+    shifts = {"t2w": NO_SHIFT, "adc": scans_shift, "hbv": scans_shift}
+    arrays = {
+        modality: to_grid(image, source, grid, shifts[modality])
+        for modality, (image, source) in images.items()
+    }
+    report = replace(report, group=group, notes=notes, coverage=coverage)
+    return report, {**arrays, "seg": label}, grid
+
+
+def _describe(label: np.ndarray, grid: Grid, registration: Registration | None) -> Report:
+    """What the label map and the registration tell."""
+    axis = next(number for number, code in enumerate(grid.orientation) if code in "SI")
+    prostate = (np.moveaxis(label, axis, 0) > 0).any(axis=(1, 2))
+    return Report(
+        **(asdict(registration) if registration else {}),
+        slices=int(prostate.size),
+        slices_without_prostate=int(np.count_nonzero(~prostate)),
+        lesion_voxels=int(np.count_nonzero(label == TUMOUR)),
+    )
+
+
+def _coverage(
+    label: np.ndarray, grid: Grid, scans: Mapping[str, Grid], shift: Shift, where: Path
+) -> dict[str, float]:
+    """By modality, the share of the prostate that is in its field of view."""
+    prostate = label > 0
+    if not prostate.any():
+        raise UserError(f"{where}: expected a prostate, received none (of two readers, in common)")
+    found = {m: registration.coverage(prostate, grid, scan, shift) for m, scan in scans.items()}
+    for modality, share in found.items():
+        if not share:
+            raise UserError(
+                f"{where}: expected a prostate in the field of view of {modality}, "
+                "received one outside"
+            )
+    return found
+
+
+def _nifti(array: np.ndarray, grid: Grid) -> bytes:
+    """The same bytes for the same arrays: no time stamp in the gzip header."""
+    image = nib.Nifti1Image(array, grid.matrix, dtype=array.dtype)
+    image.set_qform(grid.matrix, code="scanner")
+    image.set_sform(grid.matrix, code="scanner")
+    image.header.set_xyzt_units("mm")
+    return gzip.compress(image.to_bytes(), compresslevel=1, mtime=0)

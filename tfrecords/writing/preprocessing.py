@@ -1,0 +1,253 @@
+"""From a source layout to a record set: scan everything, refuse what is wrong, write the rest.
+
+dataset -> scan (all subjects) -> folds -> plan of parts -> write parts -> manifest
+"""
+
+import shutil
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from tfrecords.errors import UserError
+from tfrecords.geometry.grid import working_grid
+from tfrecords.records import manifest
+from tfrecords.records.manifest import Manifest, SubjectRecord
+from tfrecords.records.views import View
+from tfrecords.runners import parallel_map
+from tfrecords.sources.subject import Dataset, LabelClass, Subject, require_groups
+from tfrecords.writing import shards
+from tfrecords.writing.folds import assign_folds
+from tfrecords.writing.plan import PATTERN, Part, Settings, Source, plan
+from tfrecords.writing.scan import Scan, scan
+
+
+@dataclass(frozen=True)
+class Options:
+    """The choices of one preprocessing run, as flags of launch/preprocess.py."""
+
+    view: View = field(default_factory=View)
+    folds: int = 5
+    seed: int = 0
+    orientation: str = "RAS"
+    spacing_mm: tuple[float, float, float] | None = None
+    crop: tuple[int, int, int] | None = None
+    skip_invalid: bool = False
+    workers: int = 2
+    training_only: tuple[str, ...] = ()
+
+
+def preprocess(dataset: Dataset, folder: Path, options: Options) -> Manifest:
+    """Writes a record set into `folder`, keeping what an earlier run of the same has finished.
+
+    Raises:
+        UserError: with every fault of every subject, before anything is written; or an unknown
+            group in `training_only`.
+    """
+    require_groups(dataset, options.training_only)
+    scans = _scan(dataset, options.workers)
+    skipped = _findings(scans)
+    if skipped and not options.skip_invalid:
+        raise UserError(_report(scans))
+    good = {s.subject: s for s in scans if not s.findings}
+    if not any(s.label_counts for s in good.values()):
+        kind = "subject with a label map" if good else "subject"
+        raise UserError(f"no valid {kind} is left. {_report(scans)}")
+    dataset = _settle(dataset, list(good.values()))
+    folds = assign_folds(dataset.subjects, options.folds, options.seed, options.training_only)
+    sources = [_source(subject, good[subject.name], options) for subject in dataset.subjects]
+    dtype = np.result_type(*(s.dtype for s in good.values()))
+    # Integers of one subject and floats of another make a wider float.
+    image_dtype = dtype.name if np.issubdtype(dtype, np.integer) else "float16"
+    settings = Settings(
+        options.view, options.seed, image_dtype, len(dataset.modalities), dataset.classes
+    )
+    written = _write(folder, plan(folder, sources, folds, settings), options.workers)
+    result = _describe(dataset, sources, folds, settings, options)
+    result = replace(
+        result,
+        class_voxels=_class_voxels(dataset.classes, list(good.values())),
+        shards=tuple(written),
+        skipped=skipped,
+    )
+    _finish(folder, result)
+    return result
+
+
+def _scan(dataset: Dataset, workers: int) -> list[Scan]:
+    """Scans in the dataset's order, duplicates among the findings."""
+    look = partial(scan, dataset=replace(dataset, subjects=()))
+    results = dict(parallel_map(look, dataset.subjects, workers, "Checking subjects"))
+    scans = [results[index] for index in range(len(dataset.subjects))]
+    names = Counter(s.subject for s in scans)
+    owners = defaultdict(list)
+    for subject, result in zip(dataset.subjects, scans, strict=True):
+        if result.checksums:
+            owners[tuple(result.checksums[str(p)] for p in subject.images)].append(subject.name)
+    twins = {name: same for same in owners.values() if len(same) > 1 for name in same}
+    return [
+        replace(
+            result,
+            findings=result.findings
+            + _duplicate_findings(subject, names[subject.name], twins.get(subject.name, [])),
+        )
+        for subject, result in zip(dataset.subjects, scans, strict=True)
+    ]
+
+
+def _duplicate_findings(subject: Subject, occurrences: int, twins: list[str]) -> tuple[str, ...]:
+    where = subject.images[0]
+    if occurrences > 1:
+        return (f"{where}: duplicate subject: {occurrences} have this name",)
+    if twins:
+        others = ", ".join(twin for twin in twins if twin != subject.name)
+        return (f"{where}: duplicate subject: the same images as {others}",)
+    return ()
+
+
+def _findings(scans: Sequence[Scan]) -> dict[str, tuple[str, ...]]:
+    """What is wrong, by subject; where several have one name, with all of them."""
+    found: dict[str, tuple[str, ...]] = {}
+    for result in scans:
+        if result.findings:
+            found[result.subject] = found.get(result.subject, ()) + result.findings
+    return found
+
+
+def _source(subject: Subject, found: Scan, options: Options) -> Source:
+    assert found.grid is not None  # A scan without findings has read the files.
+    working = working_grid(found.grid, options.orientation, options.spacing_mm, options.crop)
+    return Source(subject, found.grid, working, found.checksums)
+
+
+def _report(scans: Sequence[Scan]) -> str:
+    lines = [f"  {s.subject}: {finding}" for s in scans for finding in s.findings]
+    invalid = sum(bool(s.findings) for s in scans)
+    return (
+        f"{invalid} of {len(scans)} subjects are not valid; nothing was written. "
+        "Mend them, or leave them out with --skip_invalid:\n" + "\n".join(lines)
+    )
+
+
+def _settle(dataset: Dataset, scans: Sequence[Scan]) -> Dataset:
+    """The dataset with its valid subjects alone, and classes where only the labels tell them."""
+    names = {s.subject for s in scans}
+    classes = dataset.classes
+    if not classes:
+        values = sorted({0, *(value for s in scans for value in s.label_counts)})
+        classes = tuple(LabelClass("background" if v == 0 else f"label_{v}", (v,)) for v in values)
+    subjects = tuple(s for s in dataset.subjects if s.name in names)
+    return replace(dataset, classes=classes, subjects=subjects)
+
+
+def _class_voxels(classes: tuple[LabelClass, ...], scans: Sequence[Scan]) -> tuple[int, ...]:
+    totals: Counter[int] = Counter()
+    for result in scans:
+        totals.update(result.label_counts)
+    return tuple(sum(totals[value] for value in c.labels) for c in classes)
+
+
+def _write(folder: Path, parts: list[Part], workers: int) -> list[manifest.Shard]:
+    try:
+        (folder / shards.PROGRESS).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out_dir: expected a folder to write to, received {error}") from error
+    if (folder / manifest.FILE_NAME).is_file():
+        # From here on the folder is no whole record set, until the new manifest says so. A
+        # manifest of another version tells nothing that could be kept.
+        _recall(folder)
+    planned = [shard for part in parts for shard in part.shards]
+    known = {}
+    for shard in tqdm(planned, "Checking shards", unit="shard", dynamic_ncols=True, delay=1):
+        if done := shards.finished(folder, shard):
+            known[shard.file] = done
+    if known:
+        print(f"{len(known)} of {len(planned)} shards are already written: kept.")
+    jobs = [job for part in parts for job in part.jobs(known)]
+    if jobs:
+        _require_room(folder, [shard for job in jobs for shard in job.missing])
+        (folder / manifest.FILE_NAME).unlink(missing_ok=True)
+        for _, written in parallel_map(shards.write_part, jobs, workers, "Writing shards"):
+            known |= {shard.file: shard for shard in written}
+    return [known[shard.file] for shard in planned]
+
+
+def _require_room(folder: Path, missing: Sequence[manifest.Shard]) -> None:
+    """Says how large the missing shards will be at most; raises UserError if they may not fit."""
+    needed = sum(shard.bytes for shard in missing)
+    print(f"Writing {len(missing)} shards, at most {needed / 1e6:.1f} MB.")
+    # A shard that is written anew takes the place of the one before.
+    replaced = [path for shard in missing if (path := folder / shard.file).is_file()]
+    free = shutil.disk_usage(folder).free + sum(path.stat().st_size for path in replaced)
+    if needed > free:
+        raise UserError(
+            f"--out_dir: {folder}: expected {needed} bytes free, which the shards take at most, "
+            f"received {free}. Choose another --out_dir, or, of patches, fewer "
+            "--patches_per_class or a smaller --patch_size"
+        )
+
+
+def _recall(folder: Path) -> None:
+    """Takes the old manifest's shards as progress."""
+    try:
+        shards.note_progress(folder, manifest.parse_manifest(folder / manifest.FILE_NAME).shards)
+    except UserError as error:
+        print(f"{error}: every shard is written anew.")
+
+
+def _describe(
+    dataset: Dataset,
+    sources: list[Source],
+    folds: dict[str, str],
+    settings: Settings,
+    options: Options,
+) -> Manifest:
+    records = tuple(
+        SubjectRecord(
+            s.subject.name,
+            s.subject.group,
+            folds[s.subject.name],
+            s.source,
+            s.working,
+            s.checksums,
+        )
+        for s in sources
+    )
+    grids = [s.working for s in sources if s.subject.label is not None]
+    shapes = np.array([grid.shape[::-1] for grid in grids])
+    spacings = np.array([grid.spacing_mm for grid in grids])
+    x_mm, y_mm, z_mm = (round(float(mm), 6) for mm in np.median(spacings, axis=0))
+    depth, height, width = (int(extent) for extent in shapes.max(axis=0))
+    return Manifest(
+        manifest.FORMAT_VERSION,
+        dataset.name,
+        dataset.modalities,
+        dataset.classes,
+        dict(dataset.regions),
+        dataset.groups,
+        options.orientation,
+        (x_mm, y_mm, z_mm),
+        options.spacing_mm,
+        settings.image_dtype,
+        settings.view,
+        options.seed,
+        (depth, height, width),
+        (),
+        (),
+        records,
+        {},
+    )
+
+
+def _finish(folder: Path, result: Manifest) -> None:
+    """The manifest, and no shard that it does not name."""
+    result.save(folder)
+    shutil.rmtree(folder / shards.PROGRESS)
+    named = {shard.file for shard in result.shards}
+    for file in folder.glob(PATTERN):
+        if file.name not in named:
+            file.unlink()
