@@ -1,4 +1,4 @@
-"""The one exception that speaks to users."""
+"""The exceptions that speak to users."""
 
 
 class UserError(Exception):
@@ -6,3 +6,17 @@ class UserError(Exception):
 
     Its text says which file or flag, what was expected, what was received and what to do.
     """
+
+
+class SettingError(UserError):
+    """A wrong value of one setting. Each entrance spells the setting its own way: a flag, an entry.
+
+    Attributes:
+        setting: the name, as in "spacing", or "hp.width" for a hyperparameter.
+        reason: what was expected and received.
+    """
+
+    def __init__(self, setting: str, reason: str) -> None:
+        super().__init__(f"{setting}: {reason}")
+        self.setting = setting
+        self.reason = reason

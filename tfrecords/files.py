@@ -1,11 +1,21 @@
-"""Files: checksums, and writing that a kill cannot leave half done."""
+"""Files: checksums, writing that a kill cannot leave half done, and JSON that is checked when read."""
 
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from tfrecords.errors import UserError
 
 CHUNK_BYTES = 2**20
+VERSION = "format_version"
+Content = TypeVar("Content")
 
 
 def file_checksum(path: Path) -> str:
@@ -22,21 +32,78 @@ def checksum_holds(path: Path, sha256: str) -> bool:
     return path.is_file() and file_checksum(path) == sha256
 
 
+@contextmanager
+def writing(path: Path, folder: Path | None = None) -> Iterator[Path]:
+    """Gives a temporary file to write, which takes the place of `path` at the end, whole and synced.
+
+    A reader sees the old file or the new one, after a loss of power as well. Where writing fails,
+    the temporary file is gone and the old one stays.
+
+    Args:
+        folder: of the temporary file, on the same disk; beside `path` if not given.
+    """
+    temporary = (folder or path.parent) / f".{os.getpid()}-{path.name}"
+    try:
+        yield temporary
+        _sync(temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync(path.parent)
+
+
 def write_file(path: Path, content: bytes) -> None:
-    """Atomically: a reader sees the old file or the new one, whole."""
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
+    """Writes a file atomically; see `writing`."""
+    with writing(path) as temporary:
+        temporary.write_bytes(content)
 
 
-def write_json(path: Path, content: object) -> None:
-    """Atomically: a reader sees the old file or the new one, whole. The same content stays."""
-    text = json.dumps(content, indent=1, default=str) + "\n"
-    if path.is_file() and path.read_bytes() == text.encode():
-        return
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    with temporary.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+def write_json(path: Path, content: object, version: int | None = None) -> None:
+    """Writes JSON atomically. The same content stays.
+
+    Args:
+        content: a dataclass, with a version that stands first in the file, or anything that JSON
+            can hold.
+    """
+    if version is not None:
+        content = {VERSION: version, **asdict(content)}  # type: ignore[call-overload]
+    text = (json.dumps(content, indent=1, default=str) + "\n").encode()
+    if not path.is_file() or path.read_bytes() != text:
+        write_file(path, text)
+
+
+def read_json(path: Path, kind: type[Content], version: int, remedy: str) -> Content:
+    """A dataclass that `write_json` wrote.
+
+    Args:
+        remedy: what the user can do where the file is not what it should be.
+
+    Raises:
+        UserError: unreadable, not JSON, of another version, or with wrong entries.
+    """
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+        found = content.pop(VERSION, None)
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise UserError(f"{path}: expected a JSON object, received: {error}. {remedy}") from None
+    if found != version:
+        raise UserError(
+            f"{path}: expected format version {version}, received {found}. It was written by "
+            f"another version of tfadv. {remedy}"
+        )
+    try:
+        return TypeAdapter(kind).validate_python(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UserError(f"{path}: {where}: {first['msg']}. {remedy}") from None
+
+
+def _sync(path: Path) -> None:
+    """Waits until the disk holds a file's content, or a folder's names."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
