@@ -1,4 +1,4 @@
-"""Files: checksums, writing that a kill cannot leave half done, and JSON that is checked when read."""
+"""Checksums, writing that a kill cannot leave half done, and JSON that is checked when read."""
 
 import hashlib
 import json
@@ -34,7 +34,7 @@ def checksum_holds(path: Path, sha256: str) -> bool:
 
 @contextmanager
 def writing(path: Path, folder: Path | None = None) -> Iterator[Path]:
-    """Gives a temporary file to write, which takes the place of `path` at the end, whole and synced.
+    """Gives a temporary file to write, which takes the place of `path` at the end, synced.
 
     A reader sees the old file or the new one, after a loss of power as well. Where writing fails,
     the temporary file is gone and the old one stays.
