@@ -17,7 +17,7 @@ import pytest
 
 from tfrecords.errors import UserError
 from tfrecords.records.manifest import Manifest, damaged_shards, load_manifest
-from tfrecords.records.views import View
+from tfrecords.records.views import Patches
 
 PROGRAM = Path(__file__).parents[2] / "launch" / "preprocess.py"
 LIMIT_S = 120
@@ -59,10 +59,13 @@ def test_help_shows_commands_and_flags(tmp_path: Path) -> None:
         (["--dataset=table", "--data_dir=nowhere"], "--data_dir: expected a CSV"),
         (["--no_such_flag=1"], "no_such_flag"),
         (["--view=cubes"], "<slices|patches|volumes>"),
-        (["--view=patches", "--patch_size=32"], "odd numbers"),
-        (["--view=patches", "--patch_size=32"], "received 32 and 21"),
-        (["--view=patches", "--label_size=20"], "received 87 and 20"),
-        (["--view=patches", "--patch_size=15"], "labels no larger than patches; received 15 and"),
+        (["--view=patches", "--patch_size=32"], "error: --patch_size: expected a positive odd"),
+        (["--view=patches", "--patch_size=32"], "received 32"),
+        (
+            ["--view=patches", "--label_size=20"],
+            "--label_size: expected an odd number from 1 to the patch's 87, received 20",
+        ),
+        (["--view=patches", "--patch_size=15"], "from 1 to the patch's 15, received 21"),
         (["--method=any", "--view=slices"], "--method and --view: expected one of them"),
         (
             ["--dataset=brats", "--unlabelled"],
@@ -171,7 +174,7 @@ def test_a_run_tells_the_patches_of_each_class_and_the_subjects_without_any(
     result = run(tmp_path, *flags, "--view=patches", "--patches_per_class=3", "--patch_size=25")
     assert result.returncode == 0, result.stderr
     view = load_manifest(tmp_path / "records" / "table").view
-    assert view == View("patches", patch_size=25, label_size=21, patches_per_class=3)
+    assert view == Patches(25, 21, 3)
     assert "class background: 24 patches\n" in result.stdout
     assert "class label_1: 21 patches\n" in result.stdout
     assert "class label_1: no patches of 1 of 8 subjects, which lack it: s0\n" in result.stdout
@@ -226,7 +229,7 @@ class Killing:
         data.unlabel(*unlabelled)
         undisturbed = folder / "undisturbed"
         dataset = data.find(unlabelled=bool(unlabelled))
-        manifest = preprocess_here(dataset, undisturbed, view=View("patches", 33, 21, 400))
+        manifest = preprocess_here(dataset, undisturbed, view=Patches(33, 21, 400))
         self.shards = len(manifest.shards)
         self.expected = contents(undisturbed)
         self.out = folder / "killed"

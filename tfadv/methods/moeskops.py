@@ -26,7 +26,7 @@ from tfadv.networks.moeskops import DILATED, FCN, Architecture
 from tfrecords.reading.augmentation import Augmentation
 from tfrecords.reading.batches import Recipe
 from tfrecords.records.manifest import Manifest
-from tfrecords.records.views import View
+from tfrecords.records.views import Patches
 
 MANUAL, GENERATED = 0, 1  # The discriminator's output nodes.
 
@@ -87,7 +87,7 @@ class Moeskops(Method):
         self.architecture = architecture
         self.adversarial = adversarial
         label_size = networks.LABEL_SIZE
-        self.view = View("patches", label_size + 2 * architecture.margin, label_size)
+        self.view: Patches = Patches(label_size + 2 * architecture.margin, label_size)
 
     def build(self, hp: MoeskopsHyperparameters, channels: int, outputs: Sequence[str]) -> Players:
         classes = len(outputs)

@@ -27,7 +27,7 @@ from tfrecords.errors import UserError
 from tfrecords.reading.augmentation import Augmentation
 from tfrecords.reading.batches import Recipe
 from tfrecords.records.manifest import Manifest
-from tfrecords.records.views import View
+from tfrecords.records.views import Volumes
 
 DOWNSAMPLING = 16  # Of the segmentor: volumes are padded to multiples of it.
 VAT_TARGETS = ("truth", "prediction")
@@ -68,7 +68,7 @@ class Reciprocal(Method):
         "Peiris et al. 2021, Reciprocal Adversarial Learning for Brain Tumor Segmentation: A "
         "Solution to BraTS Challenge 2021 Segmentation Task, arXiv:2201.03777"
     )
-    view = View("volumes")
+    view = Volumes()
     hyperparameters = ReciprocalHyperparameters
     departures = (
         "eq. 3 as printed lacks the factor 2: a perfect prediction would cost 0.5",

@@ -26,7 +26,7 @@ from tfadv.networks import segan as networks
 from tfrecords.reading.augmentation import Augmentation
 from tfrecords.reading.batches import Recipe
 from tfrecords.records.manifest import Manifest
-from tfrecords.records.views import View
+from tfrecords.records.views import Slices
 
 DOWNSAMPLING = 16  # Of the segmentor: slices are multiples of it.
 
@@ -63,7 +63,7 @@ class Segan(Method):
         "Xue et al. 2018, SegAN: Adversarial Network with Multi-scale L1 Loss for Medical Image "
         "Segmentation, arXiv:1706.01805"
     )
-    view = View("slices")
+    view = Slices()
     hyperparameters = SeganHyperparameters
     departures = (
         "leaky slope not stated: 0.2",

@@ -4,17 +4,33 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Discriminator, GetPydanticSchema, Tag, TypeAdapter, ValidationError
 
-from tfrecords.errors import UserError
+from tfrecords.errors import SettingError, UserError
 from tfrecords.files import checksum_holds, write_json
 from tfrecords.geometry.grid import Grid
-from tfrecords.records.views import View
+from tfrecords.records.views import Patches, Slices, View, Volumes
 from tfrecords.sources.subject import TRAINING, UNLABELLED, LabelClass
 
 FORMAT_VERSION = 3
 FILE_NAME = "manifest.json"
+
+
+def _kind(view: Any) -> Any:
+    """Of a view, or of what stands for one in a file; None of anything else."""
+    return view.get("kind") if isinstance(view, dict) else getattr(view, "kind", None)
+
+
+# One of the views, told by its kind.
+_Tagged = Annotated[
+    Annotated[Slices, Tag(Slices.kind)]
+    | Annotated[Patches, Tag(Patches.kind)]
+    | Annotated[Volumes, Tag(Volumes.kind)],
+    Discriminator(_kind),
+]
+StoredView = Annotated[View, GetPydanticSchema(lambda _, handler: handler.generate_schema(_Tagged))]
 
 
 @dataclass(frozen=True)
@@ -86,7 +102,7 @@ class Manifest:
     spacing_mm: tuple[float, float, float]
     wanted_spacing_mm: tuple[float, float, float] | None
     image_dtype: str
-    view: View
+    view: StoredView
     seed: int
     largest_shape: tuple[int, int, int]
     class_voxels: tuple[int, ...]
@@ -134,7 +150,7 @@ class Manifest:
         return tuple(s for s in self.shards if s.kind == kind and s.fold in wanted)
 
     def save(self, folder: Path) -> None:
-        write_json(folder / FILE_NAME, asdict(self))
+        write_json(folder / FILE_NAME, {**asdict(self), "view": self.view.content})
 
 
 def load_manifest(folder: Path) -> Manifest:
@@ -175,6 +191,8 @@ def parse_manifest(path: Path) -> Manifest:
         )
     try:
         return TypeAdapter(Manifest).validate_python(content)
+    except SettingError as error:  # Of a view's sizes.
+        raise UserError(f"{path}: {error}. {REPAIR}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

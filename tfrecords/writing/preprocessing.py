@@ -17,7 +17,7 @@ from tfrecords.errors import UserError
 from tfrecords.geometry.grid import working_grid
 from tfrecords.records import manifest
 from tfrecords.records.manifest import Manifest, SubjectRecord
-from tfrecords.records.views import View
+from tfrecords.records.views import Slices, View
 from tfrecords.runners import parallel_map
 from tfrecords.sources.subject import Dataset, LabelClass, Subject, require_groups
 from tfrecords.writing import shards
@@ -30,7 +30,7 @@ from tfrecords.writing.scan import Scan, scan
 class Options:
     """The choices of one preprocessing run, as flags of launch/preprocess.py."""
 
-    view: View = field(default_factory=View)
+    view: View = field(default_factory=Slices)
     folds: int = 5
     seed: int = 0
     orientation: str = "RAS"

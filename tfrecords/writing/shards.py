@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -11,15 +11,15 @@ import numpy as np
 
 from tfrecords.files import checksum_holds, write_json
 from tfrecords.geometry.resample import to_working
-from tfrecords.records import example, views
+from tfrecords.records import example
 from tfrecords.records.manifest import Shard
 from tfrecords.records.statistics import foreground_statistics
 from tfrecords.records.storage import halve
-from tfrecords.records.views import Cut, View
+from tfrecords.records.views import View
 from tfrecords.records.wire import frame
 from tfrecords.sources.labels import read_classes
 from tfrecords.writing import scan
-from tfrecords.writing.plan import Part, Settings, Source
+from tfrecords.writing.plan import VOLUMES, Part, Settings, Source
 
 BUFFER_BYTES = 2**20
 PROGRESS = ".progress"
@@ -67,37 +67,35 @@ def write_part(part: Part) -> tuple[Shard, ...]:
     for source in part.sources:
         image, label = load(source, part.settings)
         subjects.append(_Opened(source.subject.name, image, label, foreground_statistics(image)))
-    count = len(part.shards) - 1
-    mixed = _mixed(subjects, part.settings) if count else np.empty((0, 4), int)
+    *training, volumes = part.shards
+    mixed = _mixed(subjects, part.settings) if training else np.empty((0, 4), int)
     written = []
-    for number, shard in enumerate(part.shards):
-        if shard not in part.missing:
-            continue
-        if number < count:
-            cuts = _cuts(subjects, part.settings.view, mixed[number::count])
+    for shard in part.missing:
+        if shard == volumes:
+            view: View = VOLUMES
+            places = _places(subjects, view, part.settings.seed)
         else:
-            cuts = ((i, views.volume(s.image, s.label)) for i, s in enumerate(subjects))
-        written.append(_write(part, shard, subjects, cuts))
+            view = part.settings.view
+            places = mixed[training.index(shard) :: len(training)]
+        written.append(_write(part, shard, view, subjects, places))
         note_progress(part.folder, written[-1:])
     return tuple(written)
 
 
 def _mixed(subjects: Sequence[_Opened], settings: Settings) -> np.ndarray:
-    """The part's training examples in random order: index of the subject, z, y, x [N, 4]."""
+    """The places of the part's training examples in random order [N, 4]."""
+    places = _places(subjects, settings.view, settings.seed)
+    return np.random.default_rng(settings.seed).permutation(places)
+
+
+def _places(subjects: Sequence[_Opened], view: View, seed: int) -> np.ndarray:
+    """Index of the subject, z, y, x of examples, subject by subject [N, 4]."""
     drawn = []
     for number, subject in enumerate(subjects):
-        random = np.random.default_rng([settings.seed, *subject.name.encode()])
-        places = views.places(settings.view, subject.image, subject.label, random)
+        random = np.random.default_rng([seed, *subject.name.encode()])
+        places = view.places(subject.image, subject.label, random)
         drawn.append(np.insert(places, 0, number, axis=1))
-    return np.random.default_rng(settings.seed).permutation(np.concatenate(drawn))
-
-
-def _cuts(
-    subjects: Sequence[_Opened], view: View, examples: np.ndarray
-) -> Iterator[tuple[int, Cut]]:
-    for number, z, y, x in examples.tolist():
-        subject = subjects[number]
-        yield number, views.cut(view, subject.image, subject.label, (z, y, x))
+    return np.concatenate(drawn)
 
 
 def load(source: Source, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
@@ -122,16 +120,17 @@ def load(source: Source, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _write(
-    part: Part, shard: Shard, subjects: Sequence[_Opened], cuts: Iterable[tuple[int, Cut]]
+    part: Part, shard: Shard, view: View, subjects: Sequence[_Opened], places: np.ndarray
 ) -> Shard:
-    """Writes one example at a time. `cuts` come with the index of their subject."""
+    """Writes the examples at these places [N, 4], one at a time."""
     examples, size = 0, 0
     digest = hashlib.sha256()
-    centres = [[0] * len(part.settings.classes) for _ in subjects if shard.kind == "patches"]
+    centres = [[0] * len(part.settings.classes) for _ in subjects if view.of_classes]
     temporary = part.folder / PROGRESS / f"{os.getpid()}-{shard.file}"
     with temporary.open("wb", BUFFER_BYTES) as file:
-        for number, cut in cuts:
+        for number, z, y, x in places.tolist():
             subject = subjects[number]
+            cut = view.cut(subject.image, subject.label, (z, y, x))
             data = frame(example.encode(subject.name, cut, subject.statistics))
             digest.update(data)
             size += file.write(data)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrecords.errors import UserError
+from tfrecords.errors import SettingError, UserError
 from tfrecords.reading import batches as pipeline
 from tfrecords.reading.augmentation import Augmentation
 from tfrecords.reading.batches import Recipe
@@ -26,11 +26,11 @@ from tfrecords.reading.record_set import (
 from tfrecords.records.manifest import Manifest
 from tfrecords.records.statistics import foreground_statistics
 from tfrecords.records.storage import halve
-from tfrecords.records.views import View
+from tfrecords.records.views import Patches, Slices, View, Volumes
 
 Records = tuple[Any, Path]
 FOLDS = ("0", "1", "2")
-PLAIN = Recipe(View("slices"), (14, 12), 4, "z_score", Augmentation())
+PLAIN = Recipe(Slices(), (14, 12), 4, "z_score", Augmentation())
 VARIED = replace(PLAIN, augmentation=Augmentation(rotation_rad=0.3, shift=3, mirror=True))
 EXAMPLES = 48  # Six subjects with eight slices each.
 
@@ -225,7 +225,7 @@ def test_another_view_than_the_record_sets_is_refused(records: RecordSet) -> Non
     with pytest.raises(
         UserError, match=r"expected patches .* a record set of slices.*--view patches"
     ):
-        batches(records, replace(PLAIN, view=View("patches")))
+        batches(records, replace(PLAIN, view=Patches()))
 
 
 def test_unknown_folds_are_refused(records: RecordSet) -> None:
@@ -236,7 +236,7 @@ def test_unknown_folds_are_refused(records: RecordSet) -> None:
 def test_patches_are_read_in_balance(
     small_records: Records, tmp_path: Path, preprocess_here: Callable[..., Manifest]
 ) -> None:
-    view = View("patches", patch_size=7, label_size=3, patches_per_class=10)
+    view = Patches(7, 3, 10)
     preprocess_here(small_records[0].find(), tmp_path / "records", view=view)
     recipe = Recipe(replace(view, patch_size=5), (5, 5), 9, "min_max", Augmentation())
     found = batches(open_record_set(tmp_path / "records"), recipe, ("0", "1"), steps=20)
@@ -247,7 +247,7 @@ def test_patches_are_read_in_balance(
 def test_larger_patches_are_cropped_to_their_centres(
     small_records: Records, tmp_path: Path, preprocess_here: Callable[..., Manifest]
 ) -> None:
-    view = View("patches", patch_size=7, label_size=3, patches_per_class=10)
+    view = Patches(7, 3, 10)
     preprocess_here(small_records[0].find(), tmp_path / "records", view=view)
     records = open_record_set(tmp_path / "records")
     whole, cropped = (
@@ -270,7 +270,7 @@ def test_patches_of_another_size_are_refused(
     tmp_path: Path,
     preprocess_here: Callable[..., Manifest],
 ) -> None:
-    view = View("patches", patch_size=7, label_size=3, patches_per_class=2)
+    view = Patches(7, 3, 2)
     preprocess_here(small_records[0].find(), tmp_path / "records", view=view)
     recipe = Recipe(replace(view, **wanted), (5, 5), 9, "min_max", Augmentation())
     with pytest.raises(UserError, match="received a record set of patches of 7x7 with labels of 3"):
@@ -377,7 +377,7 @@ def test_volumes_are_cropped_from_the_normalised_bodies(
     small_records: Records, records: RecordSet
 ) -> None:
     """A crop larger than the body holds it whole, in its middle; every record set has volumes."""
-    recipe = replace(PLAIN, view=View("volumes"), size=(12, 14, 16), batch=2)
+    recipe = replace(PLAIN, view=Volumes(), size=(12, 14, 16), batch=2)
     bodies = {body.subject: body for body in subject_volumes(records, FOLDS)}
     owner_of = {body.label.tobytes(): name for name, body in bodies.items()}
     seen = set()
@@ -400,7 +400,7 @@ def test_volumes_are_cropped_from_the_normalised_bodies(
 
 
 def test_crops_of_volumes_depend_on_seed_and_epoch(records: RecordSet) -> None:
-    recipe = replace(PLAIN, view=View("volumes"), size=(4, 4, 4), batch=6)
+    recipe = replace(PLAIN, view=Volumes(), size=(4, 4, 4), batch=6)
     whole = batches(records, recipe, epochs=range(2), steps=1)
     assert_equal(whole[1:], batches(records, recipe, epochs=range(1, 2), steps=1))
     images = [batch["image"].tobytes() for batch in whole]
@@ -409,6 +409,23 @@ def test_crops_of_volumes_depend_on_seed_and_epoch(records: RecordSet) -> None:
 
 
 def test_unlabelled_images_need_subjects_without_label_map(records: RecordSet) -> None:
-    recipe = replace(PLAIN, view=View("volumes"), size=(4, 4, 4), unlabelled=True)
+    recipe = replace(PLAIN, view=Volumes(), size=(4, 4, 4), unlabelled=True)
     with pytest.raises(UserError, match=r"found none\. Run launch/preprocess.py --unlabelled"):
         batches(records, recipe)
+
+
+@pytest.mark.parametrize("view", [Patches(7, 3), Volumes()], ids=str)
+@pytest.mark.parametrize(
+    "augmentation",
+    [Augmentation(rotation_rad=0.1), Augmentation(shift=1), Augmentation(mirror=True)],
+)
+def test_augmentation_that_a_view_cannot_do_is_refused(
+    view: View, augmentation: Augmentation
+) -> None:
+    with pytest.raises(SettingError, match=f"augmentation: expected none of {view}.*Augmentation"):
+        replace(PLAIN, view=view, augmentation=augmentation)
+
+
+def test_unlabelled_images_want_volumes() -> None:
+    with pytest.raises(SettingError, match=r"unlabelled: expected the view volumes.*slices"):
+        replace(PLAIN, unlabelled=True)

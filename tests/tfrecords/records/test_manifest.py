@@ -11,6 +11,7 @@ from tfrecords.errors import UserError
 from tfrecords.files import write_json
 from tfrecords.records import manifest
 from tfrecords.records.manifest import FORMAT_VERSION, damaged_shards, load_manifest
+from tfrecords.records.views import Patches, Slices, View, Volumes
 
 Records = tuple[Any, Path]
 
@@ -33,6 +34,17 @@ def test_saved_manifest_is_loaded_equal(small_records: Records, tmp_path: Path) 
         small_records[1] / "manifest.json"
     ).read_bytes()
     assert manifest.parse_manifest(tmp_path / "manifest.json") == loaded
+
+
+@pytest.mark.parametrize(
+    "view", [Slices(), Slices(foreground=True), Patches(9, 3, 7), Volumes()], ids=str
+)
+def test_a_view_is_stored_with_its_kind(small_records: Records, tmp_path: Path, view: View) -> None:
+    replace(load_manifest(small_records[1]), view=view).save(tmp_path)
+    stored = json.loads((tmp_path / "manifest.json").read_text())["view"]
+    assert stored == {"kind": view.kind, **vars(view)}
+    found = manifest.parse_manifest(tmp_path / "manifest.json").view
+    assert (type(found), found) == (type(view), view)
 
 
 def test_selection_is_by_kind_and_fold(small_records: Records) -> None:
@@ -112,6 +124,11 @@ def test_a_file_that_is_no_manifest_is_refused(copy: Path, content: bytes) -> No
         ({"class_voxels": ["many"]}, "class_voxels.0"),
         ({"spacing_mm": [1.0, 1.0]}, "spacing_mm"),
         ({"shards": [{"file": "a"}]}, "shards.0"),
+        ({"view": {"kind": "cubes"}}, "view"),
+        ({"view": {"foreground": True}}, "view"),
+        ({"view": "slices"}, "view"),
+        ({"view": {"kind": "slices", "foreground": "perhaps"}}, "view.slices.foreground"),
+        ({"view": {"kind": "patches", "patch_size": 4}}, "patch_size"),
     ],
 )
 def test_a_wrong_field_is_named(copy: Path, changes: dict[str, object], field: str) -> None:

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from tfrecords.geometry.grid import make_grid
-from tfrecords.records.views import View
+from tfrecords.records.views import VIEWS, Patches, Slices, Volumes
 from tfrecords.sources.subject import UNLABELLED, LabelClass, Subject
 from tfrecords.writing import plan
 from tfrecords.writing.plan import Settings, Source
 
 CLASSES = (LabelClass("background", (0,)), LabelClass("a", (1,)), LabelClass("b", (2,)))
-SETTINGS = Settings(View("slices"), 0, "int16", 2, CLASSES)
+SETTINGS = Settings(Slices(), 0, "int16", 2, CLASSES)
 GRID = make_grid((100, 100, 100), np.eye(4))
 
 
@@ -68,8 +68,8 @@ def test_parts_hold_about_what_a_worker_may_hold(files: int, channels: int) -> N
 def test_more_patches_make_more_shards_and_not_more_parts() -> None:
     """Moeskops' numbers: 3 x 50,000 patches of 87 x 87 with 21 x 21 labels, in 64 MiB each."""
     found = sources(10)
-    view = View("patches", 87, 21, 50_000)
-    few = replace(SETTINGS, view=replace(view, patches_per_class=1))
+    view = Patches(87, 21, 50_000)
+    few = replace(SETTINGS, view=replace(view, per_class=1))
     plans = [
         plan.plan(Path("out"), found, dict.fromkeys(folds_of(found), "0"), settings)
         for settings in (few, replace(SETTINGS, view=view))
@@ -112,14 +112,14 @@ def test_shards_are_numbered_through_fold_and_group(monkeypatch: pytest.MonkeyPa
 
 def test_volumes_alone_are_one_shard_of_each_part() -> None:
     found = sources(4)
-    settings = replace(SETTINGS, view=View("volumes"))
+    settings = replace(SETTINGS, view=Volumes())
     for part in plan.plan(Path("out"), found, folds_of(found), settings):
         (shard,) = part.shards
         assert shard.kind == "volumes"
 
 
 def test_jobs_share_what_is_missing() -> None:
-    view = View("patches", 87, 21, 50_000)
+    view = Patches(87, 21, 50_000)
     found = sources(1)
     settings = replace(SETTINGS, view=view)
     (part,) = plan.plan(Path("out"), found, folds_of(found), settings)
@@ -142,8 +142,8 @@ def test_plan_does_not_depend_on_the_order_or_the_place_of_sources() -> None:
     "settings",
     [
         replace(SETTINGS, seed=1),
-        replace(SETTINGS, view=View("patches")),
-        replace(SETTINGS, view=View("slices", foreground_slices=True)),
+        replace(SETTINGS, view=Patches()),
+        replace(SETTINGS, view=Slices(foreground=True)),
         replace(SETTINGS, image_dtype="float16"),
         replace(SETTINGS, classes=CLASSES[:2]),
     ],
@@ -158,7 +158,7 @@ def test_another_division_into_shards_changes_the_fingerprints(
 ) -> None:
     """For the same names may then hold other examples."""
     found = sources(2)
-    settings = replace(SETTINGS, view=View("patches", 87, 21, 10_000))
+    settings = replace(SETTINGS, view=Patches(87, 21, 10_000))
     before = fingerprints(found, settings)
     assert len(set(before)) == len(before)
     monkeypatch.setattr(plan, "SHARD_BYTES", 2 * plan.SHARD_BYTES)
@@ -187,7 +187,7 @@ def test_unlabelled_subjects_are_volumes_alone(kind: str) -> None:
     labelled, *others = sources(3)
     others = [replace(source, subject=replace(source.subject, label=None)) for source in others]
     folds = {"s0": "0", "s1": UNLABELLED, "s2": UNLABELLED}
-    settings = replace(SETTINGS, view=View(kind))
+    settings = replace(SETTINGS, view=VIEWS[kind]())
     first, second = plan.plan(Path("out"), [labelled, *others], folds, settings)
     assert (first,) == tuple(plan.plan(Path("out"), [labelled], folds, settings))
     (shard,) = second.shards

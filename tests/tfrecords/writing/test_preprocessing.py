@@ -21,13 +21,13 @@ from tfrecords.reading.batches import Recipe, training_batches
 from tfrecords.reading.parsing import parse
 from tfrecords.reading.record_set import open_record_set
 from tfrecords.records.manifest import Manifest, load_manifest
-from tfrecords.records.views import View
+from tfrecords.records.views import Patches, Slices
 from tfrecords.sources.subject import LabelClass, select_modalities
 from tfrecords.writing import preprocessing, shards
 from tfrecords.writing.preprocessing import Options
 
 Preprocess = Callable[..., Manifest]
-PATCHES = View("patches", patch_size=5, label_size=3, patches_per_class=20)
+PATCHES = Patches(5, 3, 20)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -388,9 +388,9 @@ def test_slices_without_foreground_are_left_out_of_training_alone(
     classes = (LabelClass("background", (0, 2)), LabelClass("a", (1,)))
     dataset = replace(data.find(), classes=classes)
     folder = tmp_path / "records"
-    found = preprocess_here(dataset, folder, view=View(foreground_slices=True))
+    found = preprocess_here(dataset, folder, view=Slices(foreground=True))
     assert load_manifest(folder) == found
-    assert found.view == View(foreground_slices=True)
+    assert found.view == Slices(foreground=True)
     names = [f"s{number}" for number in range(6)]
     assert zs_of(folder, found, "slices") == dict.fromkeys(names[:5], tuple(range(2, 8)))
     assert zs_of(folder, found, "volumes") == dict.fromkeys(names, tuple(range(1, 9)))
@@ -398,10 +398,10 @@ def test_slices_without_foreground_are_left_out_of_training_alone(
     assert empty
     assert all((folder / shard.file).read_bytes() == b"" for shard in empty)
     make_old(folder)
-    assert preprocess_here(dataset, folder, view=View(foreground_slices=True)) == found
+    assert preprocess_here(dataset, folder, view=Slices(foreground=True)) == found
     assert set(times(folder).values()) == {1}
     records = open_record_set(folder)
-    recipe = Recipe(View(), (14, 12), 6, "z_score", Augmentation())
+    recipe = Recipe(Slices(), (14, 12), 6, "z_score", Augmentation())
     batches = training_batches(records, found.folds, recipe, 0, range(1), 5)
     assert all((batch["label"].numpy() == 1).any(axis=(1, 2)).all() for batch in batches)
 

@@ -12,14 +12,14 @@ import tensorflow as tf
 from tfrecords.reading.parsing import parse
 from tfrecords.records.manifest import Shard
 from tfrecords.records.statistics import foreground_statistics
-from tfrecords.records.views import View
+from tfrecords.records.views import Patches, Slices, View, Volumes
 from tfrecords.sources.subject import LabelClass
 from tfrecords.writing import scan, shards
 from tfrecords.writing.plan import Part, Settings, Source, plan
 
 CLASSES = (LabelClass("background", (0,)), LabelClass("a", (1,)), LabelClass("b", (2,)))
-SETTINGS = Settings(View("slices"), 0, "int16", 2, CLASSES)
-PATCHES = View("patches", patch_size=9, label_size=3, patches_per_class=50)
+SETTINGS = Settings(Slices(), 0, "int16", 2, CLASSES)
+PATCHES = Patches(9, 3, 50)
 
 
 @pytest.fixture
@@ -122,12 +122,11 @@ def test_shards_count_the_classes_of_their_patches_centres(dealt: Part) -> None:
     assert np.sum([shard.centres for shard in training], axis=0).tolist() == [[50] * 3] * 3
 
 
-@pytest.mark.parametrize("kind", ["slices", "patches", "volumes"])
+@pytest.mark.parametrize("view", [Slices(), Patches(31, 21, 50), Volumes()], ids=str)
 def test_planned_bytes_are_what_shards_take_at_most(
-    part: tuple[Any, Part], tmp_path: Path, kind: str
+    part: tuple[Any, Part], tmp_path: Path, view: View
 ) -> None:
-    settings = replace(SETTINGS, view=View(kind, 31, 21, 50))
-    planned = planned_part(part[0], tmp_path / kind, settings)
+    planned = planned_part(part[0], tmp_path / "planned", replace(SETTINGS, view=view))
     for before, after in zip(planned.shards, shards.write_part(planned), strict=True):
         assert after.bytes <= before.bytes
         if before.kind == "patches":  # Others are cropped to the body.
@@ -135,7 +134,7 @@ def test_planned_bytes_are_what_shards_take_at_most(
 
 
 def test_memory_does_not_grow_with_the_patches(part: tuple[Any, Part], tmp_path: Path) -> None:
-    view = View("patches", 61, 21, 300)
+    view = Patches(61, 21, 300)
     planned = planned_part(part[0], tmp_path / "many", replace(SETTINGS, view=view))
     tracemalloc.start()
     try:
