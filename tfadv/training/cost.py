@@ -3,7 +3,7 @@
 import resource
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
@@ -61,10 +61,11 @@ def step_cost(
     batches = training_batches(
         records,
         records.manifest.folds,
-        replace(recipe, batch=recipe.batch * model.players.minibatches),
+        recipe,
         seed=0,
         epochs=range(1),
         steps_per_epoch=steps,
+        minibatches=model.players.minibatches,
     )
     ends: list[float] = []
     clock = keras.callbacks.LambdaCallback(

@@ -4,7 +4,6 @@ record set -> training batches -> AdversarialModel.fit -> (each epoch) validatio
 """
 
 from collections.abc import Collection
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,15 +67,15 @@ def train(work_dir: WorkDir, settings: Settings) -> None:
     if progress.epochs:
         print(f"resuming after epoch {progress.epochs}")
     recipe = method.recipe(hp, records.manifest)
-    step_batch = recipe.batch * model.players.minibatches * strategy.num_replicas_in_sync
     batches = training_batches(
         records,
         settings.training_folds,
-        replace(recipe, batch=step_batch),
+        recipe,
         seed,
         range(progress.epochs, hp.epochs),
         hp.steps_per_epoch,
         subjects,
+        model.players.minibatches * strategy.num_replicas_in_sync,
     )
     predictor = make_predictor(model, method, hp, records.manifest)
     validation = Validation(predictor, records, settings.validation_folds)

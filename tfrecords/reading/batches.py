@@ -29,7 +29,7 @@ class Recipe:
     Attributes:
         view: of the examples. A record set's patches may be larger.
         size: of the crop of a slice (height, width) or of a volume (depth, height, width).
-        batch: examples in a batch.
+        minibatch: examples of one minibatch of one replica.
         scheme: of normalisation.
         regions: class indices of each region, if labels are to be regions; empty for classes.
         favoured_share: expected share of a batch from the manifest's first group; None draws from
@@ -40,7 +40,7 @@ class Recipe:
 
     view: View
     size: tuple[int, ...]
-    batch: int
+    minibatch: int
     scheme: str
     augmentation: Augmentation
     regions: tuple[tuple[int, ...], ...] = ()
@@ -69,6 +69,7 @@ def training_batches(
     epochs: range,
     steps_per_epoch: int,
     subjects: Collection[str] | None = None,
+    minibatches: int = 1,
 ) -> tf.data.Dataset:
     """Batches {"image": [B, h, w, C], "label": [B, h, w]} of the given epochs, one after another.
 
@@ -80,6 +81,7 @@ def training_batches(
 
     Args:
         subjects: those of the folds whose examples are drawn; None for all.
+        minibatches: of a batch: those of a step's updates on every replica.
     """
     _require_view(records, recipe.view)
     manifest = records.manifest
@@ -91,7 +93,8 @@ def training_batches(
     partial = subjects is not None and any(set(s.subjects) - set(subjects) for s in shards)
     wanted = subjects if partial else None
     unlabelled = _unlabelled(records) if recipe.unlabelled else ()
-    examples = steps_per_epoch * recipe.batch
+    batch = recipe.minibatch * minibatches
+    examples = steps_per_epoch * batch
     crop = crop_of(recipe.view, manifest.view, recipe.size, recipe.augmentation)
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
@@ -128,7 +131,7 @@ def training_batches(
         tf.data.Dataset.range(epochs.start, epochs.stop)
         .flat_map(one_epoch)
         .map(prepare, tf.data.AUTOTUNE, deterministic=True)
-        .batch(recipe.batch, drop_remainder=True)
+        .batch(batch, drop_remainder=True)
         .prefetch(tf.data.AUTOTUNE)
     )
 

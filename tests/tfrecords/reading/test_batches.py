@@ -377,7 +377,7 @@ def test_volumes_are_cropped_from_the_normalised_bodies(
     small_records: Records, records: RecordSet
 ) -> None:
     """A crop larger than the body holds it whole, in its middle; every record set has volumes."""
-    recipe = replace(PLAIN, view=Volumes(), size=(12, 14, 16), batch=2)
+    recipe = replace(PLAIN, view=Volumes(), size=(12, 14, 16), minibatch=2)
     bodies = {body.subject: body for body in subject_volumes(records, FOLDS)}
     owner_of = {body.label.tobytes(): name for name, body in bodies.items()}
     seen = set()
@@ -400,7 +400,7 @@ def test_volumes_are_cropped_from_the_normalised_bodies(
 
 
 def test_crops_of_volumes_depend_on_seed_and_epoch(records: RecordSet) -> None:
-    recipe = replace(PLAIN, view=Volumes(), size=(4, 4, 4), batch=6)
+    recipe = replace(PLAIN, view=Volumes(), size=(4, 4, 4), minibatch=6)
     whole = batches(records, recipe, epochs=range(2), steps=1)
     assert_equal(whole[1:], batches(records, recipe, epochs=range(1, 2), steps=1))
     images = [batch["image"].tobytes() for batch in whole]
@@ -424,6 +424,17 @@ def test_augmentation_that_a_view_cannot_do_is_refused(
 ) -> None:
     with pytest.raises(SettingError, match=f"augmentation: expected none of {view}.*Augmentation"):
         replace(PLAIN, view=view, augmentation=augmentation)
+
+
+def test_a_batch_holds_the_minibatches_of_a_step(records: RecordSet) -> None:
+    """The same examples in the same order, dealt otherwise."""
+    arguments: Any = (records, FOLDS, VARIED, 0, range(1, 3), 2)
+    whole = list(pipeline.training_batches(*arguments, minibatches=3).as_numpy_iterator())
+    assert [batch["image"].shape[0] for batch in whole] == [12] * 4
+    single = batches(records, VARIED, epochs=range(1, 3), steps=6)
+    for number, batch in enumerate(whole):
+        parts = single[3 * number : 3 * number + 3]
+        np.testing.assert_array_equal(batch["image"], np.concatenate([p["image"] for p in parts]))
 
 
 def test_unlabelled_images_want_volumes() -> None:
