@@ -223,7 +223,6 @@ def _describe(
     x_mm, y_mm, z_mm = (round(float(mm), 6) for mm in np.median(spacings, axis=0))
     depth, height, width = (int(extent) for extent in shapes.max(axis=0))
     return Manifest(
-        manifest.FORMAT_VERSION,
         dataset.name,
         dataset.modalities,
         dataset.classes,

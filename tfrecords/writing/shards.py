@@ -1,18 +1,18 @@
 """Writing shards: atomically, in an order that depends on the seed alone, resuming after a kill."""
 
 import hashlib
-import json
-import os
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from absl import logging
 
-from tfrecords.files import checksum_holds, write_json
+from tfrecords.errors import UserError
+from tfrecords.files import checksum_holds, read_json, write_json, writing
 from tfrecords.geometry.resample import to_working
 from tfrecords.records import example
-from tfrecords.records.manifest import Shard
+from tfrecords.records.manifest import FORMAT_VERSION, Shard
 from tfrecords.records.statistics import foreground_statistics
 from tfrecords.records.storage import halve
 from tfrecords.records.views import View
@@ -30,13 +30,19 @@ def finished(folder: Path, planned: Shard) -> Shard | None:
     record = folder / PROGRESS / f"{planned.file}.json"
     if not record.is_file():
         return None
-    known = json.loads(record.read_text())
-    if known["fingerprint"] != planned.fingerprint:
+    try:
+        known = read_json(record, Shard, FORMAT_VERSION, "The shard is written anew.")
+    except UserError as error:
+        logging.warning("%s", error)
+        return None
+    if known.fingerprint != planned.fingerprint:
         return None
     shard = replace(
         planned,
-        **{key: known[key] for key in ("examples", "bytes", "sha256")},
-        centres=tuple(map(tuple, known["centres"])),
+        examples=known.examples,
+        bytes=known.bytes,
+        sha256=known.sha256,
+        centres=known.centres,
     )
     return shard if checksum_holds(folder / planned.file, shard.sha256) else None
 
@@ -45,7 +51,7 @@ def note_progress(folder: Path, shards: Iterable[Shard]) -> None:
     """Remembers finished shards, so that a run after a kill keeps them."""
     (folder / PROGRESS).mkdir(exist_ok=True)
     for shard in shards:
-        write_json(folder / PROGRESS / f"{shard.file}.json", asdict(shard))
+        write_json(folder / PROGRESS / f"{shard.file}.json", shard, FORMAT_VERSION)
 
 
 @dataclass(frozen=True)
@@ -126,8 +132,10 @@ def _write(
     examples, size = 0, 0
     digest = hashlib.sha256()
     centres = [[0] * len(part.settings.classes) for _ in subjects if view.of_classes]
-    temporary = part.folder / PROGRESS / f"{os.getpid()}-{shard.file}"
-    with temporary.open("wb", BUFFER_BYTES) as file:
+    with (
+        writing(part.folder / shard.file, part.folder / PROGRESS) as temporary,
+        temporary.open("wb", BUFFER_BYTES) as file,
+    ):
         for number, z, y, x in places.tolist():
             subject = subjects[number]
             cut = view.cut(subject.image, subject.label, (z, y, x))
@@ -138,9 +146,6 @@ def _write(
             if centres:
                 middle = len(cut.label) // 2
                 centres[number][cut.label[middle, middle]] += 1
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, part.folder / shard.file)
     return replace(
         shard,
         examples=examples,

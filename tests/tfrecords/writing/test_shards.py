@@ -160,6 +160,19 @@ def test_written_shards_are_noted_and_checked(dealt: Part) -> None:
         assert len(content) == shard.bytes
 
 
+@pytest.mark.parametrize("content", ["", "{}", '{"format_version": 0}', '{"format_version": 4}'])
+def test_a_damaged_note_is_told_and_its_shard_written_anew(
+    dealt: Part, content: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    shards.write_part(dealt)
+    note = dealt.folder / shards.PROGRESS / f"{dealt.shards[0].file}.json"
+    note.write_text(content)
+    assert shards.finished(dealt.folder, dealt.shards[0]) is None
+    assert f"{note}: " in caplog.text
+    assert "The shard is written anew." in caplog.text
+    assert shards.finished(dealt.folder, dealt.shards[1]) is not None
+
+
 def test_only_missing_shards_are_written_and_they_are_the_same(dealt: Part) -> None:
     whole = shards.write_part(dealt)
     contents = [(dealt.folder / shard.file).read_bytes() for shard in whole]

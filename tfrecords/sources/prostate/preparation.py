@@ -1,20 +1,19 @@
 """Preparing a patient: one grid, one label map, written as plain volumes, once."""
 
-import gzip
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
+from absl import logging
 
 from tfrecords.errors import UserError
-from tfrecords.files import file_checksum, write_file
+from tfrecords.files import file_checksum, read_json, write_json
 from tfrecords.geometry import registration
 from tfrecords.geometry.grid import Grid
-from tfrecords.geometry.nifti import read_image
+from tfrecords.geometry.nifti import read_image, write_image
 from tfrecords.geometry.registration import Registration
 from tfrecords.geometry.resample import NO_SHIFT, Shift, to_grid
 from tfrecords.sources.prostate import annotations
@@ -23,6 +22,7 @@ from tfrecords.sources.prostate.report import Report
 from tfrecords.sources.prostate.sources import MODALITIES, Patient
 
 VERSION = 1  # Of what is done to a patient. Another one prepares all anew.
+REPORT = "report.json"  # Beside the prepared files, for which it vouches.
 
 NO_PERIPHERAL_ZONE = "no peripheral zone in one of the annotations, not registered"
 PARTLY_COVERED = "prostate partly outside of the field of view of ADC or b-value"
@@ -44,8 +44,8 @@ def keep_or_prepare(patient: Patient, folder: Path) -> Report:
     report = replace(report, fingerprint=fingerprint)
     place.mkdir(exist_ok=True)
     for kind, array in arrays.items():
-        write_file(prepared_file(place, kind), _nifti(array, grid))
-    write_file(place / "report.json", json.dumps(asdict(report), indent=1).encode())
+        write_image(prepared_file(place, kind), array, grid)
+    write_json(place / REPORT, report, VERSION)
     return report
 
 
@@ -57,18 +57,23 @@ def _fingerprint(patient: Patient) -> str:
 
 
 def _kept(place: Path, fingerprint: str) -> Report | None:
-    path = place / "report.json"
-    content = json.loads(path.read_text()) if path.is_file() else {}
-    if content.get("fingerprint") != fingerprint:
+    path = place / REPORT
+    if not path.is_file():
         return None
-    report = Report(**content)
+    try:
+        report = read_json(path, Report, VERSION, "The patient is prepared anew.")
+    except UserError as error:
+        logging.warning("%s", error)
+        return None
+    if report.fingerprint != fingerprint:
+        return None
     files = [prepared_file(place, kind) for kind in (*MODALITIES, "seg")]
     return report if not report.group or all(file.is_file() for file in files) else None
 
 
 def _discard(place: Path) -> None:
     """Takes away what was prepared from other files, the report first: it vouches for the rest."""
-    for path in (place / "report.json", *(prepared_file(place, k) for k in (*MODALITIES, "seg"))):
+    for path in (place / REPORT, *(prepared_file(place, k) for k in (*MODALITIES, "seg"))):
         path.unlink(missing_ok=True)
 
 
@@ -138,12 +143,3 @@ def _coverage(
                 "received one outside"
             )
     return found
-
-
-def _nifti(array: np.ndarray, grid: Grid) -> bytes:
-    """The same bytes for the same arrays: no time stamp in the gzip header."""
-    image = nib.Nifti1Image(array, grid.matrix, dtype=array.dtype)
-    image.set_qform(grid.matrix, code="scanner")
-    image.set_sform(grid.matrix, code="scanner")
-    image.header.set_xyzt_units("mm")
-    return gzip.compress(image.to_bytes(), compresslevel=1, mtime=0)

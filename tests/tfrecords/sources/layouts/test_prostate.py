@@ -292,7 +292,7 @@ def test_an_interrupted_patient_is_prepared_anew(
 ) -> None:
     write(tmp_path, "p1", {"zones": zones()})
     with monkeypatch.context() as patch:
-        patch.setattr(preparation, "asdict", lambda _: 1 / 0)
+        patch.setattr(preparation, "write_json", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             layouts.find("prostate", tmp_path)
     assert not Path("data/prostate/p1/report.json").exists()
@@ -305,6 +305,22 @@ def test_an_interrupted_patient_is_prepared_anew(
         fingerprint = report("p1")["fingerprint"]
         layouts.find("prostate", tmp_path)
         assert report("p1")["fingerprint"] != fingerprint
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format_version": 1, "notes": 3}'])
+def test_a_damaged_report_is_told_and_its_patient_prepared_anew(
+    tmp_path: Path, content: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path, "p1", {"zones": zones()})
+    layouts.find("prostate", tmp_path)
+    before = report("p1")
+    Path("data/prostate/p1/report.json").write_text(content)
+    Path("data/prostate/p1/p1_seg.nii.gz").write_bytes(b"damaged as well")
+    layouts.find("prostate", tmp_path)
+    assert "p1/report.json: " in caplog.text
+    assert "The patient is prepared anew." in caplog.text
+    assert report("p1") == before
+    assert (prepared("p1", "seg") > 0).any()
 
 
 def test_folds_and_empty_cells_of_a_csv(tmp_path: Path) -> None:
