@@ -232,8 +232,8 @@ def of_a_single_class(array: np.ndarray) -> None:
     ("spacing_mm", "classes_of"),
     [
         (None, {"s0": {0, 1, 2}, "s1": {0, 1, 2, 3}, "s2": {0, 1}}),
-        # Between two voxels, neighbours of one of them are looked up: the single voxel is lost.
-        ((2.0, 2.0, 4.0), {"s0": {0, 1, 2}, "s1": {0, 1, 2}, "s2": {0, 1}}),
+        # Every voxel stands for eight, and takes the class of the largest share among them.
+        ((2.0, 2.0, 4.0), {"s0": {0, 1}, "s1": {0, 1}, "s2": {0, 1}}),
     ],
 )
 def test_manifest_tells_the_patches_drawn_and_so_the_classes_that_subjects_lack(
