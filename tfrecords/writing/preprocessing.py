@@ -22,7 +22,7 @@ from tfrecords.runners import parallel_map
 from tfrecords.sources.subject import Dataset, LabelClass, Subject, require_groups
 from tfrecords.writing import shards
 from tfrecords.writing.folds import assign_folds
-from tfrecords.writing.plan import PATTERN, Part, Settings, Source, plan
+from tfrecords.writing.parts import PATTERN, Part, ShardSettings, Source, plan
 from tfrecords.writing.scan import Scan, scan
 
 
@@ -63,7 +63,7 @@ def preprocess(dataset: Dataset, folder: Path, options: Options) -> Manifest:
     dtype = np.result_type(*(s.dtype for s in good.values()))
     # Integers of one subject and floats of another make a wider float.
     image_dtype = dtype.name if np.issubdtype(dtype, np.integer) else "float16"
-    settings = Settings(
+    settings = ShardSettings(
         options.view, options.seed, image_dtype, len(dataset.modalities), dataset.classes
     )
     written = _write(folder, plan(folder, sources, folds, settings), options.workers)
@@ -203,7 +203,7 @@ def _describe(
     dataset: Dataset,
     sources: list[Source],
     folds: dict[str, str],
-    settings: Settings,
+    settings: ShardSettings,
     options: Options,
 ) -> Manifest:
     records = tuple(

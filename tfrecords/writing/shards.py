@@ -12,14 +12,13 @@ from tfrecords.errors import UserError
 from tfrecords.files import checksum_holds, read_json, write_json, writing
 from tfrecords.geometry.resample import to_working
 from tfrecords.records import example
+from tfrecords.records.intensities import foreground_statistics, halve
 from tfrecords.records.manifest import FORMAT_VERSION, Shard
-from tfrecords.records.statistics import foreground_statistics
-from tfrecords.records.storage import halve
 from tfrecords.records.views import View
 from tfrecords.records.wire import frame
 from tfrecords.sources.labels import read_classes
 from tfrecords.writing import scan
-from tfrecords.writing.plan import VOLUMES, Part, Settings, Source
+from tfrecords.writing.parts import VOLUMES, Part, ShardSettings, Source
 
 BUFFER_BYTES = 2**20
 PROGRESS = ".progress"
@@ -88,7 +87,7 @@ def write_part(part: Part) -> tuple[Shard, ...]:
     return tuple(written)
 
 
-def _mixed(subjects: Sequence[_Opened], settings: Settings) -> np.ndarray:
+def _mixed(subjects: Sequence[_Opened], settings: ShardSettings) -> np.ndarray:
     """The places of the part's training examples in random order [N, 4]."""
     places = _places(subjects, settings.view, settings.seed)
     return np.random.default_rng(settings.seed).permutation(places)
@@ -104,7 +103,7 @@ def _places(subjects: Sequence[_Opened], view: View, seed: int) -> np.ndarray:
     return np.concatenate(drawn)
 
 
-def load(source: Source, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+def load(source: Source, settings: ShardSettings) -> tuple[np.ndarray, np.ndarray]:
     """A subject on its working grid: the image as stored [Z, Y, X, C], class indices [Z, Y, X].
 
     Without a label map, these are zeros.

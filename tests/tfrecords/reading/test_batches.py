@@ -23,9 +23,8 @@ from tfrecords.reading.record_set import (
     open_record_set,
     subject_volumes,
 )
+from tfrecords.records.intensities import foreground_statistics, halve
 from tfrecords.records.manifest import Manifest
-from tfrecords.records.statistics import foreground_statistics
-from tfrecords.records.storage import halve
 from tfrecords.records.views import Patches, Slices, View, Volumes
 
 Records = tuple[Any, Path]

@@ -56,10 +56,10 @@ def test_any_number_of_workers_writes_the_same_bytes(
     data: Any, tmp_path: Path, preprocess_here: Preprocess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Though several work on one part."""
-    monkeypatch.setattr("tfrecords.writing.plan.SHARD_BYTES", 8000)
+    monkeypatch.setattr("tfrecords.writing.parts.SHARD_BYTES", 8000)
     expected = preprocess_here(data.find(), tmp_path / "0", folds=3, view=PATCHES)
     assert max(Counter(s.subjects for s in expected.shards).values()) > 4
-    monkeypatch.setattr("tfrecords.writing.plan.JOB_SHARDS", 2)
+    monkeypatch.setattr("tfrecords.writing.parts.JOB_SHARDS", 2)
     for workers in (1, 2, 3):
         folder = tmp_path / str(workers)
         options = Options(view=PATCHES, folds=3, workers=workers)
@@ -382,7 +382,7 @@ def test_slices_without_foreground_are_left_out_of_training_alone(
     data: Any, tmp_path: Path, preprocess_here: Preprocess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where shards stay empty: they are planned for all slices."""
-    monkeypatch.setattr("tfrecords.writing.plan.SHARD_BYTES", 2000)
+    monkeypatch.setattr("tfrecords.writing.parts.SHARD_BYTES", 2000)
     edit_label(data, "s5", lambda array: array.fill(0))
     # Then 1 alone is foreground, which lies in z 2 to 7.
     classes = (LabelClass("background", (0, 2)), LabelClass("a", (1,)))

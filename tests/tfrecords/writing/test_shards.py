@@ -10,15 +10,15 @@ import pytest
 import tensorflow as tf
 
 from tfrecords.reading.parsing import parse
+from tfrecords.records.intensities import foreground_statistics
 from tfrecords.records.manifest import Shard
-from tfrecords.records.statistics import foreground_statistics
 from tfrecords.records.views import Patches, Slices, View, Volumes
 from tfrecords.sources.subject import LabelClass
 from tfrecords.writing import scan, shards
-from tfrecords.writing.plan import Part, Settings, Source, plan
+from tfrecords.writing.parts import Part, ShardSettings, Source, plan
 
 CLASSES = (LabelClass("background", (0,)), LabelClass("a", (1,)), LabelClass("b", (2,)))
-SETTINGS = Settings(Slices(), 0, "int16", 2, CLASSES)
+SETTINGS = ShardSettings(Slices(), 0, "int16", 2, CLASSES)
 PATCHES = Patches(9, 3, 50)
 
 
@@ -29,7 +29,7 @@ def part(small_dataset: Any, tmp_path: Path) -> tuple[Any, Part]:
     return data, planned_part(data, tmp_path / "out", SETTINGS)
 
 
-def planned_part(data: Any, folder: Path, settings: Settings) -> Part:
+def planned_part(data: Any, folder: Path, settings: ShardSettings) -> Part:
     found = []
     for subject in data.find().subjects:
         _, grid = scan.load_image(subject, 2)
@@ -71,7 +71,7 @@ def test_written_part_holds_the_subjects(part: tuple[Any, Part]) -> None:
 @pytest.fixture
 def dealt(part: tuple[Any, Part], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Part:
     """Patches of the same subjects, dealt over several shards."""
-    monkeypatch.setattr("tfrecords.writing.plan.SHARD_BYTES", 60_000)
+    monkeypatch.setattr("tfrecords.writing.parts.SHARD_BYTES", 60_000)
     return planned_part(part[0], tmp_path / "dealt", replace(SETTINGS, view=PATCHES))
 
 
@@ -90,7 +90,7 @@ def test_examples_are_dealt_evenly_and_none_is_lost(
     part: tuple[Any, Part], dealt: Part, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     *training, _ = shards.write_part(dealt)
-    monkeypatch.setattr("tfrecords.writing.plan.SHARD_BYTES", 2**30)
+    monkeypatch.setattr("tfrecords.writing.parts.SHARD_BYTES", 2**30)
     whole = planned_part(part[0], tmp_path / "whole", dealt.settings)
     together, _ = shards.write_part(whole)
     found = [[(name, place) for name, place, _ in patches_of(dealt, s)] for s in training]

@@ -16,8 +16,8 @@ from tfrecords.reading.augmentation import Augmentation
 from tfrecords.reading.batches import Recipe, training_batches
 from tfrecords.reading.parsing import parse
 from tfrecords.reading.record_set import open_record_set
+from tfrecords.records.intensities import foreground_statistics
 from tfrecords.records.manifest import Manifest, load_manifest
-from tfrecords.records.statistics import foreground_statistics
 from tfrecords.records.views import Patches, Slices, View, Volumes
 from tfrecords.writing import shards
 

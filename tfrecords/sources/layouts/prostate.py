@@ -33,8 +33,8 @@ from tfrecords.errors import UserError
 from tfrecords.files import write_file
 from tfrecords.runners import parallel_map
 from tfrecords.sources.prostate.annotations import CLASSES, GROUPS
+from tfrecords.sources.prostate.outcome import PatientOutcome, print_summary, table_row
 from tfrecords.sources.prostate.preparation import keep_or_prepare, prepared_file
-from tfrecords.sources.prostate.report import Report, print_summary, table_row
 from tfrecords.sources.prostate.sources import (
     MODALITIES,
     PREPARED_DIR,
@@ -57,28 +57,28 @@ def find(data_dir: Path | None, workers: int) -> Dataset:
         raise UserError(f"{PREPARED_DIR}: expected a folder to write to ({error})") from error
     prepare = partial(keep_or_prepare, folder=PREPARED_DIR)
     found = dict(parallel_map(prepare, patients, workers, "Preparing patients"))
-    reports = {patient.name: found[index] for index, patient in enumerate(patients)}
+    outcomes = {patient.name: found[index] for index, patient in enumerate(patients)}
     path = PREPARED_DIR / "report.csv"
-    table = pd.DataFrame([table_row(name, report) for name, report in reports.items()])
+    table = pd.DataFrame([table_row(name, outcome) for name, outcome in outcomes.items()])
     write_file(path, table.to_csv(index=False).encode())
-    print_summary(reports, path)
+    print_summary(outcomes, path)
     return Dataset(
         "prostate",
         MODALITIES,
         tuple(LabelClass(name, (value,)) for value, name in enumerate(CLASSES)),
         tuple(
-            _subject(patient, report)
-            for patient, report in zip(patients, reports.values(), strict=True)
-            if report.group or report.fault
+            _subject(patient, outcome)
+            for patient, outcome in zip(patients, outcomes.values(), strict=True)
+            if outcome.group or outcome.fault
         ),
         groups=GROUPS,
     )
 
 
-def _subject(patient: Patient, report: Report) -> Subject:
+def _subject(patient: Patient, outcome: PatientOutcome) -> Subject:
     """Of a patient whose files are missing these, else the prepared ones, which may be missing."""
     place = PREPARED_DIR / patient.name
     missing = tuple(path for path in patient.files.values() if not path.is_file())
     images = missing or tuple(prepared_file(place, modality) for modality in MODALITIES)
-    group = report.group or GROUPS[0]
+    group = outcome.group or GROUPS[0]
     return Subject(patient.name, images, prepared_file(place, "seg"), group, patient.fold)

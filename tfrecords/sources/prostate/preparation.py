@@ -18,7 +18,7 @@ from tfrecords.geometry.registration import Registration
 from tfrecords.geometry.resample import NO_SHIFT, Shift, to_grid
 from tfrecords.sources.prostate import annotations
 from tfrecords.sources.prostate.annotations import GROUPS, TUMOUR
-from tfrecords.sources.prostate.report import Report
+from tfrecords.sources.prostate.outcome import PatientOutcome
 from tfrecords.sources.prostate.sources import MODALITIES, Patient
 
 VERSION = 1  # Of what is done to a patient. Another one prepares all anew.
@@ -29,7 +29,7 @@ PARTLY_COVERED = "prostate partly outside of the field of view of ADC or b-value
 TUMOUR_LOST = "aggressive, but the readers' consensus has no tumour"
 
 
-def keep_or_prepare(patient: Patient, folder: Path) -> Report:
+def keep_or_prepare(patient: Patient, folder: Path) -> PatientOutcome:
     """Prepares a patient, unless it is there already from the same files."""
     place = folder / patient.name
     try:
@@ -37,16 +37,16 @@ def keep_or_prepare(patient: Patient, folder: Path) -> Report:
         if kept := _kept(place, fingerprint):
             return kept
         _discard(place)
-        report, arrays, grid = _prepare(patient.files)
+        outcome, arrays, grid = _prepare(patient.files)
     except UserError as error:
         _discard(place)
-        return Report(fault=str(error))
-    report = replace(report, fingerprint=fingerprint)
+        return PatientOutcome(fault=str(error))
+    outcome = replace(outcome, fingerprint=fingerprint)
     place.mkdir(exist_ok=True)
     for kind, array in arrays.items():
         write_image(prepared_file(place, kind), array, grid)
-    write_json(place / REPORT, report, VERSION)
-    return report
+    write_json(place / REPORT, outcome, VERSION)
+    return outcome
 
 
 def _fingerprint(patient: Patient) -> str:
@@ -56,19 +56,19 @@ def _fingerprint(patient: Patient) -> str:
     return hashlib.sha256(json.dumps([VERSION, checksums], sort_keys=True).encode()).hexdigest()
 
 
-def _kept(place: Path, fingerprint: str) -> Report | None:
+def _kept(place: Path, fingerprint: str) -> PatientOutcome | None:
     path = place / REPORT
     if not path.is_file():
         return None
     try:
-        report = read_json(path, Report, VERSION, "The patient is prepared anew.")
+        outcome = read_json(path, PatientOutcome, VERSION, "The patient is prepared anew.")
     except UserError as error:
         logging.warning("%s", error)
         return None
-    if report.fingerprint != fingerprint:
+    if outcome.fingerprint != fingerprint:
         return None
     files = [prepared_file(place, kind) for kind in (*MODALITIES, "seg")]
-    return report if not report.group or all(file.is_file() for file in files) else None
+    return outcome if not outcome.group or all(file.is_file() for file in files) else None
 
 
 def _discard(place: Path) -> None:
@@ -81,8 +81,8 @@ def prepared_file(place: Path, kind: str) -> Path:
     return place / f"{place.name}_{kind}.nii.gz"
 
 
-def _prepare(files: Mapping[str, Path]) -> tuple[Report, dict[str, np.ndarray], Grid]:
-    """The report, and the images and the label map of a patient who is in a group, on one grid."""
+def _prepare(files: Mapping[str, Path]) -> tuple[PatientOutcome, dict[str, np.ndarray], Grid]:
+    """The outcome, and the images and the label map of a patient who is in a group, on one grid."""
     images = {modality: read_image(files[modality]) for modality in MODALITIES}
     grid = images["t2w"][1]
     first = annotations.annotation(files["zones"], files.get("lesion"), (grid,))
@@ -92,7 +92,7 @@ def _prepare(files: Mapping[str, Path]) -> tuple[Report, dict[str, np.ndarray], 
         second = annotations.annotation(files["zones_2"], files.get("lesion_2"), grids)
     group, notes = annotations.group(first, second)
     if not group:
-        return Report(notes=notes), {}, grid
+        return PatientOutcome(notes=notes), {}, grid
     found = annotations.register(first, second) if second else None
     if second and not found:
         notes.append(NO_PERIPHERAL_ZONE)
@@ -102,25 +102,25 @@ def _prepare(files: Mapping[str, Path]) -> tuple[Report, dict[str, np.ndarray], 
     scans_shift = NO_SHIFT if second is None or second.grid is grid else shift
     scans = {modality: images[modality][1] for modality in MODALITIES[1:]}
     coverage = _coverage(label, grid, scans, scans_shift, files["zones"])
-    report = _describe(label, grid, found)
+    outcome = _describe(label, grid, found)
     if min(coverage.values()) < 1:
         notes.append(PARTLY_COVERED)
-    if group == GROUPS[0] and not report.lesion_voxels:
+    if group == GROUPS[0] and not outcome.lesion_voxels:
         notes.append(TUMOUR_LOST)
     shifts = {"t2w": NO_SHIFT, "adc": scans_shift, "hbv": scans_shift}
     arrays = {
         modality: to_grid(image, source, grid, shifts[modality])
         for modality, (image, source) in images.items()
     }
-    report = replace(report, group=group, notes=notes, coverage=coverage)
-    return report, {**arrays, "seg": label}, grid
+    outcome = replace(outcome, group=group, notes=notes, coverage=coverage)
+    return outcome, {**arrays, "seg": label}, grid
 
 
-def _describe(label: np.ndarray, grid: Grid, registration: Registration | None) -> Report:
+def _describe(label: np.ndarray, grid: Grid, registration: Registration | None) -> PatientOutcome:
     """What the label map and the registration tell."""
     axis = next(number for number, code in enumerate(grid.orientation) if code in "SI")
     prostate = (np.moveaxis(label, axis, 0) > 0).any(axis=(1, 2))
-    return Report(
+    return PatientOutcome(
         **(asdict(registration) if registration else {}),
         slices=int(prostate.size),
         slices_without_prostate=int(np.count_nonzero(~prostate)),

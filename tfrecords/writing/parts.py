@@ -12,8 +12,8 @@ import numpy as np
 
 from tfrecords.geometry.grid import Grid
 from tfrecords.records import example
+from tfrecords.records.intensities import STATISTICS
 from tfrecords.records.manifest import FORMAT_VERSION, Shard
-from tfrecords.records.statistics import STATISTICS
 from tfrecords.records.views import Cut, View, Volumes
 from tfrecords.records.wire import frame
 from tfrecords.sources.subject import UNLABELLED, LabelClass, Subject
@@ -41,7 +41,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Settings:
+class ShardSettings:
     """What, besides the sources, determines the bytes of shards."""
 
     view: View
@@ -63,7 +63,7 @@ class Part:
     folder: Path
     shards: tuple[Shard, ...]
     sources: tuple[Source, ...]
-    settings: Settings
+    settings: ShardSettings
     missing: tuple[Shard, ...]
 
     def jobs(self, written: Collection[str]) -> list["Part"]:
@@ -74,7 +74,7 @@ class Part:
 
 
 def plan(
-    folder: Path, sources: Sequence[Source], folds: Mapping[str, str], settings: Settings
+    folder: Path, sources: Sequence[Source], folds: Mapping[str, str], settings: ShardSettings
 ) -> list[Part]:
     """Parts of about PART_BYTES; which subjects share one depends on nothing but the arguments.
 
@@ -105,11 +105,11 @@ def plan(
     return parts
 
 
-def _volume_bytes(source: Source, settings: Settings) -> int:
+def _volume_bytes(source: Source, settings: ShardSettings) -> int:
     return _example_bytes(source, VOLUMES, settings)
 
 
-def _training_bytes(sources: Sequence[Source], settings: Settings) -> list[int]:
+def _training_bytes(sources: Sequence[Source], settings: ShardSettings) -> list[int]:
     """The size of each training shard of a part, at most: as many as SHARD_BYTES make of them.
 
     There are none where whole volumes are trained on: these are written anyway.
@@ -124,7 +124,7 @@ def _training_bytes(sources: Sequence[Source], settings: Settings) -> list[int]:
     return [len(range(share, examples, count)) * largest for share in range(count)]
 
 
-def _example_bytes(source: Source, view: View, settings: Settings) -> int:
+def _example_bytes(source: Source, view: View, settings: ShardSettings) -> int:
     """The size of an example in a file, at most: its arrays, and what describes them."""
     pixels, labels = view.voxels(source.working.shape[::-1])
     tiny = Cut(np.zeros((1, 1, 1), np.uint8), np.zeros((1, 1), np.uint8), (-1, -1, -1))
@@ -140,7 +140,7 @@ def _planned_shard(
     fold: str,
     group: str,
     sources: Sequence[Source],
-    settings: Settings,
+    settings: ShardSettings,
     kind: str,
     place: tuple[int, int],
     share: tuple[int, int],
