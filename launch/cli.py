@@ -26,7 +26,7 @@ def run_with_names(main: Callable[[list[str]], None], *, takes_names: bool = Tru
         if len(arguments) > 1 and not takes_names:
             sys.exit(f"error: expected flags alone, received {arguments[1:]}")
         try:
-            logging.set_verbosity(logging.WARNING)
+            logging.set_verbosity(logging.INFO)
             main(arguments[1:])
         except SettingError as error:
             sys.exit(f"error: --{error}")

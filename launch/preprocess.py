@@ -27,6 +27,12 @@ DATA_DIR = flags.DEFINE_string(
     None,
     "Folder of the sources (for table and prostate also a CSV; the demo datasets make their own).",
 )
+PREPARED_DIR = flags.DEFINE_string(
+    "prepared_dir",
+    None,
+    "Prostate: where the volumes are written that preparation makes of the sources. "
+    "[data/prostate/NAME-HASH, by the sources' name and place]",
+)
 OUT_DIR = flags.DEFINE_string("out_dir", None, "Record set to write. [records/DATASET]")
 METHOD = flags.DEFINE_string("method", None, "Cut the view that this method trains on.")
 VIEW = flags.DEFINE_enum("view", None, list(VIEWS), "How to cut training examples. [slices]")
@@ -87,7 +93,9 @@ def main() -> None:
         WORKERS.value,
         tuple(TRAINING_ONLY.value),
     )
-    dataset = layouts.find(DATASET.value, data_dir, WORKERS.value, UNLABELLED.value)
+    prepared_dir = Path(PREPARED_DIR.value) if PREPARED_DIR.value else None
+    layouts.make(DATASET.value, data_dir, WORKERS.value, prepared_dir)
+    dataset = layouts.find(DATASET.value, data_dir, UNLABELLED.value, prepared_dir)
     if MODALITIES.value is not None:
         dataset = select_modalities(dataset, MODALITIES.value)
     folder = Path(OUT_DIR.value or f"records/{dataset.name}")
@@ -116,7 +124,9 @@ def _view() -> View:
 def _orientation(codes: str) -> str:
     axes = "".join(sorted("R" if c in "RL" else "A" if c in "AP" else "S" for c in codes))
     if axes != "ARS" or not set(codes) <= set("RLAPSI"):
-        raise UserError(f"--orientation: expected three axis codes such as RAS, received {codes}")
+        raise SettingError(
+            "orientation", f"expected three axis codes such as RAS, received {codes}"
+        )
     return codes
 
 
@@ -128,9 +138,10 @@ def _spacing(value: str | None) -> tuple[float, float, float] | None:
         if not all(0 <= mm < math.inf for mm in (x_mm, y_mm, z_mm)) or not x_mm + y_mm + z_mm:
             raise ValueError
     except ValueError:
-        raise UserError(
-            "--spacing: expected three numbers X,Y,Z in mm, positive, or 0 (but not all) for the "
-            f"source's own, received {value}"
+        raise SettingError(
+            "spacing",
+            "expected three numbers X,Y,Z in mm, positive, or 0 (but not all) for the source's "
+            f"own, received {value}",
         ) from None
     return x_mm, y_mm, z_mm
 
@@ -143,8 +154,8 @@ def _crop(value: str | None) -> tuple[int, int, int] | None:
         if min(x, y, z) < 1:
             raise ValueError
     except ValueError:
-        raise UserError(
-            f"--crop: expected three positive whole numbers X,Y,Z of voxels, received {value}"
+        raise SettingError(
+            "crop", f"expected three positive whole numbers X,Y,Z of voxels, received {value}"
         ) from None
     return x, y, z
 

@@ -184,7 +184,7 @@ def test_a_run_tells_the_patches_of_each_class_and_the_subjects_without_any(
     assert line in result.stdout
     written = re.search(r"patches: 48 examples in .* shards, (.*) MB", result.stdout)
     volumes = re.search(r"volumes: 8 examples in .* shards, (.*) MB", result.stdout)
-    planned = re.search(r"Writing .* shards, at most (.*) MB\.", result.stdout)
+    planned = re.search(r"Writing .* shards, at most (.*) MB\.", result.stdout + result.stderr)
     assert written
     assert volumes
     assert planned
@@ -288,7 +288,7 @@ class Killing:
         result = run(self.folder, *self.flags, f"--out_dir={self.out}")
         assert result.returncode == 0, result.stderr
         assert contents(self.out) == self.expected
-        return result.stdout
+        return result.stdout + result.stderr
 
 
 @pytest.fixture

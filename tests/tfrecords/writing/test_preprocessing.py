@@ -292,7 +292,7 @@ def test_a_disk_too_small_is_refused_and_nothing_is_lost(
     # The old shards of volumes have the new ones' names.
     free = 1000 + sum(shard.bytes for shard in old.select("volumes", old.folds))
     assert str(error.value).startswith(
-        f"--out_dir: {folder}: expected {needed} bytes free, which the shards take at most, "
+        f"out_dir: {folder}: expected {needed} bytes free, which the shards take at most, "
         f"received {free}."
     )
     assert "fewer --patches_per_class" in str(error.value)
@@ -427,7 +427,7 @@ def test_an_unknown_group_is_refused_before_anything_is_read(
     data: Any, tmp_path: Path, preprocess_here: Preprocess
 ) -> None:
     data.path("s0", "t1").unlink()
-    message = "--training_only: expected some of the groups high,low of --dataset table, received "
+    message = "training_only: expected some of the groups high,low of --dataset table, received "
     with pytest.raises(UserError, match=f"^{message}lesion_free$"):
         preprocess_here(data.find(), tmp_path / "records", training_only=("lesion_free",))
 
@@ -504,7 +504,7 @@ def test_a_file_in_place_of_the_folder_is_refused(
 ) -> None:
     (tmp_path / "records").write_text("")
     for folder in (tmp_path / "records", tmp_path / "records" / "deeper"):
-        with pytest.raises(UserError, match="--out_dir: expected a folder to write to"):
+        with pytest.raises(UserError, match="out_dir: expected a folder to write to"):
             preprocess_here(data.find(), folder)
 
 

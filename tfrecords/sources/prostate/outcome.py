@@ -1,4 +1,4 @@
-"""What became of each patient: a table, and a few printed lines."""
+"""What became of each patient: a table, and a few lines."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from absl import logging
 
 from tfrecords.sources.prostate.annotations import GROUPS
 from tfrecords.sources.prostate.sources import MODALITIES
 
-NAMED = 5  # Patients that a printed line names.
+NAMED = 5  # Patients that a line names.
 
 
 @dataclass(frozen=True)
@@ -54,25 +55,25 @@ def table_row(name: str, outcome: PatientOutcome) -> dict[str, object]:
     }
 
 
-def print_summary(outcomes: Mapping[str, PatientOutcome], table: Path) -> None:
+def log_summary(outcomes: Mapping[str, PatientOutcome], table: Path) -> None:
     """Counts, and a line per kind of what is to be known of some patients."""
     groups = Counter(outcome.group for outcome in outcomes.values() if not outcome.fault)
     counts = ", ".join(f"{groups[group]} {group}" for group in GROUPS)
     faults = [f"{name} ({outcome.fault})" for name, outcome in outcomes.items() if outcome.fault]
-    print(
+    logging.info(
         f"{len(outcomes)} patients: {counts}, {groups['']} left out, {len(faults)} not prepared. "
         f"See {table}."
     )
     slices = sum(r.slices or 0 for r in outcomes.values())
     beside = sum(r.slices_without_prostate or 0 for r in outcomes.values())
     if beside:
-        print(
+        logging.info(
             f"{beside} of {slices} slices lie beside the prostate; --foreground_slices skips them."
         )
     after = [r.dice_after for r in outcomes.values() if r.dice_after is not None]
     before = [r.dice_before for r in outcomes.values() if r.dice_before is not None]
     if after:
-        print(
+        logging.info(
             f"Registration of {len(after)} second annotations: median Dice of the peripheral zone "
             f"{np.median(before):.3f} before, {np.median(after):.3f} after."
         )
@@ -82,4 +83,4 @@ def print_summary(outcomes: Mapping[str, PatientOutcome], table: Path) -> None:
             kinds.setdefault(note[0].upper() + note[1:], []).append(name)
     for kind, names in kinds.items():
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        print(f"{kind}: {', '.join(names[:NAMED])}{more}.")
+        logging.info(f"{kind}: {', '.join(names[:NAMED])}{more}.")

@@ -19,10 +19,9 @@ from tfrecords.geometry.resample import NO_SHIFT, Shift, to_grid
 from tfrecords.sources.prostate import annotations
 from tfrecords.sources.prostate.annotations import GROUPS, TUMOUR
 from tfrecords.sources.prostate.outcome import PatientOutcome
-from tfrecords.sources.prostate.sources import MODALITIES, Patient
+from tfrecords.sources.prostate.sources import MODALITIES, REPORT, Patient
 
 VERSION = 1  # Of what is done to a patient. Another one prepares all anew.
-REPORT = "report.json"  # Beside the prepared files, for which it vouches.
 
 NO_PERIPHERAL_ZONE = "no peripheral zone in one of the annotations, not registered"
 PARTLY_COVERED = "prostate partly outside of the field of view of ADC or b-value"
@@ -57,18 +56,23 @@ def _fingerprint(patient: Patient) -> str:
 
 
 def _kept(place: Path, fingerprint: str) -> PatientOutcome | None:
+    outcome = read_outcome(place)
+    if outcome is None or outcome.fingerprint != fingerprint:
+        return None
+    files = [prepared_file(place, kind) for kind in (*MODALITIES, "seg")]
+    return outcome if not outcome.group or all(file.is_file() for file in files) else None
+
+
+def read_outcome(place: Path) -> PatientOutcome | None:
+    """What became of a patient with this folder; None of one who is not prepared."""
     path = place / REPORT
     if not path.is_file():
         return None
     try:
-        outcome = read_json(path, PatientOutcome, VERSION, "The patient is prepared anew.")
+        return read_json(path, PatientOutcome, VERSION, "Preprocessing prepares the patient anew.")
     except UserError as error:
         logging.warning("%s", error)
         return None
-    if outcome.fingerprint != fingerprint:
-        return None
-    files = [prepared_file(place, kind) for kind in (*MODALITIES, "seg")]
-    return outcome if not outcome.group or all(file.is_file() for file in files) else None
 
 
 def _discard(place: Path) -> None:

@@ -264,7 +264,7 @@ def test_other_folders_are_refused(tmp_path: Path) -> None:
     ):
         assert words in str(error.value)
     for wrong in (None, tmp_path / "nowhere"):
-        with pytest.raises(UserError, match="--data_dir: expected a folder for --dataset brats"):
+        with pytest.raises(UserError, match="data_dir: expected a folder for --dataset brats"):
             layouts.find("brats", wrong)
 
 

@@ -31,6 +31,7 @@ def test_subjects_are_made_whole_and_without_findings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, module: Any, labels: set[int]
 ) -> None:
     monkeypatch.setattr(module, "SUBJECTS", 1)
+    layouts.make(name, tmp_path / "demo", workers=1)
     dataset = layouts.find(name, tmp_path / "demo")
     (subject,) = dataset.subjects
     found = scan(subject, dataset)
@@ -54,17 +55,17 @@ def test_only_missing_subjects_are_made(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(demo_tumour.phantom, "make_tumour_subject", make)
     monkeypatch.setattr(demo_tumour, "SUBJECTS", 3)
     dataset = layouts.find("demo_tumour", tmp_path / "demo")
+    assert not (tmp_path / "demo").exists()
+    layouts.make("demo_tumour", tmp_path / "demo", workers=1)
     assert made == ["tumour_000", "tumour_001", "tumour_002"]
     dataset.subjects[1].images[2].unlink()
     made.clear()
-    assert layouts.find("demo_tumour", tmp_path / "demo") == dataset
+    layouts.make("demo_tumour", tmp_path / "demo", workers=1)
     assert made == ["tumour_001"]
+    assert layouts.find("demo_tumour", tmp_path / "demo") == dataset
 
 
-def test_tumours_have_two_high_grades_to_one_low_and_the_regions_of_brats(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(demo_tumour, "make_missing", lambda *_: None)
+def test_tumours_have_two_high_grades_to_one_low_and_the_regions_of_brats(tmp_path: Path) -> None:
     dataset = layouts.find("demo_tumour", tmp_path)
     groups = [subject.group for subject in dataset.subjects]
     assert (groups.count("high_grade"), groups.count("low_grade")) == (20, 10)
@@ -77,10 +78,7 @@ def test_tumours_have_two_high_grades_to_one_low_and_the_regions_of_brats(
     assert regions == {"WT": {1, 2, 4}, "TC": {1, 4}, "ET": {4}}
 
 
-def test_without_a_folder_they_have_one_of_their_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(demo_tissue, "make_missing", lambda *_: None)
+def test_without_a_folder_they_have_one_of_their_own() -> None:
     dataset = layouts.find("demo_tissue", None)
     assert dataset.subjects[0].label.is_relative_to("data/demo_tissue")
 
@@ -88,5 +86,5 @@ def test_without_a_folder_they_have_one_of_their_own(
 def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for name in ("demo_tissue", "demo_tumour"):
-        with pytest.raises(UserError, match="--data_dir: expected a folder to write to"):
-            layouts.find(name, tmp_path / "file")
+        with pytest.raises(UserError, match="data_dir: expected a folder to write to"):
+            layouts.make(name, tmp_path / "file", workers=1)

@@ -1,6 +1,7 @@
 """Patients are small: T2w of 24x20x6 voxels of 1x1x3 mm, ADC of 16x14x7 voxels of 2x2x3 mm."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tfrecords.errors import UserError
+from tfrecords.errors import SettingError, UserError
 from tfrecords.geometry.grid import Grid, make_grid
 from tfrecords.geometry.nifti import read
 from tfrecords.records.manifest import Manifest
@@ -49,6 +50,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prostate, "parallel_map", map_here)
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
+
+
+def make_and_find(data_dir: Path) -> Dataset:
+    layouts.make("prostate", data_dir, workers=2, prepared_dir=Path("data/prostate"))
+    return layouts.find("prostate", data_dir, prepared_dir=Path("data/prostate"))
 
 
 def zones(x: float = 0, grid: Grid = T2W) -> np.ndarray:
@@ -99,7 +105,7 @@ def listed(folder: Path, name: str, drawn: Mapping[str, Any], fold: str = "") ->
     columns = ("t2w", "adc", "hbv", *drawn)
     row = {c: (place / f"{name}_{FILES.get(c, c)}.nii.gz").relative_to(folder) for c in columns}
     pd.DataFrame([{"subject": name, **row, "fold": fold}]).to_csv(folder / "p.csv", index=False)
-    return layouts.find("prostate", folder / "p.csv")
+    return make_and_find(folder / "p.csv")
 
 
 def test_a_patient_comes_on_the_t2ws_grid_with_tumour_over_its_zones(tmp_path: Path) -> None:
@@ -108,7 +114,7 @@ def test_a_patient_comes_on_the_t2ws_grid_with_tumour_over_its_zones(tmp_path: P
     grades[outside] = 5
     grades[9:13, 14:16, 2] = 1  # Not aggressive: the zone stays.
     write(tmp_path / "deep" / "er", "p1", {"zones": zones(), "lesion": grades})
-    dataset = layouts.find("prostate", tmp_path)
+    dataset = make_and_find(tmp_path)
     (subject,) = dataset.subjects
     assert dataset.modalities == ("t2w", "adc", "hbv")
     assert dataset.groups == ("aggressive", "lesion_free")
@@ -152,12 +158,13 @@ def test_a_patient_comes_on_the_t2ws_grid_with_tumour_over_its_zones(tmp_path: P
 )
 def test_groups(
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
     drawn: dict[str, np.ndarray],
     group: str | None,
     note: str | None,
 ) -> None:
     place = {"zones": zones(), "zones_2": zones(), **drawn}
+    caplog.set_level("INFO", logger="absl")
     if group:
         (subject,) = listed(tmp_path, "p1", place).subjects
         assert subject.group == group
@@ -165,10 +172,10 @@ def test_groups(
         with pytest.raises(UserError, match="found none"):
             listed(tmp_path, "p1", place)
     assert report("p1")["notes"] == ([note] if note else [])
-    printed = capsys.readouterr().out
-    assert not note or f"{note[0].upper()}{note[1:]}: p1" in printed
-    assert f"{0 if group else 1} left out" in printed
-    assert ("2 of 6 slices lie beside the prostate; --foreground_slices" in printed) == bool(group)
+    told = caplog.text
+    assert not note or f"{note[0].upper()}{note[1:]}: p1" in told
+    assert f"{0 if group else 1} left out" in told
+    assert ("2 of 6 slices lie beside the prostate; --foreground_slices" in told) == bool(group)
 
 
 def test_two_lesion_maps_are_fused_and_one_is_taken_as_it_is(tmp_path: Path) -> None:
@@ -216,7 +223,7 @@ def test_coverage_is_reported(tmp_path: Path) -> None:
         (8, 20, 20), np.diag([1.5, 2, 2, 1]) - np.outer([0.75, 0.75, 0.75, 0], [0, 0, 0, 1])
     )  # x from -1.5 to 10.5.
     write(tmp_path, "p1", {"zones": zones(), "adc": (np.ones(half.shape, np.int16), half)})
-    layouts.find("prostate", tmp_path)
+    make_and_find(tmp_path)
     # The prostate's voxels are at 6 to 17 mm: 6 to 10 are in the field of view.
     assert report("p1")["coverage"] == {"adc": pytest.approx(5 / 12), "hbv": 1}
     assert preparation.PARTLY_COVERED in report("p1")["notes"]
@@ -254,7 +261,7 @@ def test_missing_files_are_reported_by_preprocessing_and_can_be_left_out(
         place = write(tmp_path, f"p{number}", {"zones": zones()}, seed=number)
     (place / "p3_hbv.nii.gz").unlink()
     (place / "p3_zones_A.nii.gz").unlink()
-    dataset = layouts.find("prostate", tmp_path)
+    dataset = make_and_find(tmp_path)
     with pytest.raises(UserError) as raised:
         preprocess_here(dataset, Path("records"))
     assert f"p3: {place / 'p3_hbv.nii.gz'}: no such file" in str(raised.value)
@@ -267,14 +274,14 @@ def test_missing_files_are_reported_by_preprocessing_and_can_be_left_out(
 def test_what_is_prepared_is_kept_until_a_source_changes(tmp_path: Path) -> None:
     for name in ("p1", "p2"):
         place = write(tmp_path, name, {"zones": zones()}, seed=len(name))
-    first = layouts.find("prostate", tmp_path)
+    first = make_and_find(tmp_path)
     before = {path: path.stat().st_mtime_ns for path in Path("data/prostate").glob("*/*")}
     assert len(before) == 2 * 5
-    assert layouts.find("prostate", tmp_path) == first
+    assert make_and_find(tmp_path) == first
     assert {path: path.stat().st_mtime_ns for path in before} == before
     bytes_before = {path: path.read_bytes() for path in before}
     nib.Nifti1Image(lesion(3), T2W.matrix).to_filename(place / "p2_lesion_human.nii.gz")
-    after = layouts.find("prostate", tmp_path)
+    after = make_and_find(tmp_path)
     assert [s.group for s in after.subjects] == ["lesion_free", "aggressive"]
     changed = {path.name for path in before if path.read_bytes() != bytes_before[path]}
     assert changed == {"p2_seg.nii.gz", "report.json"}
@@ -283,7 +290,7 @@ def test_what_is_prepared_is_kept_until_a_source_changes(tmp_path: Path) -> None
     )
     # A source that is gone takes what was prepared with it.
     (place / "p2_adc.nii.gz").unlink()
-    layouts.find("prostate", tmp_path)
+    make_and_find(tmp_path)
     assert not list(Path("data/prostate/p2").iterdir())
 
 
@@ -294,16 +301,16 @@ def test_an_interrupted_patient_is_prepared_anew(
     with monkeypatch.context() as patch:
         patch.setattr(preparation, "write_json", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            layouts.find("prostate", tmp_path)
+            make_and_find(tmp_path)
     assert not Path("data/prostate/p1/report.json").exists()
-    layouts.find("prostate", tmp_path)
+    make_and_find(tmp_path)
     Path("data/prostate/p1/p1_hbv.nii.gz").unlink()
-    layouts.find("prostate", tmp_path)
+    make_and_find(tmp_path)
     assert (prepared("p1", "hbv") > 0).any()
     with monkeypatch.context() as patch:
         patch.setattr(preparation, "VERSION", 2)
         fingerprint = report("p1")["fingerprint"]
-        layouts.find("prostate", tmp_path)
+        make_and_find(tmp_path)
         assert report("p1")["fingerprint"] != fingerprint
 
 
@@ -312,13 +319,13 @@ def test_a_damaged_report_is_told_and_its_patient_prepared_anew(
     tmp_path: Path, content: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     write(tmp_path, "p1", {"zones": zones()})
-    layouts.find("prostate", tmp_path)
+    make_and_find(tmp_path)
     before = report("p1")
     Path("data/prostate/p1/report.json").write_text(content)
     Path("data/prostate/p1/p1_seg.nii.gz").write_bytes(b"damaged as well")
-    layouts.find("prostate", tmp_path)
+    make_and_find(tmp_path)
     assert "p1/report.json: " in caplog.text
-    assert "The patient is prepared anew." in caplog.text
+    assert "Preprocessing prepares the patient anew." in caplog.text
     assert report("p1") == before
     assert (prepared("p1", "seg") > 0).any()
 
@@ -331,7 +338,7 @@ def test_folds_and_empty_cells_of_a_csv(tmp_path: Path) -> None:
     (tmp_path / "table").mkdir()
     rows = rows.replace("^scans/", "../scans/", regex=True)
     rows.to_csv(tmp_path / "table" / "p.csv", index=False)
-    assert layouts.find("prostate", tmp_path / "table").subjects == (subject,)
+    assert make_and_find(tmp_path / "table").subjects == (subject,)
 
 
 @pytest.mark.parametrize(
@@ -350,7 +357,7 @@ def test_folds_and_empty_cells_of_a_csv(tmp_path: Path) -> None:
 def test_a_csv_of_another_kind_is_refused(tmp_path: Path, lines: list[str], message: str) -> None:
     (tmp_path / "p.csv").write_text("\n".join(lines))
     with pytest.raises(UserError, match=message):
-        layouts.find("prostate", tmp_path)
+        make_and_find(tmp_path)
 
 
 def test_sources_where_prepared_files_are_written_are_refused_and_stay(tmp_path: Path) -> None:
@@ -360,17 +367,17 @@ def test_sources_where_prepared_files_are_written_are_refused_and_stay(tmp_path:
     (tmp_path / "p.csv").write_text(f"subject,t2w,adc,hbv,zones\np1,{row}\n")
     for data_dir in (Path("data/prostate"), tmp_path / "p.csv"):
         with pytest.raises(UserError, match="expected sources outside of data/prostate"):
-            layouts.find("prostate", data_dir)
+            make_and_find(data_dir)
     assert {path: path.read_bytes() for path in place.iterdir()} == before
 
 
 def test_other_folders_are_refused(tmp_path: Path) -> None:
     for folder in (None, tmp_path / "none", tmp_path):
-        with pytest.raises(UserError, match="--data_dir: expected folders NAME"):
-            layouts.find("prostate", folder)
+        with pytest.raises(UserError, match="data_dir: expected folders NAME"):
+            make_and_find(folder)
     write(tmp_path, "p1", {"zones": zones(), "zones_2": zones(), "zones_C": zones()})
     with pytest.raises(UserError, match="expected one or two files of zones, received p1_zones_A"):
-        layouts.find("prostate", tmp_path)
+        make_and_find(tmp_path)
 
 
 @pytest.mark.slow
@@ -378,7 +385,7 @@ def test_the_patients_of_prostatex_become_a_record_set(
     tmp_path: Path, real_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prostate, "parallel_map", parallel_map)
-    dataset = layouts.find("prostate", real_data / "prostatex", workers=2)
+    dataset = make_and_find(real_data / "prostatex")
     aggressive = {s.name[-4:] for s in dataset.subjects if s.group == "aggressive"}
     assert (len(dataset.subjects), aggressive) == (6, {"0000", "0005"})
     table = pd.read_csv("data/prostate/report.csv")
@@ -389,3 +396,45 @@ def test_the_patients_of_prostatex_become_a_record_set(
     counts = dict(zip((c.name for c in manifest.classes), manifest.class_voxels, strict=True))
     assert counts["tumour"] == table["lesion_voxels"].sum() > 0
     assert counts["peripheral_zone"] > 1000 < counts["transitional_zone"]
+
+
+def test_cohorts_are_prepared_in_folders_of_their_own(tmp_path: Path) -> None:
+    """Two of one name as well, and what lies prepared below the sources is no source."""
+    for place, seed in (("one", 1), ("two", 2)):
+        write(tmp_path / place / "cohort", "p1", {"zones": zones()}, seed)
+        layouts.make("prostate", tmp_path / place / "cohort", workers=1)
+    folders = [prostate.prepared_dir_of(tmp_path / place / "cohort") for place in ("one", "two")]
+    assert [folder.parent for folder in folders] == [Path("data/prostate")] * 2
+    assert all(re.fullmatch("cohort-[0-9a-f]{8}", folder.name) for folder in folders)
+    assert sorted(Path("data/prostate").iterdir()) == sorted(folders)
+    first, second = (read(folder / "p1" / "p1_t2w.nii.gz")[0] for folder in folders)
+    assert (first != second).any()
+    (subject,) = layouts.find("prostate", tmp_path / "one" / "cohort").subjects
+    assert subject.images[0] == folders[0] / "p1" / "p1_t2w.nii.gz"
+    with pytest.raises(UserError, match="expected one patient of the name p1"):
+        layouts.find("prostate", tmp_path)
+    inside = tmp_path / "one" / "cohort" / "prepared"
+    for _ in range(2):
+        layouts.make("prostate", tmp_path / "one" / "cohort", workers=1, prepared_dir=inside)
+        found = layouts.find("prostate", tmp_path / "one" / "cohort", prepared_dir=inside)
+        assert [subject.label for subject in found.subjects] == [inside / "p1" / "p1_seg.nii.gz"]
+    # With the folder of another run in it, too.
+    assert len(layouts.find("prostate", tmp_path / "one" / "cohort").subjects) == 1
+
+
+def test_a_table_is_prepared_by_its_own_name(tmp_path: Path) -> None:
+    listed(tmp_path, "p1", {"zones": zones()})
+    assert prostate.prepared_dir_of(tmp_path / "p.csv").name.startswith("p-")
+    assert prostate.prepared_dir_of(tmp_path).name.startswith(f"{tmp_path.name}-")
+
+
+def test_finding_makes_nothing(tmp_path: Path) -> None:
+    write(tmp_path, "p1", {"zones": zones()})
+    (subject,) = layouts.find("prostate", tmp_path).subjects
+    assert not any(path.exists() for path in subject.files)
+    assert not Path("data").exists()
+
+
+def test_only_what_is_prepared_can_have_a_folder_for_it(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="prepared_dir: expected a dataset that is prepared"):
+        layouts.make("brats", tmp_path, workers=1, prepared_dir=tmp_path)

@@ -106,7 +106,7 @@ def test_on_demand_there_must_be_subjects_of_both_kinds(
     tmp_path: Path, rows: tuple[int, ...], received: str
 ) -> None:
     lines = (UNLABELLED[number] for number in (0, *rows))
-    with pytest.raises(UserError, match=f"^--unlabelled: .*expected subjects .*{received}$"):
+    with pytest.raises(UserError, match=f"^unlabelled: .*expected subjects .*{received}$"):
         find(tmp_path, *lines, unlabelled=True)
 
 
@@ -118,9 +118,7 @@ def test_groups_and_folds_must_do_in_file_names(tmp_path: Path, column: str) -> 
 
 def test_the_csv_must_be_clear(tmp_path: Path) -> None:
     for data_dir in (None, tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(
-            UserError, match="--data_dir: expected a CSV, or a folder with a single"
-        ):
+        with pytest.raises(UserError, match="data_dir: expected a CSV, or a folder with a single"):
             layouts.find("table", data_dir)
     for name in ("a.csv", "b.csv"):
         (tmp_path / name).write_text("subject,t1,label\ns,a,b\n")
