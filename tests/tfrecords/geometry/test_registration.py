@@ -101,12 +101,6 @@ def test_coverage_is_the_share_within_the_moved_field_of_view() -> None:
     assert registration.coverage(mask, where, view, (-4, 0, 0)) == 0
 
 
-def test_dice() -> None:
-    first, second = np.array([1, 1, 1, 0], bool), np.array([0, 1, 0, 0], bool)
-    assert dice(first, second) == 0.5
-    assert dice(first & False, second & False) == 1
-
-
 @pytest.mark.parametrize(
     ("first", "second", "expected"),
     [

@@ -92,8 +92,8 @@ def test_more_patches_make_more_shards_and_not_more_parts() -> None:
 
 
 def test_shards_are_numbered_through_fold_and_group(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tfrecords.writing.PART_BYTES", 5 * 5 * GRID.shape[0] ** 3)
-    monkeypatch.setattr("tfrecords.writing.SHARD_BYTES", 2 * 5 * GRID.shape[0] ** 3)
+    monkeypatch.setattr("tfrecords.writing.parts.PART_BYTES", 5 * 5 * GRID.shape[0] ** 3)
+    monkeypatch.setattr("tfrecords.writing.parts.SHARD_BYTES", 2 * 5 * GRID.shape[0] ** 3)
     found = sources(41)
     parts = plan(Path("out"), found, folds_of(found), SETTINGS)
     files: dict[tuple[str, str], list[str]] = defaultdict(list)
@@ -167,7 +167,7 @@ def test_another_division_into_shards_changes_the_fingerprints(
     settings = replace(SETTINGS, view=Patches(87, 21, 10_000))
     before = fingerprints(found, settings)
     assert len(set(before)) == len(before)
-    monkeypatch.setattr("tfrecords.writing.SHARD_BYTES", 2 * SHARD_BYTES)
+    monkeypatch.setattr("tfrecords.writing.parts.SHARD_BYTES", 2 * SHARD_BYTES)
     after = set(fingerprints(found, settings))
     # One of volumes in each of two folds.
     assert len(after & set(before)) == 2
