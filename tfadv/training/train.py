@@ -75,7 +75,7 @@ def train(work_dir: WorkDir, settings: Settings) -> None:
         range(progress.epochs, hp.epochs),
         hp.steps_per_epoch,
         subjects,
-        model.players.minibatches * strategy.num_replicas_in_sync,
+        minibatches=model.players.minibatches * strategy.num_replicas_in_sync,
     )
     predictor = make_predictor(model, method, hp, records.manifest)
     validation = Validation(predictor, records, settings.validation_folds)

@@ -39,16 +39,13 @@ def _(view: Volumes, stored: View, size: tuple[int, ...], augmentation: Augmenta
 @crop_of.register
 def _(view: Patches, stored: Patches, size: tuple[int, ...], augmentation: Augmentation) -> Crop:
     """The centre of a stored patch, which may be larger than the wanted one."""
-    rim, patch, label_size = (
-        (stored.patch_size - view.patch_size) // 2,
-        view.patch_size,
-        view.label_size,
-    )
+    rim = (stored.patch_size - view.patch_size) // 2
+    inside = slice(rim, rim + view.patch_size)
 
     def centre(image: tf.Tensor, label: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image = image[rim : rim + patch, rim : rim + patch]
-        image.set_shape([patch, patch, image.shape[-1]])
-        label.set_shape([label_size, label_size])
+        image = image[inside, inside]
+        image.set_shape([view.patch_size, view.patch_size, image.shape[-1]])
+        label.set_shape([view.label_size, view.label_size])
         return image, label
 
     return centre
