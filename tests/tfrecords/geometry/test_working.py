@@ -215,6 +215,9 @@ def test_cropped_intensities_are_those_of_the_source_even_if_no_float32_holds_th
         # Eleven become eight, which reach beyond them by almost a quarter of one.
         (11, 1.46, 8, [1] * 11),
         (11, 1.46, 7, [1] * 10 + [0]),
+        # Five become three, which reach beyond them by half of one; two would end on centres.
+        (5, 2, 3, [1] * 5),
+        (9, 2, 5, [1] * 9),
     ],
 )
 def test_beyond_the_field_of_view_of_a_resampled_crop_is_background(
