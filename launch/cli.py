@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from absl import app, flags, logging
 
-from tfrecords.errors import UserError
+from tfrecords.errors import SettingError, UserError
 
 # TensorFlow's start-up notices would bury what the programs say. Set before it is imported.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -26,8 +26,10 @@ def run_with_names(main: Callable[[list[str]], None], *, takes_names: bool = Tru
         if len(arguments) > 1 and not takes_names:
             sys.exit(f"error: expected flags alone, received {arguments[1:]}")
         try:
-            logging.set_verbosity(logging.WARNING)
+            logging.set_verbosity(logging.INFO)
             main(arguments[1:])
+        except SettingError as error:
+            sys.exit(f"error: --{error}")
         except (UserError, OSError) as error:  # Such as a full disk.
             sys.exit(f"error: {error}")
         except KeyboardInterrupt:

@@ -14,10 +14,9 @@ from pathlib import Path
 from absl import flags
 
 from launch import cli
-from tfrecords.errors import UserError
-from tfrecords.records import views
+from tfrecords.errors import SettingError, UserError
 from tfrecords.records.manifest import Manifest
-from tfrecords.records.views import View
+from tfrecords.records.views import VIEWS, Patches, Slices, View
 from tfrecords.sources import layouts
 from tfrecords.sources.subject import TRAINING, select_modalities
 from tfrecords.writing.preprocessing import Options, preprocess
@@ -28,9 +27,15 @@ DATA_DIR = flags.DEFINE_string(
     None,
     "Folder of the sources (for table and prostate also a CSV; the demo datasets make their own).",
 )
+PREPARED_DIR = flags.DEFINE_string(
+    "prepared_dir",
+    None,
+    "Prostate: where the volumes are written that preparation makes of the sources. "
+    "[data/prostate/NAME-HASH, by the sources' name and place]",
+)
 OUT_DIR = flags.DEFINE_string("out_dir", None, "Record set to write. [records/DATASET]")
 METHOD = flags.DEFINE_string("method", None, "Cut the view that this method trains on.")
-VIEW = flags.DEFINE_enum("view", None, views.KINDS, "How to cut training examples. [slices]")
+VIEW = flags.DEFINE_enum("view", None, list(VIEWS), "How to cut training examples. [slices]")
 PATCH_SIZE = flags.DEFINE_integer(
     "patch_size", None, "Patches: height and width, voxels. [the method's, or 87]", 1
 )
@@ -72,7 +77,7 @@ SEED = flags.DEFINE_integer("seed", 0, "Of folds, patches and the examples' orde
 # Subjects named in one line, at most.
 NAMED = 5
 # A method to suggest for each view.
-TRAINED_ON = {"slices": "kohl_purely_adversarial", "patches": "moeskops_dilated"}
+TRAINED_ON = {Slices: "kohl_purely_adversarial", Patches: "moeskops_dilated"}
 
 
 def main() -> None:
@@ -88,7 +93,9 @@ def main() -> None:
         WORKERS.value,
         tuple(TRAINING_ONLY.value),
     )
-    dataset = layouts.find(DATASET.value, data_dir, WORKERS.value, UNLABELLED.value)
+    prepared_dir = Path(PREPARED_DIR.value) if PREPARED_DIR.value else None
+    layouts.make(DATASET.value, data_dir, WORKERS.value, prepared_dir)
+    dataset = layouts.find(DATASET.value, data_dir, UNLABELLED.value, prepared_dir)
     if MODALITIES.value is not None:
         dataset = select_modalities(dataset, MODALITIES.value)
     folder = Path(OUT_DIR.value or f"records/{dataset.name}")
@@ -98,28 +105,28 @@ def main() -> None:
 def _view() -> View:
     if METHOD.value and VIEW.value:
         raise UserError("--method and --view: expected one of them, received both")
-    view = View(VIEW.value or "slices")
+    view = VIEWS[VIEW.value or Slices.kind]()
     if METHOD.value:
         # Only this flag needs the methods, whose networks import TensorFlow.
         from tfadv import methods  # noqa: PLC0415
 
         view = methods.get(METHOD.value).view
-    patch_size = PATCH_SIZE.value or view.patch_size
-    label_size = LABEL_SIZE.value or view.label_size
-    if not (patch_size % 2 and label_size % 2 and label_size <= patch_size):
-        raise UserError(
-            "--patch_size, --label_size: expected odd numbers, for patches have a central voxel, "
-            f"and labels no larger than patches; received {patch_size} and {label_size}"
-        )
-    if FOREGROUND_SLICES.value and view.kind != "slices":
-        raise UserError(f"--foreground_slices: expected the view slices, received {view.kind}")
-    return View(view.kind, patch_size, label_size, PATCHES.value, FOREGROUND_SLICES.value)
+    if isinstance(view, Slices):
+        return Slices(FOREGROUND_SLICES.value)
+    if FOREGROUND_SLICES.value:
+        raise SettingError("foreground_slices", f"expected the view slices, received {view.kind}")
+    if isinstance(view, Patches):
+        patch_size = PATCH_SIZE.value or view.patch_size
+        return Patches(patch_size, LABEL_SIZE.value or view.label_size, PATCHES.value)
+    return view
 
 
 def _orientation(codes: str) -> str:
     axes = "".join(sorted("R" if c in "RL" else "A" if c in "AP" else "S" for c in codes))
     if axes != "ARS" or not set(codes) <= set("RLAPSI"):
-        raise UserError(f"--orientation: expected three axis codes such as RAS, received {codes}")
+        raise SettingError(
+            "orientation", f"expected three axis codes such as RAS, received {codes}"
+        )
     return codes
 
 
@@ -131,9 +138,10 @@ def _spacing(value: str | None) -> tuple[float, float, float] | None:
         if not all(0 <= mm < math.inf for mm in (x_mm, y_mm, z_mm)) or not x_mm + y_mm + z_mm:
             raise ValueError
     except ValueError:
-        raise UserError(
-            "--spacing: expected three numbers X,Y,Z in mm, positive, or 0 (but not all) for the "
-            f"source's own, received {value}"
+        raise SettingError(
+            "spacing",
+            "expected three numbers X,Y,Z in mm, positive, or 0 (but not all) for the source's "
+            f"own, received {value}",
         ) from None
     return x_mm, y_mm, z_mm
 
@@ -146,8 +154,8 @@ def _crop(value: str | None) -> tuple[int, int, int] | None:
         if min(x, y, z) < 1:
             raise ValueError
     except ValueError:
-        raise UserError(
-            f"--crop: expected three positive whole numbers X,Y,Z of voxels, received {value}"
+        raise SettingError(
+            "crop", f"expected three positive whole numbers X,Y,Z of voxels, received {value}"
         ) from None
     return x, y, z
 
@@ -172,7 +180,7 @@ def summarise(manifest: Manifest, folder: Path) -> None:
     if UNLABELLED.value:
         print(f"{len(manifest.subjects) - labelled} unlabelled subjects, as whole volumes")
     print(f"{labelled} subjects in {folds} folds, seed {manifest.seed}: {folder}")
-    method = METHOD.value or TRAINED_ON.get(manifest.view.kind, "NAME")
+    method = METHOD.value or TRAINED_ON.get(type(manifest.view), "NAME")
     print(f"Next: python launch/train.py --method {method} --records {folder}")
 
 

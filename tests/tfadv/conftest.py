@@ -19,7 +19,7 @@ from tfadv.run.split import choose_split
 from tfadv.run.work_dir import WorkDir
 from tfadv.training.train import train
 from tfrecords.reading.record_set import RecordSet, open_record_set
-from tfrecords.records.views import View
+from tfrecords.records.views import VIEWS, Patches
 from tfrecords.sources import layouts
 from tfrecords.writing.preprocessing import Options, preprocess
 
@@ -82,7 +82,9 @@ def records_of(
         if kind == records.manifest.view.kind:
             return records
         folder = tmp_path_factory.mktemp(kind)
-        options = Options(view=View(kind, patches_per_class=4), folds=3, workers=1)
+        options = Options(
+            view=Patches(per_class=4) if kind == "patches" else VIEWS[kind](), folds=3, workers=1
+        )
         preprocess(layouts.find("table", sources), folder, options)
         return open_record_set(folder)
 

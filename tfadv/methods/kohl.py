@@ -25,7 +25,7 @@ from tfadv.networks import kohl as networks
 from tfrecords.reading.augmentation import Augmentation
 from tfrecords.reading.batches import Recipe
 from tfrecords.records.manifest import Manifest
-from tfrecords.records.views import View
+from tfrecords.records.views import Slices
 
 DOWNSAMPLING = 16  # Of the segmentor: slices are multiples of it.
 
@@ -38,7 +38,7 @@ class Kohl(Method):
         "Kohl et al. 2017, Adversarial Networks for the Detection of Aggressive Prostate Cancer, "
         "arXiv:1702.08014"
     )
-    view = View("slices")
+    view = Slices()
     departures: ClassVar[Sequence[str]] = (
         "down- and upsampling are not stated: 2x2 max-pooling, 2x nearest-neighbour upsampling",
         "leaky slope not stated: 0.2, as in Isola et al. 2017, whom the paper follows",

@@ -30,9 +30,18 @@ from tfadv.networks.moeskops import DILATED, FCN, Architecture
 from tfrecords.reading.augmentation import Augmentation
 from tfrecords.reading.batches import Recipe
 from tfrecords.records.manifest import Manifest
-from tfrecords.records.views import View
+from tfrecords.records.views import Patches
 
 MANUAL, MADE = 0, 1  # The discriminator's output nodes: of manual and of generated maps.
+
+
+def _patches(architecture: Architecture) -> Patches:
+    """Of the size at which all maps of the labels' size are seen whole."""
+    return Patches(_size(architecture), networks.LABEL_SIZE)
+
+
+def _size(architecture: Architecture) -> int:
+    return networks.LABEL_SIZE + 2 * architecture.margin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +88,7 @@ class Moeskops(Method):
         return Players({"segmentor": segmentor}, optimizers, (SEGMENTATION_UPDATE,))
 
     def recipe(self, manifest: Manifest) -> Recipe:
-        size = (self.view.patch_size, self.view.patch_size)
+        size = (_size(self.architecture),) * 2
         return Recipe(self.view, size, self.batch_size, self.normalisation, Augmentation())
 
     def tiling(self, manifest: Manifest) -> Tiling:
@@ -123,11 +132,6 @@ class MoeskopsAdversarial(Moeskops, Judged):
 
     def rate(self, optimizer: str, epoch: int = 0) -> float:
         return self.learning_rate if optimizer == "segmentor" else self.discriminator_learning_rate
-
-
-def _patches(architecture: Architecture) -> View:
-    size = networks.LABEL_SIZE
-    return View("patches", size + 2 * architecture.margin, size)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,7 @@ from tfrecords.reading.augmentation import Augmentation
 from tfrecords.reading.batches import Recipe
 from tfrecords.reading.normalisation import SCHEMES
 from tfrecords.records.manifest import Manifest
-from tfrecords.records.views import View
+from tfrecords.records.views import Volumes
 
 DOWNSAMPLING = 16  # Of the segmentor: volumes are padded to multiples of it.
 
@@ -43,7 +43,7 @@ class ReciprocalDice(Method):
         "Peiris et al. 2021, Reciprocal Adversarial Learning for Brain Tumor Segmentation: A "
         "Solution to BraTS Challenge 2021 Segmentation Task, arXiv:2201.03777"
     )
-    view = View("volumes")
+    view = Volumes()
     departures: ClassVar[Sequence[str]] = (
         "eq. 3 as printed lacks the factor 2: a perfect prediction would cost 0.5",
         "the decoder's number of convolutions is not stated: one after the upsampling, then two "

@@ -33,7 +33,7 @@ from tfrecords.reading.augmentation import Augmentation
 from tfrecords.reading.batches import Recipe
 from tfrecords.reading.normalisation import SCHEMES
 from tfrecords.records.manifest import Manifest
-from tfrecords.records.views import View
+from tfrecords.records.views import Slices
 
 DOWNSAMPLING = 16  # Of the segmentor: slices are multiples of it.
 MASKED = "S's maps are zero where all modalities are: there the loss never sees them"
@@ -47,7 +47,7 @@ class Segan(Method):
         "Xue et al. 2018, SegAN: Adversarial Network with Multi-scale L1 Loss for Medical Image "
         "Segmentation, arXiv:1706.01805"
     )
-    view = View("slices")
+    view = Slices()
     departures: ClassVar[Sequence[str]] = (
         "leaky slope not stated: 0.2",
         "resizing not stated: bilinear; skips are concatenated, as in the U-net that is followed",

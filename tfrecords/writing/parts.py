@@ -12,9 +12,9 @@ import numpy as np
 
 from tfrecords.geometry.grid import Grid
 from tfrecords.records import example
+from tfrecords.records.intensities import STATISTICS
 from tfrecords.records.manifest import FORMAT_VERSION, Shard
-from tfrecords.records.statistics import STATISTICS
-from tfrecords.records.views import Cut, View
+from tfrecords.records.views import Cut, View, Volumes
 from tfrecords.records.wire import frame
 from tfrecords.sources.subject import UNLABELLED, LabelClass, Subject
 
@@ -27,6 +27,7 @@ SHARD_BYTES = 64 * 2**20
 JOB_SHARDS = 32
 # Of shards' names: what an earlier run may have left, and nothing of anybody else's.
 PATTERN = "*-fold*-of-*.tfrecord"
+VOLUMES = Volumes()  # In every record set, whatever its view.
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Settings:
+class ShardSettings:
     """What, besides the sources, determines the bytes of shards."""
 
     view: View
@@ -62,7 +63,7 @@ class Part:
     folder: Path
     shards: tuple[Shard, ...]
     sources: tuple[Source, ...]
-    settings: Settings
+    settings: ShardSettings
     missing: tuple[Shard, ...]
 
     def jobs(self, written: Collection[str]) -> list["Part"]:
@@ -73,7 +74,7 @@ class Part:
 
 
 def plan(
-    folder: Path, sources: Sequence[Source], folds: Mapping[str, str], settings: Settings
+    folder: Path, sources: Sequence[Source], folds: Mapping[str, str], settings: ShardSettings
 ) -> list[Part]:
     """Parts of about PART_BYTES; which subjects share one depends on nothing but the arguments.
 
@@ -98,38 +99,34 @@ def plan(
             ]
             first += len(shares)
             volume_bytes = sum(_volume_bytes(source, settings) for source in some)
-            volume = planned("volumes", (number, count), (0, 1), volume_bytes)
+            volume = planned(VOLUMES.kind, (number, count), (0, 1), volume_bytes)
             shards = (*training, volume)
             parts.append(Part(folder, shards, some, settings, missing=shards))
     return parts
 
 
-def _volume_bytes(source: Source, settings: Settings) -> int:
-    voxels = int(np.prod(source.working.shape))
-    return _record_bytes(source, voxels, voxels, settings)
+def _volume_bytes(source: Source, settings: ShardSettings) -> int:
+    return _example_bytes(source, VOLUMES, settings)
 
 
-def _training_bytes(sources: Sequence[Source], settings: Settings) -> list[int]:
-    """The size of each training shard of a part, at most: as many as SHARD_BYTES make of them."""
+def _training_bytes(sources: Sequence[Source], settings: ShardSettings) -> list[int]:
+    """The size of each training shard of a part, at most: as many as SHARD_BYTES make of them.
+
+    There are none where whole volumes are trained on: these are written anyway.
+    """
     view = settings.view
-    examples, largest = 0, 0
-    for source in sources:
-        width, height, depth = source.working.shape
-        if view.kind == "slices":
-            examples += depth
-            size = _record_bytes(source, width * height, width * height, settings)
-        elif view.kind == "patches":
-            examples += view.patches_per_class * len(settings.classes)
-            size = _record_bytes(source, view.patch_size**2, view.label_size**2, settings)
-        else:
-            return []
-        largest = max(largest, size)
+    if view == VOLUMES:
+        return []
+    classes = len(settings.classes)
+    examples = sum(view.examples(s.working.shape[::-1], classes) for s in sources)
+    largest = max(_example_bytes(source, view, settings) for source in sources)
     count = -(-examples * largest // SHARD_BYTES)
     return [len(range(share, examples, count)) * largest for share in range(count)]
 
 
-def _record_bytes(source: Source, pixels: int, labels: int, settings: Settings) -> int:
+def _example_bytes(source: Source, view: View, settings: ShardSettings) -> int:
     """The size of an example in a file, at most: its arrays, and what describes them."""
+    pixels, labels = view.voxels(source.working.shape[::-1])
     tiny = Cut(np.zeros((1, 1, 1), np.uint8), np.zeros((1, 1), np.uint8), (-1, -1, -1))
     statistics = np.zeros((settings.channels, len(STATISTICS)))
     described = len(frame(example.encode(source.subject.name, tiny, statistics)))
@@ -143,7 +140,7 @@ def _planned_shard(
     fold: str,
     group: str,
     sources: Sequence[Source],
-    settings: Settings,
+    settings: ShardSettings,
     kind: str,
     place: tuple[int, int],
     share: tuple[int, int],
@@ -154,7 +151,7 @@ def _planned_shard(
         "format_version": FORMAT_VERSION,
         "kind": kind,
         "share": share,
-        "settings": asdict(settings),
+        "settings": {**asdict(settings), "view": settings.view.content},
         # By content and order, not by path: a moved dataset is the same dataset.
         "sources": [
             (s.subject.name, asdict(s.working), [*s.checksums.values(), *s.subject.channels])

@@ -1,4 +1,4 @@
-"""What became of each patient: a table, and a few printed lines."""
+"""What became of each patient: a table, and a few lines."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -6,15 +6,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from absl import logging
 
 from tfrecords.sources.prostate.annotations import GROUPS
 from tfrecords.sources.prostate.sources import MODALITIES
 
-NAMED = 5  # Patients that a printed line names.
+NAMED = 5  # Patients that a line names.
 
 
 @dataclass(frozen=True)
-class Report:
+class PatientOutcome:
     """What became of a patient.
 
     Attributes:
@@ -38,48 +39,48 @@ class Report:
     fingerprint: str = ""
 
 
-def table_row(name: str, report: Report) -> dict[str, object]:
-    shift = report.shift_mm or (None, None, None)
+def table_row(name: str, outcome: PatientOutcome) -> dict[str, object]:
+    shift = outcome.shift_mm or (None, None, None)
     return {
         "patient": name,
-        "group": report.group,
+        "group": outcome.group,
         **{f"shift_{axis}_mm": mm for axis, mm in zip("xyz", shift, strict=True)},
-        "dice_before": report.dice_before,
-        "dice_after": report.dice_after,
-        "slices": report.slices,
-        "slices_without_prostate": report.slices_without_prostate,
-        **{f"{modality}_coverage": report.coverage.get(modality) for modality in MODALITIES[1:]},
-        "lesion_voxels": report.lesion_voxels,
-        "notes": "; ".join([*report.notes, *([report.fault] if report.fault else [])]),
+        "dice_before": outcome.dice_before,
+        "dice_after": outcome.dice_after,
+        "slices": outcome.slices,
+        "slices_without_prostate": outcome.slices_without_prostate,
+        **{f"{modality}_coverage": outcome.coverage.get(modality) for modality in MODALITIES[1:]},
+        "lesion_voxels": outcome.lesion_voxels,
+        "notes": "; ".join([*outcome.notes, *([outcome.fault] if outcome.fault else [])]),
     }
 
 
-def print_summary(reports: Mapping[str, Report], table: Path) -> None:
+def log_summary(outcomes: Mapping[str, PatientOutcome], table: Path) -> None:
     """Counts, and a line per kind of what is to be known of some patients."""
-    groups = Counter(report.group for report in reports.values() if not report.fault)
+    groups = Counter(outcome.group for outcome in outcomes.values() if not outcome.fault)
     counts = ", ".join(f"{groups[group]} {group}" for group in GROUPS)
-    faults = [f"{name} ({report.fault})" for name, report in reports.items() if report.fault]
-    print(
-        f"{len(reports)} patients: {counts}, {groups['']} left out, {len(faults)} not prepared. "
+    faults = [f"{name} ({outcome.fault})" for name, outcome in outcomes.items() if outcome.fault]
+    logging.info(
+        f"{len(outcomes)} patients: {counts}, {groups['']} left out, {len(faults)} not prepared. "
         f"See {table}."
     )
-    slices = sum(r.slices or 0 for r in reports.values())
-    beside = sum(r.slices_without_prostate or 0 for r in reports.values())
+    slices = sum(r.slices or 0 for r in outcomes.values())
+    beside = sum(r.slices_without_prostate or 0 for r in outcomes.values())
     if beside:
-        print(
+        logging.info(
             f"{beside} of {slices} slices lie beside the prostate; --foreground_slices skips them."
         )
-    after = [r.dice_after for r in reports.values() if r.dice_after is not None]
-    before = [r.dice_before for r in reports.values() if r.dice_before is not None]
+    after = [r.dice_after for r in outcomes.values() if r.dice_after is not None]
+    before = [r.dice_before for r in outcomes.values() if r.dice_before is not None]
     if after:
-        print(
+        logging.info(
             f"Registration of {len(after)} second annotations: median Dice of the peripheral zone "
             f"{np.median(before):.3f} before, {np.median(after):.3f} after."
         )
     kinds = {"Cannot be prepared": faults} if faults else {}
-    for name, report in reports.items():
-        for note in report.notes:
+    for name, outcome in outcomes.items():
+        for note in outcome.notes:
             kinds.setdefault(note[0].upper() + note[1:], []).append(name)
     for kind, names in kinds.items():
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        print(f"{kind}: {', '.join(names[:NAMED])}{more}.")
+        logging.info(f"{kind}: {', '.join(names[:NAMED])}{more}.")

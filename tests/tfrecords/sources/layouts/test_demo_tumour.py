@@ -1,4 +1,4 @@
-"""The demonstration datasets make what they promise, and only what is missing."""
+"""The demonstration's tumours: what they promise, and only what is missing."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from tfrecords.errors import UserError
 from tfrecords.sources import layouts
 from tfrecords.sources.layouts import demo_tissue, demo_tumour
 from tfrecords.sources.subject import Subject
@@ -23,21 +22,18 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo_tissue, "parallel_map", map_here)
 
 
-@pytest.mark.parametrize(
-    ("name", "module", "labels"),
-    [("demo_tissue", demo_tissue, {0, 1, 2, 3}), ("demo_tumour", demo_tumour, {0, 1, 2, 4})],
-)
 def test_subjects_are_made_whole_and_without_findings(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, module: Any, labels: set[int]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SUBJECTS", 1)
-    dataset = layouts.find(name, tmp_path / "demo")
+    monkeypatch.setattr(demo_tumour, "SUBJECTS", 1)
+    layouts.make("demo_tumour", tmp_path / "demo", workers=1)
+    dataset = layouts.find("demo_tumour", tmp_path / "demo")
     (subject,) = dataset.subjects
     found = scan(subject, dataset)
     assert found.findings == ()
     assert found.dtype == "int16"
-    assert set(found.label_counts) == labels
-    assert {label for c in dataset.classes for label in c.labels} == labels
+    assert set(found.label_counts) == {0, 1, 2, 4}
+    assert {label for c in dataset.classes for label in c.labels} == {0, 1, 2, 4}
 
 
 def test_only_missing_subjects_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,17 +50,17 @@ def test_only_missing_subjects_are_made(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(demo_tumour.phantom, "make_tumour_subject", make)
     monkeypatch.setattr(demo_tumour, "SUBJECTS", 3)
     dataset = layouts.find("demo_tumour", tmp_path / "demo")
+    assert not (tmp_path / "demo").exists()
+    layouts.make("demo_tumour", tmp_path / "demo", workers=1)
     assert made == ["tumour_000", "tumour_001", "tumour_002"]
     dataset.subjects[1].images[2].unlink()
     made.clear()
-    assert layouts.find("demo_tumour", tmp_path / "demo") == dataset
+    layouts.make("demo_tumour", tmp_path / "demo", workers=1)
     assert made == ["tumour_001"]
+    assert layouts.find("demo_tumour", tmp_path / "demo") == dataset
 
 
-def test_tumours_have_two_high_grades_to_one_low_and_the_regions_of_brats(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(demo_tumour, "make_missing", lambda *_: None)
+def test_tumours_have_two_high_grades_to_one_low_and_the_regions_of_brats(tmp_path: Path) -> None:
     dataset = layouts.find("demo_tumour", tmp_path)
     groups = [subject.group for subject in dataset.subjects]
     assert (groups.count("high_grade"), groups.count("low_grade")) == (20, 10)
@@ -75,18 +71,3 @@ def test_tumours_have_two_high_grades_to_one_low_and_the_regions_of_brats(
         for region, names in dataset.regions.items()
     }
     assert regions == {"WT": {1, 2, 4}, "TC": {1, 4}, "ET": {4}}
-
-
-def test_without_a_folder_they_have_one_of_their_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(demo_tissue, "make_missing", lambda *_: None)
-    dataset = layouts.find("demo_tissue", None)
-    assert dataset.subjects[0].label.is_relative_to("data/demo_tissue")
-
-
-def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    for name in ("demo_tissue", "demo_tumour"):
-        with pytest.raises(UserError, match="--data_dir: expected a folder to write to"):
-            layouts.find(name, tmp_path / "file")
