@@ -1,1 +1,1 @@
-"""Command-line programs: each parses flags and calls one function."""
+"""Programs behind `tfadv NAME` and `launch/NAME.py`: they parse flags and call one function."""

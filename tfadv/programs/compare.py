@@ -9,7 +9,7 @@ from pathlib import Path
 
 from absl import flags
 
-from launch import cli
+from tfadv.programs import cli
 from tfrecords.errors import UserError
 
 OUT_DIR = flags.DEFINE_string("out_dir", None, "Folder to write. [comparisons/BASELINE_vs_OTHER]")
@@ -32,8 +32,4 @@ def main(folders: list[str]) -> None:
         print(path)
     for run in (baseline, other):
         if missing := run.missing_predictions():
-            print(f"no pictures.png: {missing}")
-
-
-if __name__ == "__main__":
-    cli.run_with_names(main)
+            cli.tell(f"no pictures.png: {missing}")

@@ -8,9 +8,11 @@ from pathlib import Path
 
 from absl import flags
 
-from launch import cli
+from tfadv.programs import cli
 
-WORK_DIR = flags.DEFINE_string("work_dir", None, "Run made by launch/train.py.", required=True)
+WORK_DIR = flags.DEFINE_string(
+    "work_dir", None, "Run made by launch/train.py. [required]", required=True
+)
 FOLDS = flags.DEFINE_string("folds", None, "Comma-separated. [the run's test folds]")
 EMPTY_MM = flags.DEFINE_float(
     "empty_mm",
@@ -48,8 +50,4 @@ def main() -> None:
     print(f"pictures: {work_dir.picture}, {work_dir.boxplots}")
     if SAVE.value:
         print(f"label maps: {work_dir.predictions}")
-    print(f"Next: python launch/export.py --work_dir {work_dir.folder}")
-
-
-if __name__ == "__main__":
-    cli.run(main)
+    cli.tell(f"Next: python launch/export.py --work_dir {work_dir.folder}")

@@ -6,13 +6,11 @@ A study that was stopped goes on when the same command is given again. A run tha
 stop the others. The table results.csv grows with every run; report.html is written at the end.
 """
 
-import signal
 import sys
 from pathlib import Path
 
 from absl import flags
 
-from launch import cli
 from tfrecords.errors import UserError
 
 OUT_DIR = flags.DEFINE_string("out_dir", None, "Folder of runs and report. [experiments/STUDY]")
@@ -21,7 +19,9 @@ JOBS = flags.DEFINE_integer(
 )
 LIST = flags.DEFINE_bool("list", False, "Name the runs, and which are finished; perform none.")
 REPORT = flags.DEFINE_bool("report", False, "Report the runs that are finished; perform none.")
-ONLY = flags.DEFINE_string("only", None, "Perform this run alone, in this process.")
+ONLY = flags.DEFINE_string(
+    "only", None, "Perform this run alone, in this process. [all that are to do]"
+)
 
 
 def main(names: list[str]) -> None:
@@ -46,7 +46,6 @@ def main(names: list[str]) -> None:
         return
     failures = {}
     if pending and not REPORT.value:
-        signal.signal(signal.SIGTERM, _end)
         print(
             f"What each run prints: {runner.run_folder(experiment.folder, pending[0])}/log.txt ..."
         )
@@ -63,11 +62,3 @@ def main(names: list[str]) -> None:
             f"{len(failures)} runs failed; the same command tries them again. First: "
             f"{next(iter(failures)).name}: {next(iter(failures.values()))}"
         )
-
-
-def _end(number: int, frame: object) -> None:
-    sys.exit("error: stopped by SIGTERM; the same command goes on with what is missing")
-
-
-if __name__ == "__main__":
-    cli.run_with_names(main)

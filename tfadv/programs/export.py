@@ -10,9 +10,11 @@ from pathlib import Path
 
 from absl import flags
 
-from launch import cli
+from tfadv.programs import cli
 
-WORK_DIR = flags.DEFINE_string("work_dir", None, "Run made by launch/train.py.", required=True)
+WORK_DIR = flags.DEFINE_string(
+    "work_dir", None, "Run made by launch/train.py. [required]", required=True
+)
 OUT_DIR = flags.DEFINE_string("out_dir", None, "Model to write. [models/METHOD]")
 
 
@@ -27,8 +29,4 @@ def main() -> None:
     export(predictor, settings.method, settings.hyperparameters, records.manifest, out_dir)
     images = " ".join(f"--image {name}.nii.gz" for name in records.manifest.modalities)
     print(f"model: {out_dir}")
-    print(f"Next: python launch/predict.py --model {out_dir} {images} --output label.nii.gz")
-
-
-if __name__ == "__main__":
-    cli.run(main)
+    cli.tell(f"Next: python launch/predict.py --model {out_dir} {images} --output label.nii.gz")

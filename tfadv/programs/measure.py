@@ -9,14 +9,12 @@ from pathlib import Path
 
 from absl import flags
 
-from launch import cli
-
-METHOD = flags.DEFINE_string("method", None, "See launch/methods.py.", required=True)
+METHOD = flags.DEFINE_string("method", None, "See launch/methods.py. [required]", required=True)
 RECORDS = flags.DEFINE_string("records", "records/demo_tumour", "Record set to measure on.")
 PRESET = flags.DEFINE_enum(
     "preset", "paper", ["paper", "small"], "The paper's values, or ones that fit a CPU."
 )
-HP = flags.DEFINE_multi_string("hp", [], "One hyperparameter: --hp.name=value. Repeatable.")
+HP = flags.DEFINE_multi_string("hp", [], "One hyperparameter: --hp.name=value. Repeatable. [none]")
 PRECISION = flags.DEFINE_enum(
     "precision", "float32", ["float32", "mixed_bfloat16"], "Of the networks' inner layers."
 )
@@ -37,7 +35,3 @@ def main() -> None:
     found, shape = cost.inference_cost(*run)
     print(f"volume of {'x'.join(map(str, shape))}: {found}")
     print(f"training step, batch {hp.batch_size}: {cost.step_cost(*run)}")
-
-
-if __name__ == "__main__":
-    cli.run(main)

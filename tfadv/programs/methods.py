@@ -6,12 +6,10 @@ python launch/methods.py kohl_hybrid --channels 3 --classes 4
 
 from absl import flags
 
-from launch import cli
-
 CHANNELS = flags.DEFINE_integer("channels", 4, "Modalities of the images.", 1)
 CLASSES = flags.DEFINE_integer("classes", 4, "Maps of the output: classes, or regions.", 1)
 PRESET = flags.DEFINE_enum("preset", "paper", ["paper", "small"], "Whose values the card shows.")
-HP = flags.DEFINE_multi_string("hp", [], "One hyperparameter: --hp.name=value. Repeatable.")
+HP = flags.DEFINE_multi_string("hp", [], "One hyperparameter: --hp.name=value. Repeatable. [none]")
 
 
 def main(names: list[str]) -> None:
@@ -26,7 +24,3 @@ def main(names: list[str]) -> None:
         method = methods.get(name)
         hp = method.resolve(PRESET.value, HP.value)
         print(card(method, hp, CHANNELS.value, CLASSES.value))
-
-
-if __name__ == "__main__":
-    cli.run_with_names(main)

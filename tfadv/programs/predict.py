@@ -9,16 +9,16 @@ from pathlib import Path
 
 from absl import flags
 
-from launch import cli
-
-MODEL = flags.DEFINE_string("model", None, "Model made by launch/export.py.", required=True)
-IMAGE = flags.DEFINE_multi_string("image", None, "One file per modality.", required=True)
+MODEL = flags.DEFINE_string(
+    "model", None, "Model made by launch/export.py. [required]", required=True
+)
+IMAGE = flags.DEFINE_multi_string("image", None, "One file per modality. [required]", required=True)
 RESAMPLE = flags.DEFINE_bool(
     "resample",
     False,
     "Bring images that lie on other grids onto the first one's, such as ADC onto T2w.",
 )
-OUTPUT = flags.DEFINE_string("output", None, "NIfTI file to write.", required=True)
+OUTPUT = flags.DEFINE_string("output", None, "NIfTI file to write. [required]", required=True)
 
 
 def main() -> None:
@@ -28,7 +28,3 @@ def main() -> None:
     images = [Path(image) for image in IMAGE.value]
     predict(Path(MODEL.value), images, Path(OUTPUT.value), resample=RESAMPLE.value)
     print(f"label map: {OUTPUT.value}")
-
-
-if __name__ == "__main__":
-    cli.run(main)

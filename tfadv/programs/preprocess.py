@@ -13,7 +13,7 @@ from pathlib import Path
 
 from absl import flags
 
-from launch import cli
+from tfadv.programs import cli
 from tfrecords.errors import UserError
 from tfrecords.records import views
 from tfrecords.records.manifest import Manifest
@@ -26,10 +26,10 @@ DATASET = flags.DEFINE_enum("dataset", "demo_tumour", layouts.names(), "Source l
 DATA_DIR = flags.DEFINE_string(
     "data_dir",
     None,
-    "Folder of the sources (for table and prostate also a CSV; the demo datasets make their own).",
+    "Folder of the sources; for table and prostate also a CSV. [the demo datasets make their own]",
 )
 OUT_DIR = flags.DEFINE_string("out_dir", None, "Record set to write. [records/DATASET]")
-METHOD = flags.DEFINE_string("method", None, "Cut the view that this method trains on.")
+METHOD = flags.DEFINE_string("method", None, "Cut the view that this method trains on. [none]")
 VIEW = flags.DEFINE_enum("view", None, views.KINDS, "How to cut training examples. [slices]")
 PATCH_SIZE = flags.DEFINE_integer(
     "patch_size", None, "Patches: height and width, voxels. [the method's, or 87]", 1
@@ -173,7 +173,7 @@ def summarise(manifest: Manifest, folder: Path) -> None:
         print(f"{len(manifest.subjects) - labelled} unlabelled subjects, as whole volumes")
     print(f"{labelled} subjects in {folds} folds, seed {manifest.seed}: {folder}")
     method = METHOD.value or TRAINED_ON.get(manifest.view.kind, "NAME")
-    print(f"Next: python launch/train.py --method {method} --records {folder}")
+    cli.tell(f"Next: python launch/train.py --method {method} --records {folder}")
 
 
 def _summarise_patches(manifest: Manifest) -> None:
@@ -187,7 +187,3 @@ def _summarise_patches(manifest: Manifest) -> None:
             names = ", ".join(lacking[:NAMED]) + (", ..." if len(lacking) > NAMED else "")
             share = f"{len(lacking)} of {len(counts)} subjects"
             print(f"class {label_class.name}: no patches of {share}, which lack it: {names}")
-
-
-if __name__ == "__main__":
-    cli.run(main)

@@ -15,7 +15,6 @@ from pathlib import Path
 
 from absl import flags
 
-from launch import cli
 from tfrecords.errors import UserError
 
 OUT_DIR = flags.DEFINE_string("out_dir", "comparisons/robustness", "Folder to write.")
@@ -32,7 +31,3 @@ def main(folders: list[str]) -> None:
     print(robustness.describe(scores))
     for path in robustness.write(scores, Path(OUT_DIR.value)):
         print(path)
-
-
-if __name__ == "__main__":
-    cli.run_with_names(main)

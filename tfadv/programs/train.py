@@ -10,15 +10,15 @@ from pathlib import Path
 
 from absl import flags
 
-from launch import cli
+from tfadv.programs import cli
 
-METHOD = flags.DEFINE_string("method", None, "See launch/methods.py.", required=True)
+METHOD = flags.DEFINE_string("method", None, "See launch/methods.py. [required]", required=True)
 RECORDS = flags.DEFINE_string("records", "records/demo_tumour", "Record set to train on.")
 WORK_DIR = flags.DEFINE_string("work_dir", None, "Run to write or resume. [runs/METHOD]")
 PRESET = flags.DEFINE_enum(
     "preset", "paper", ["paper", "small"], "The paper's values, or ones that fit a CPU."
 )
-HP = flags.DEFINE_multi_string("hp", [], "One hyperparameter: --hp.name=value. Repeatable.")
+HP = flags.DEFINE_multi_string("hp", [], "One hyperparameter: --hp.name=value. Repeatable. [none]")
 EPOCHS = flags.DEFINE_integer("epochs", None, "Short for --hp.epochs.", 1)
 STEPS = flags.DEFINE_integer("steps_per_epoch", None, "Short for --hp.steps_per_epoch.", 1)
 PRECISION = flags.DEFINE_enum(
@@ -75,13 +75,9 @@ def main() -> None:
     )
     train.train(work_dir, settings)
     print(f"TensorBoard: tensorboard --logdir {work_dir.tensorboard}")
-    print(f"Next: python launch/evaluate.py --work_dir {work_dir.folder}")
+    cli.tell(f"Next: python launch/evaluate.py --work_dir {work_dir.folder}")
 
 
 def _overrides() -> list[str]:
     short = {"epochs": EPOCHS.value, "steps_per_epoch": STEPS.value}
     return [*HP.value, *(f"{name}={value}" for name, value in short.items() if value is not None)]
-
-
-if __name__ == "__main__":
-    cli.run(main)

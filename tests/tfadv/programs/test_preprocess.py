@@ -1,13 +1,8 @@
-"""The program as users run it: its messages, and what is left after it was killed."""
+"""Preprocessing as users run it: its messages, and what it writes."""
 
-import contextlib
-import os
 import re
-import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,34 +10,16 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from tfrecords.errors import UserError
-from tfrecords.records.manifest import Manifest, damaged_shards, load_manifest
+from tfrecords.records.manifest import load_manifest
 from tfrecords.records.views import View
 
-PROGRAM = Path(__file__).parents[2] / "launch" / "preprocess.py"
-LIMIT_S = 120
-needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def command(*flags: object) -> list[str]:
-    return [sys.executable, str(PROGRAM), *map(str, flags)]
-
-
-def run(folder: Path, *flags: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*flags), cwd=folder, capture_output=True, text=True, timeout=LIMIT_S
-    )
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def test_help_shows_commands_and_flags(tmp_path: Path) -> None:
-    result = run(tmp_path, "--help")
-    assert "python launch/preprocess.py --dataset decathlon" in result.stdout
-    assert "--patches_per_class" in result.stdout
-    assert "Traceback" not in result.stderr
+@pytest.fixture
+def run(launch: Run, tmp_path: Path) -> Run:
+    """`run(flags...)` in a folder of its own."""
+    return lambda *flags: launch("preprocess", *flags, cwd=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -71,8 +48,8 @@ def test_help_shows_commands_and_flags(tmp_path: Path) -> None:
         (["positional"], "expected flags alone, received ['positional']"),
     ],
 )
-def test_a_mistake_is_one_line(tmp_path: Path, flags: list[str], message: str) -> None:
-    result = run(tmp_path, *flags)
+def test_a_mistake_is_one_line(tmp_path: Path, run: Run, flags: list[str], message: str) -> None:
+    result = run(*flags)
     assert result.returncode != 0
     (line,) = result.stderr.splitlines()
     assert line.startswith("error: ")
@@ -82,11 +59,11 @@ def test_a_mistake_is_one_line(tmp_path: Path, flags: list[str], message: str) -
 
 
 def test_invalid_subjects_end_with_their_faults(
-    tmp_path: Path, small_dataset: Callable[..., Any]
+    tmp_path: Path, run: Run, small_dataset: Callable[..., Any]
 ) -> None:
     data = small_dataset(tmp_path / "data", 2)
     data.path("s1", "t2").unlink()
-    result = run(tmp_path, "--dataset=table", f"--data_dir={data.csv}", "--workers=1")
+    result = run("--dataset=table", f"--data_dir={data.csv}", "--workers=1")
     assert result.returncode != 0
     assert "Traceback" not in result.stderr
     error = result.stderr[result.stderr.index("error: ") :].splitlines()
@@ -96,12 +73,12 @@ def test_invalid_subjects_end_with_their_faults(
 
 
 def test_a_run_tells_what_it_wrote_and_what_comes_next(
-    tmp_path: Path, small_dataset: Callable[..., Any]
+    tmp_path: Path, run: Run, small_dataset: Callable[..., Any]
 ) -> None:
     data = small_dataset(tmp_path / "data", 4)
     flags = ("--dataset=table", f"--data_dir={data.folder}", "--folds=2", "--workers=1")
     flags += ("--seed=3", "--spacing=1,1,2", "--crop=9,20,5", "--modalities=t2,t1")
-    result = run(tmp_path, *flags, "--orientation=LPS")
+    result = run(*flags, "--orientation=LPS")
     assert result.returncode == 0, result.stderr
     manifest = load_manifest(tmp_path / "records" / "table")
     assert (manifest.seed, manifest.orientation) == (3, "LPS")
@@ -116,7 +93,7 @@ def test_a_run_tells_what_it_wrote_and_what_comes_next(
 
 
 def test_a_run_tells_which_subjects_only_train_and_how_many_slices_are_left(
-    tmp_path: Path, small_dataset: Callable[..., Any]
+    tmp_path: Path, run: Run, small_dataset: Callable[..., Any]
 ) -> None:
     data = small_dataset(tmp_path / "data", 4)
     path = data.path("s0", "label")
@@ -126,7 +103,7 @@ def test_a_run_tells_which_subjects_only_train_and_how_many_slices_are_left(
     nib.Nifti1Image(label, image.affine).to_filename(path)
     flags = ("--dataset=table", f"--data_dir={data.folder}", "--folds=3", "--workers=1")
     flags += ("--spacing=0.5,0.5,0", "--foreground_slices", "--training_only=low")
-    result = run(tmp_path, *flags)
+    result = run(*flags)
     assert result.returncode == 0, result.stderr
     manifest = load_manifest(tmp_path / "records" / "table")
     assert manifest.folds == ("0", "1", "2", "training")
@@ -138,13 +115,13 @@ def test_a_run_tells_which_subjects_only_train_and_how_many_slices_are_left(
 
 
 def test_a_run_tells_how_many_unlabelled_subjects_it_took(
-    tmp_path: Path, small_dataset: Callable[..., Any]
+    tmp_path: Path, run: Run, small_dataset: Callable[..., Any]
 ) -> None:
     data = small_dataset(tmp_path / "data", 5)
     data.unlabel("s0", "s3")
     data.table.to_csv(data.csv, index=False)
     flags = ("--dataset=table", f"--data_dir={data.folder}", "--folds=2", "--workers=1")
-    result = run(tmp_path, *flags, "--unlabelled")
+    result = run(*flags, "--unlabelled")
     assert result.returncode == 0, result.stderr
     manifest = load_manifest(tmp_path / "records" / "table")
     assert [s.name for s in manifest.subjects if not s.labelled] == ["s0", "s3"]
@@ -156,7 +133,7 @@ def test_a_run_tells_how_many_unlabelled_subjects_it_took(
 
 
 def test_a_run_tells_the_patches_of_each_class_and_the_subjects_without_any(
-    tmp_path: Path, small_dataset: Callable[..., Any]
+    tmp_path: Path, run: Run, small_dataset: Callable[..., Any]
 ) -> None:
     data = small_dataset(tmp_path / "data", 8)
     for number in range(7):
@@ -168,7 +145,7 @@ def test_a_run_tells_the_patches_of_each_class_and_the_subjects_without_any(
             label[label == 1] = 0
         nib.Nifti1Image(label, image.affine).to_filename(path)
     flags = ("--dataset=table", f"--data_dir={data.folder}", "--folds=2", "--workers=1")
-    result = run(tmp_path, *flags, "--view=patches", "--patches_per_class=3", "--patch_size=25")
+    result = run(*flags, "--view=patches", "--patches_per_class=3", "--patch_size=25")
     assert result.returncode == 0, result.stderr
     view = load_manifest(tmp_path / "records" / "table").view
     assert view == View("patches", patch_size=25, label_size=21, patches_per_class=3)
@@ -186,211 +163,3 @@ def test_a_run_tells_the_patches_of_each_class_and_the_subjects_without_any(
     assert volumes
     assert planned
     assert float(planned[1]) >= float(written[1]) + float(volumes[1])
-
-
-def family(pid: int) -> set[int]:
-    """A process and all that descend from it."""
-    parents = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):  # It may have ended.
-            number, rest = stat.read_text().split(" (", 1)
-            parents[int(number)] = int(rest.rsplit(")", 1)[1].split()[1])
-    found = {pid}
-    while more := {child for child, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found
-
-
-def runs(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except OSError:
-        return False
-    return state not in "ZX"
-
-
-class Killing:
-    """Preprocessing twelve parts of a few megabytes and two shards, killed once and again.
-
-    Of `unlabelled` subjects, which are fewer parts, there are no patches.
-    """
-
-    def __init__(
-        self,
-        data: Any,
-        folder: Path,
-        preprocess_here: Callable[..., Manifest],
-        unlabelled: Sequence[str] = (),
-    ) -> None:
-        data.table["fold"] = data.table["subject"]
-        data.unlabel(*unlabelled)
-        undisturbed = folder / "undisturbed"
-        dataset = data.find(unlabelled=bool(unlabelled))
-        manifest = preprocess_here(dataset, undisturbed, view=View("patches", 33, 21, 400))
-        self.shards = len(manifest.shards)
-        self.expected = contents(undisturbed)
-        self.out = folder / "killed"
-        self.folder = folder
-        self.flags = (
-            "--dataset=table",
-            f"--data_dir={data.csv}",
-            "--view=patches",
-            "--patch_size=33",
-            "--patches_per_class=400",
-            "--workers=2",
-            f"--unlabelled={bool(unlabelled)}",
-        )
-
-    @property
-    def written(self) -> int:
-        return len(list(self.out.glob(".progress/[!.]*.json")))
-
-    def kill_when(self, moment: Callable[[float], bool], *flags: str) -> None:
-        """Starts a run, kills it with SIGKILL, and waits until its workers have followed."""
-        process = subprocess.Popen(
-            command(*self.flags, *flags, f"--out_dir={self.out}"),
-            cwd=self.folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        start = time.monotonic()
-        try:
-            while process.poll() is None and not moment(time.monotonic() - start):
-                assert time.monotonic() - start < LIMIT_S
-                time.sleep(0.005)
-            descendants = family(process.pid) - {process.pid}
-        finally:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-        deadline = time.monotonic() + 10
-        while orphans := [pid for pid in descendants if runs(pid)]:
-            assert time.monotonic() < deadline, f"workers {orphans} outlive their parent"
-            time.sleep(0.01)
-        self.check_what_is_left()
-
-    def kill_after(self, delay_s: float, *flags: str) -> None:
-        self.kill_when(lambda elapsed_s: elapsed_s > delay_s, *flags)
-
-    def check_what_is_left(self) -> None:
-        """A whole record set, or none that could be mistaken for one."""
-        try:
-            manifest = load_manifest(self.out)
-        except UserError:
-            assert not (self.out / "manifest.json").exists()
-        else:
-            assert damaged_shards(self.out, manifest) == []
-
-    def finish(self) -> str:
-        """The last run's words; its files are those of the undisturbed one."""
-        result = run(self.folder, *self.flags, f"--out_dir={self.out}")
-        assert result.returncode == 0, result.stderr
-        assert contents(self.out) == self.expected
-        return result.stdout
-
-
-@pytest.fixture
-def killing(
-    small_dataset: Callable[..., Any], tmp_path: Path, preprocess_here: Callable[..., Manifest]
-) -> Killing:
-    return Killing(small_dataset(tmp_path / "data", 12), tmp_path, preprocess_here)
-
-
-@needs_proc
-def test_after_kills_the_same_command_completes_the_same_record_set(killing: Killing) -> None:
-    killing.kill_when(lambda _: killing.out.exists())
-    before = killing.written
-    assert before < killing.shards
-    killing.kill_when(lambda _: killing.written >= before + 3)
-    between = killing.written
-    assert before < between < killing.shards
-    killing.kill_when(lambda _: killing.written >= between + 3)
-    kept = killing.written
-    assert f"{kept} of {killing.shards} shards are already written: kept." in killing.finish()
-
-
-@needs_proc
-@pytest.mark.slow
-def test_unlabelled_subjects_are_resumed_too(
-    small_dataset: Callable[..., Any], tmp_path: Path, preprocess_here: Callable[..., Manifest]
-) -> None:
-    data, names = small_dataset(tmp_path / "data", 12), ("s2", "s3", "s5", "s6")
-    killing = Killing(data, tmp_path, preprocess_here, names)
-    # Eight subjects of two shards; two groups of unlabelled ones, of one shard each.
-    assert killing.shards == 18
-    killing.kill_when(lambda _: killing.written >= 4)
-    killing.kill_when(lambda _: killing.written >= killing.shards - 1)
-    killing.finish()
-
-
-@needs_proc
-@pytest.mark.slow
-def test_kills_at_any_time_and_during_a_change_of_seed_do_no_harm(killing: Killing) -> None:
-    for delay_s in (0.2, 0.6, 1.0, 1.4, 1.8, 2.2, 2.6, 3.0):
-        killing.kill_after(delay_s)
-    killing.finish()
-    killing.kill_when(lambda _: 0 < killing.written < killing.shards, "--seed=1")
-    killing.kill_after(2.5, "--seed=1")
-    killing.finish()
-
-
-@needs_proc
-@pytest.mark.slow
-def test_ctrl_c_ends_in_one_line_and_the_same_command_goes_on(killing: Killing) -> None:
-    with subprocess.Popen(
-        command(*killing.flags, f"--out_dir={killing.out}"),
-        cwd=killing.folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        # A suite that a shell runs in the background ignores Ctrl-C, and so would its children.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    ) as process:
-        while process.poll() is None and killing.written < 2:
-            time.sleep(0.005)
-        # As a terminal does: to the program and its workers.
-        os.killpg(process.pid, signal.SIGINT)
-        _, stderr = process.communicate(timeout=LIMIT_S)
-    assert process.returncode not in (0, None)
-    assert "Traceback" not in stderr
-    assert stderr.splitlines()[-1].startswith("error: stopped by Ctrl-C")
-    killing.check_what_is_left()
-    killing.finish()
-
-
-def resident_mb(pids: set[int]) -> float:
-    """Memory held now, shared pages counted once for each process."""
-    pages = 0
-    for pid in pids:
-        with contextlib.suppress(OSError):  # It may have ended.
-            pages += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-@needs_proc
-@pytest.mark.slow
-def test_the_decathlons_hippocampi_take_seconds_and_little_memory(
-    real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    source = real_data / "Task04_Hippocampus"
-    start = time.monotonic()
-    process = subprocess.Popen(
-        command("--dataset=decathlon", f"--data_dir={source}", "--out_dir=out", "--workers=2"),
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    peak_mb = 0.0
-    while process.poll() is None:
-        peak_mb = max(peak_mb, resident_mb(family(process.pid)))
-        time.sleep(0.05)
-    elapsed_s = time.monotonic() - start
-    with capsys.disabled():
-        print(f"\nhippocampi: {elapsed_s:.1f} s, {peak_mb:.0f} MB in all processes")
-    assert process.returncode == 0
-    manifest = load_manifest(tmp_path / "out")
-    labels = len(list((source / "labelsTr").glob("[!.]*.nii.gz")))
-    assert len(manifest.subjects) == labels
-    assert [c.name for c in manifest.classes] == ["background", "Anterior", "Posterior"]
-    assert elapsed_s < 60
-    assert peak_mb < 1500

@@ -1,26 +1,18 @@
-"""The programs as a user runs them, in processes of their own (few: each imports TensorFlow)."""
+"""Training as a user runs it, killed and resumed, and the programs that use its run."""
 
 import os
 import signal
 import subprocess
-import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).parents[2]
 Small = tuple[object, Path]
-
-
-def command(program: str, *arguments: object) -> list[str]:
-    return [sys.executable, str(ROOT / "launch" / f"{program}.py"), *map(str, arguments)]
-
-
-def launch(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(program, *arguments), capture_output=True, text=True, check=False)
+Launch = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def training(records: Path, work_dir: Path, *more: object) -> list[object]:
@@ -45,7 +37,9 @@ def arrays(work_dir: Path) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.slow
-def test_killed_training_ends_with_the_same_weights(small_records: Small, tmp_path: Path) -> None:
+def test_killed_training_ends_with_the_same_weights(
+    small_records: Small, tmp_path: Path, command: Callable[..., list[str]], launch: Launch
+) -> None:
     """SIGKILL after the first epoch, at whatever moment; then evaluate, export and predict."""
     records = small_records[1]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
@@ -82,51 +76,3 @@ def test_killed_training_ends_with_the_same_weights(small_records: Small, tmp_pa
     predicted = launch("predict", "--model", tmp_path / "model", *images, "--output", label)
     assert predicted.returncode == 0, predicted.stderr
     assert label.is_file()
-
-
-@pytest.mark.slow
-def test_methods_lists_and_prints_cards() -> None:
-    listed = launch("methods")
-    names = [line.split()[0] for line in listed.stdout.splitlines()]
-    assert {"kohl_purely_adversarial", "kohl_cross_entropy", "kohl_hybrid"} <= set(names)
-    shown = launch("methods", "kohl_hybrid", "--channels", 3, "--classes", 4)
-    assert "segmentor parameters: 15675012" in shown.stdout
-
-
-@pytest.mark.parametrize(
-    ("program", "arguments", "message"),
-    [
-        ("train", [], "--method"),
-        ("train", ["--method", "kohl_hybrid", "--epochs", "none"], "--epochs"),
-        ("evaluate", [], "--work_dir"),
-        ("experiment", [], "expected one study file"),
-        ("measure", [], "--method"),
-        ("predict", ["--model", "m", "--image", "i", "stray"], "--output"),
-    ],
-)
-def test_wrong_flags_are_one_line(program: str, arguments: list[str], message: str) -> None:
-    result = launch(program, *arguments)
-    assert result.returncode != 0
-    assert "Traceback" not in result.stderr
-    (line,) = result.stderr.strip().splitlines()
-    assert line.startswith("error: ")
-    assert message in line
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("program", "arguments", "message"),
-    [
-        ("train", ["--method", "nothing"], "expected one of kohl_cross_entropy"),
-        ("evaluate", ["--work_dir", "nowhere"], "expected a run made by launch/train.py"),
-        ("experiment", ["nowhere.toml"], "expected a study file (TOML)"),
-        ("predict", ["--model=m", "--image=i", "--output=o.nii"], "made by launch/export.py"),
-    ],
-)
-def test_wrong_values_are_one_message(program: str, arguments: list[str], message: str) -> None:
-    result = launch(program, *arguments)
-    assert result.returncode != 0
-    assert "Traceback" not in result.stderr
-    last = result.stderr.strip().splitlines()[-1]
-    assert last.startswith("error: ")
-    assert message in last
