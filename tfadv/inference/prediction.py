@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from tfadv.inference.export import DESCRIPTION
 from tfrecords.errors import UserError
@@ -49,7 +50,7 @@ def predict(
     working = working_grid(source, description["orientation"], description["wanted_spacing_mm"])
     ratio = np.array(working.spacing_mm) / spacing_mm
     if (np.abs(ratio - 1) > SPACING_TOLERANCE).any():
-        print(f"warning: the model was trained at {spacing_mm} mm; {images[0]} is {source}")
+        logging.warning("the model was trained at %s mm; %s is %s", spacing_mm, images[0], source)
     volume = np.stack(
         [to_working(array[..., c], source, working, label=False) for c in range(array.shape[-1])],
         axis=-1,
