@@ -96,7 +96,7 @@ def test_the_method_conforms(tree: Path) -> None:
     told = run(tree, "-m", "pytest", "-p", "no:cacheprovider", suite, "-k", METHOD)
     passed = re.search(r"(\d+) passed", told)
     assert passed
-    assert int(passed[1]) >= 8, told
+    assert int(passed[1]) >= 7, told
 
 
 def test_the_examples_are_clean(tree: Path) -> None:
