@@ -8,6 +8,7 @@ import re
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 
 from absl import flags
@@ -21,6 +22,7 @@ from tfrecords.errors import SettingError, UserError
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 HP_PREFIX = "--hp."
+OURS = tuple(f"{Path(__file__).parents[2] / package}/" for package in ("tfadv", "tfrecords"))
 
 
 def run(program: ModuleType, arguments: Sequence[str]) -> None:
@@ -99,12 +101,13 @@ def _speak_plainly() -> None:
 
 
 class _Plain(logging.Handler):
-    """Notices as they are on stdout; "warning: ..." and errors on stderr."""
+    """Our notices as they are on stdout; "warning: ..." and errors, anybody's, on stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
         text = as_entered(record.getMessage())
         if record.levelno < logging.WARNING:
-            print(text, flush=True)
+            if record.pathname.startswith(OURS):  # TensorFlow's, such as of export, mean nothing.
+                print(text, flush=True)
         else:
             print(f"{record.levelname.lower()}: {text}", file=sys.stderr, flush=True)
 

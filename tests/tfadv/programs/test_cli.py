@@ -4,6 +4,9 @@ import subprocess
 import sys
 
 import pytest
+import tensorboard
+
+import tfadv
 
 PROGRAM = """
 import errno, os, signal, sys, types
@@ -15,7 +18,7 @@ sys.argv = [{door!r}]
 flags.DEFINE_multi_string("hp", [], "Hyperparameters.")
 
 def main():
-    {body}
+    exec(compile({body!r}, {place!r}, "exec"))
 
 program = types.ModuleType("tfadv.programs.fake", "Nothing.")
 program.main = main
@@ -23,9 +26,11 @@ cli.run(program, {arguments!r})
 """
 
 
-def run(body: str, *arguments: str, door: str = "launch/fake.py") -> tuple[int, str, str]:
-    """Exit status, stdout and stderr of a program whose main consists of `body`."""
-    code = PROGRAM.format(body=body, door=door, arguments=arguments)
+def run(
+    body: str, *arguments: str, door: str = "launch/fake.py", place: str = tfadv.__file__
+) -> tuple[int, str, str]:
+    """Exit status, stdout and stderr of a program whose main consists of `body`, from a file."""
+    code = PROGRAM.format(body=body, door=door, arguments=arguments, place=place)
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     return result.returncode, result.stdout, result.stderr
 
@@ -33,6 +38,11 @@ def run(body: str, *arguments: str, door: str = "launch/fake.py") -> tuple[int, 
 def test_notices_are_plain_and_warnings_go_to_stderr() -> None:
     body = "logging.info('%d of %d', 1, 2); logging.warning('too %s', 'old'); logging.debug('no')"
     assert run(body) == (0, "1 of 2\n", "warning: too old\n")
+
+
+def test_of_other_libraries_only_warnings_are_shown() -> None:
+    body = "logging.info('sharding took 36 us'); logging.warning('too old')"
+    assert run(body, place=tensorboard.__file__) == (0, "", "warning: too old\n")
 
 
 @pytest.mark.parametrize(
