@@ -40,15 +40,6 @@ def test_different_runs_are_wanted(folders: list[str], tmp_path: Path, launch: L
     assert line.startswith("error: expected different runs, WORK_DIR [WORK_DIR ...], received")
 
 
-@pytest.mark.parametrize("value", ["-1", "nan", "inf"])
-def test_empty_mm_is_a_distance(value: str, tmp_path: Path, launch: Launch) -> None:
-    result = launch("evaluate", "--work_dir=run", f"--empty_mm={value}", cwd=tmp_path)
-    assert result.returncode == 1
-    (line,) = result.stderr.strip().splitlines()
-    assert line.startswith("error: flag --empty_mm=")
-    assert "finite" in line
-
-
 @pytest.mark.slow
 def test_scores_of_blind_runs(
     small_records: tuple[object, Path], tmp_path: Path, launch: Launch

@@ -1,4 +1,4 @@
-"""Training as a user runs it, killed and resumed, and the programs that use its run."""
+"""Training as a user runs it, killed and resumed."""
 
 import os
 import signal
@@ -40,11 +40,12 @@ def arrays(work_dir: Path) -> dict[str, np.ndarray]:
 def test_killed_training_ends_with_the_same_weights(
     small_records: Small, tmp_path: Path, command: Callable[..., list[str]], launch: Launch
 ) -> None:
-    """SIGKILL after the first epoch, at whatever moment; then evaluate, export and predict."""
+    """SIGKILL after the first epoch, at whatever moment."""
     records = small_records[1]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     done = launch("train", *training(records, whole))
     assert done.returncode == 0, done.stderr
+    assert f"Next: python launch/evaluate.py --work_dir {whole}" in done.stdout
     process = subprocess.Popen(
         command("train", *training(records, killed)),
         stdout=subprocess.DEVNULL,
@@ -64,15 +65,3 @@ def test_killed_training_ends_with_the_same_weights(
     for name, values in one.items():
         np.testing.assert_array_equal(values, two[name], err_msg=name)
     assert (whole / "history.csv").read_text() == (killed / "history.csv").read_text()
-
-    evaluated = launch("evaluate", "--work_dir", whole)
-    assert evaluated.returncode == 0, evaluated.stderr
-    assert "dice" in evaluated.stdout
-    exported = launch("export", "--work_dir", whole, "--out_dir", tmp_path / "model")
-    assert exported.returncode == 0, exported.stderr
-    data = small_records[0]
-    images = [f"--image={data.path('s0', m)}" for m in ("t1", "t2")]  # type: ignore[attr-defined]
-    label = tmp_path / "label.nii.gz"
-    predicted = launch("predict", "--model", tmp_path / "model", *images, "--output", label)
-    assert predicted.returncode == 0, predicted.stderr
-    assert label.is_file()
