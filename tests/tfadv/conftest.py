@@ -1,6 +1,6 @@
 """A tiny record set, written once, and models small enough to train in seconds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from scipy import ndimage
+from tensorflow.python.framework.config import disable_op_determinism
 
 from tfadv import methods
 from tfadv.inference.export import export
@@ -30,6 +31,16 @@ tf.config.set_logical_device_configuration(
 
 SHAPE = (32, 30, 6)  # (x, y, z)
 SUBJECTS = 6
+
+
+@pytest.fixture(autouse=True)
+def _chance_afterwards() -> Iterator[None]:
+    """Ends op determinism with the test that asks for it: for others, it would be another program.
+
+    TensorFlow's public names can only switch it on.
+    """
+    yield
+    disable_op_determinism()
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@
 The runs are all combinations of line, split, seed and fraction.
 """
 
-import sys
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,11 +33,6 @@ from annotated_types import Gt, Le, MinLen
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from tfrecords.errors import UserError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 Value = bool | int | float | str
 Strict = ConfigDict(extra="forbid")

@@ -1,13 +1,13 @@
 """A study as a user runs it."""
 
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-ROOT = Path(__file__).parents[2]
+Launch = Callable[..., subprocess.CompletedProcess[str]]
 STUDY = """
 title = "Two lines"
 records = "{records}"
@@ -24,14 +24,9 @@ test = ["2"]
 """
 
 
-def launch(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "launch" / "experiment.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 @pytest.mark.slow
 def test_a_study_goes_on_past_a_failure_and_is_repeated(
-    small_records: tuple[object, Path], tmp_path: Path
+    small_records: tuple[object, Path], tmp_path: Path, launch: Launch
 ) -> None:
     study = tmp_path / "two.toml"
     study.write_text(STUDY.format(records=small_records[1]))
@@ -40,13 +35,13 @@ def test_a_study_goes_on_past_a_failure_and_is_repeated(
     obstacle = folder / "runs" / "hybrid-test2-seed0-fraction1" / "checkpoints"
     obstacle.parent.mkdir(parents=True)
     obstacle.touch()
-    first = launch(study, "--out_dir", folder, "--jobs", 2)
+    first = launch("experiment", study, "--out_dir", folder, "--jobs", 2)
     assert first.returncode == 1
     assert "error: 1 runs failed" in first.stderr
     assert "hybrid-test2-seed0-fraction1: error: " in first.stderr
     assert "Traceback" not in first.stderr
     obstacle.unlink()
-    second = launch(study, "--out_dir", folder)
+    second = launch("experiment", study, "--out_dir", folder)
     assert second.returncode == 0, second.stderr
     assert "Two lines: 1 of 2 runs are finished" in second.stdout
     assert f"report: {folder / 'report.html'}" in second.stdout

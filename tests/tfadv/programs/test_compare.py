@@ -1,7 +1,7 @@
 """The comparison as a user runs it."""
 
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -10,12 +10,7 @@ import pytest
 from tfadv.run.settings import Settings
 from tfadv.run.work_dir import WorkDir
 
-PROGRAM = Path(__file__).parents[2] / "launch" / "compare.py"
-
-
-def launch(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(PROGRAM), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+Launch = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def write_run(folder: Path, method: str, dice: list[float]) -> None:
@@ -28,18 +23,18 @@ def write_run(folder: Path, method: str, dice: list[float]) -> None:
 
 
 @pytest.mark.parametrize("folders", [["one"], ["one", "one/"], ["one", "two", "three"]])
-def test_two_different_runs_are_wanted(folders: list[str], tmp_path: Path) -> None:
-    result = launch(*folders, cwd=tmp_path)
+def test_two_different_runs_are_wanted(folders: list[str], tmp_path: Path, launch: Launch) -> None:
+    result = launch("compare", *folders, cwd=tmp_path)
     assert result.returncode == 1
     (line,) = result.stderr.strip().splitlines()
     assert line.startswith("error: expected two different runs, BASELINE_WORK_DIR OTHER_WORK_DIR")
 
 
 @pytest.mark.slow
-def test_compares_two_runs(tmp_path: Path) -> None:
+def test_compares_two_runs(tmp_path: Path, launch: Launch) -> None:
     write_run(tmp_path / "runs" / "plain", "kohl_cross_entropy", [0.5, 0.6, 0.4])
     write_run(tmp_path / "runs" / "both", "kohl_hybrid", [0.6, 0.75, 0.6])
-    result = launch("runs/plain", "runs/both", cwd=tmp_path)
+    result = launch("compare", "runs/plain", "runs/both", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     out = Path("comparisons/plain_vs_both")
     for name in ("comparison.csv", "boxplots.png"):
@@ -52,7 +47,7 @@ def test_compares_two_runs(tmp_path: Path) -> None:
         assert f"no pictures.png: runs/{name}/predictions: " in result.stdout
         assert command in result.stdout
 
-    refused = launch("runs/plain", "runs/nothing", "--out_dir", "here", cwd=tmp_path)
+    refused = launch("compare", "runs/plain", "runs/nothing", "--out_dir", "here", cwd=tmp_path)
     assert refused.returncode == 1
     assert "expected a run made by launch/train.py" in refused.stderr.splitlines()[-1]
     assert not (tmp_path / "here").exists()
