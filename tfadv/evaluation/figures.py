@@ -1,7 +1,7 @@
 """Pictures: image, reference and prediction side by side, and two runs side by side."""
 
 import io
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import SymmetricalLogLocator
+
+from tfadv.evaluation.measures import Measure
 
 COLOURS = mpl.colormaps["tab10"]
 RUN_COLOURS = ("tab:blue", "tab:green")
@@ -132,7 +134,7 @@ def boxplots(
 
 
 def measure_boxplots(
-    scores: Mapping[str, Mapping[str, np.ndarray]], logarithmic: Collection[str] = ()
+    scores: Mapping[Measure, Mapping[str, np.ndarray]],
 ) -> bytes:
     """A PNG of one run's scores, a panel per measure, as Peiris et al. 2021, Fig. 3.
 
@@ -140,27 +142,21 @@ def measure_boxplots(
     without any number says so.
 
     Args:
-        scores: by the measure's title and by region, a number for each subject. Nan is left out.
-        logarithmic: titles of distances, drawn on an axis that is linear to 1 and logarithmic
-            beyond: a subject that is charged hundreds would press the others' boxes flat. The
-            other measures are shares, from 0 to 1.
+        scores: by measure and region, a number for each subject. Nan is left out.
     """
     regions = list(next(iter(scores.values())))
     figure = Figure(figsize=(3 * len(scores) + 1, 1.1 + 0.42 * len(regions)), layout="constrained")
     axes = figure.subplots(1, len(scores), sharey=True, squeeze=False)[0]
-    for axis, (title, of_regions) in zip(axes, scores.items(), strict=True):
+    for axis, (measure, of_regions) in zip(axes, scores.items(), strict=True):
         values = [of_regions[region][~np.isnan(of_regions[region])] for region in regions]
         boxes(axis, values, np.arange(len(regions)), 0.6, RUN_COLOURS[0], "horizontal")
         for place, known in enumerate(values):
             if not known.size:
                 across = axis.get_yaxis_transform()
                 axis.text(0.5, place, "undefined", ha="center", va="center", transform=across)
-        axis.set_title(title, fontsize=10)
+        axis.set_title(measure.title, fontsize=10)
         axis.grid(axis="x", alpha=0.4)
-        if title in logarithmic:
-            scale_distances(axis, -0.1)
-        else:
-            scale_shares(axis)
+        scale(axis, measure)
     axes[0].set_yticks(range(len(regions)), regions)
     axes[0].set_ylim(len(regions) - 0.4, -0.6)  # The first region on top.
     return encode_png(figure)
@@ -201,20 +197,26 @@ def slice_of_most_classes(labels: np.ndarray) -> int:
     return int(np.argmax(sum(area / area.max() for area in areas)))
 
 
-def scale_distances(axis: Axes, left: float) -> None:
-    """A horizontal axis that is linear to 1 and logarithmic beyond, from `left` on."""
-    axis.set_xscale("symlog", linthresh=1)
-    axis.xaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1, subs=(1, 3)))
-    axis.xaxis.set_major_formatter("{x:g}")
-    axis.set_xlim(left, max(1.1, axis.get_xlim()[1]))
+def scale(axis: Axes, measure: Measure, nearest: float = 0.0) -> None:
+    """Scales a horizontal axis for numbers of a measure, no longer than they need.
 
+    A subject that is charged hundreds of mm would press the others' boxes flat, so distances are
+    linear to 1 and logarithmic beyond.
 
-def scale_shares(axis: Axes) -> None:
-    """A horizontal axis of numbers from 0 to 1, no longer than they need."""
+    Args:
+        nearest: the least distance there is; where it is beyond 1 the axis begins below it.
+    """
+    if measure.scale == "distance":
+        axis.set_xscale("symlog", linthresh=1)
+        axis.xaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1, subs=(1, 3)))
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.set_xlim(0.8 * nearest if nearest > 1 else -0.1, max(1.1, axis.get_xlim()[1]))
+        return
     axis.ticklabel_format(axis="x", useOffset=False)
     axis.locator_params(axis="x", nbins=5)
-    left, right = axis.get_xlim()
-    axis.set_xlim(max(left, -0.01), min(right, 1.01))
+    if measure.scale == "share":
+        left, right = axis.get_xlim()
+        axis.set_xlim(max(left, -0.01), min(right, 1.01))
 
 
 def boxes(

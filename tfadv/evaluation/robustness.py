@@ -6,22 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import tensorflow as tf
 from tqdm import tqdm
 
-from tfadv.evaluation import degradations, figures
+from tfadv.evaluation import degradations, figures, measures
 from tfadv.evaluation.degradations import CLEAN
-from tfadv.evaluation.scoring import Segmented, dice_by_region
+from tfadv.evaluation.scoring import score, segment_image
 from tfadv.inference.predictor import Predictor
-from tfadv.inference.targets import averaged_regions, scored_regions
+from tfadv.inference.targets import averaged_regions
 from tfadv.run.run import load_run
 from tfadv.run.settings import Settings
 from tfadv.run.work_dir import WorkDir
 from tfrecords.errors import UserError
 from tfrecords.files import write_file
 from tfrecords.reading.record_set import SubjectVolume, subject_volumes
-from tfrecords.records.manifest import Manifest
-from tfrecords.sources.subject import class_indices
+from tfrecords.records.manifest import Manifest, SubjectRecord
 
 SEGMENTED = ["run", "degradation", "strength"]
 
@@ -65,10 +63,11 @@ def measure(work_dirs: Sequence[WorkDir]) -> Scores:
     rows = []
     with tqdm(total=total, desc="Segmenting", dynamic_ncols=True) as progress:
         for volume in subject_volumes(records, folds):
-            x_mm, y_mm, z_mm = origins[volume.subject].working.spacing_mm
+            origin = origins[volume.subject]
+            x_mm, y_mm, z_mm = origin.working.spacing_mm
             for degradation, strength, image in degradations.variants(volume, (z_mm, y_mm, x_mm)):
                 for run, predictor in predictors.items():
-                    found = _dice(predictor, image, volume, records.manifest)
+                    found = _dice(predictor, image, volume, origin, records.manifest)
                     named = (run, degradation, strength, volume.subject)
                     rows += [(*named, region, dice) for region, dice in found.items()]
                     progress.update()
@@ -111,11 +110,15 @@ def _curves(scores: Scores) -> bytes:
 
 
 def _dice(
-    predictor: Predictor, image: np.ndarray, volume: SubjectVolume, manifest: Manifest
+    predictor: Predictor,
+    image: np.ndarray,
+    volume: SubjectVolume,
+    origin: SubjectRecord,
+    manifest: Manifest,
 ) -> dict[str, float]:
-    label = predictor.predict(tf.constant(image.astype(np.float32)))["label"]
-    segmented = Segmented(volume, class_indices(label.numpy(), manifest.classes))
-    return dice_by_region(segmented, scored_regions(manifest))
+    segmented = segment_image(predictor, image, volume, manifest)
+    scores = score(segmented, origin, manifest, [measures.named("dice")])
+    return {region: of["dice"] for region, of in scores.items()}
 
 
 def _names(work_dirs: Sequence[WorkDir], settings: Sequence[Settings]) -> list[str]:

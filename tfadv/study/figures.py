@@ -14,13 +14,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from tfadv.evaluation import figures
+from tfadv.evaluation.measures import Measure
 
-TITLES = {
-    "dice": "Dice",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "hausdorff95_mm": "95 % Hausdorff distance (mm)",
-}
 CHANCE = 0.5
 COLUMNS = 3
 
@@ -34,7 +29,7 @@ def by_amount(
     scores: pd.DataFrame,
     gains: pd.DataFrame,
     amounts: Mapping[float, str],
-    measures: Sequence[str],
+    measures: Sequence[Measure],
     colours: Mapping[str, str],
 ) -> bytes:
     """A PNG as Kohl et al. 2017, Fig. 3: scores over the amount of data, and the gain in median.
@@ -56,11 +51,13 @@ def by_amount(
     )
     places = {fraction: place for place, fraction in enumerate(amounts)}
     for (upper, lower), measure in zip(grid.T, measures, strict=True):
-        _boxes(upper, scores, measure, "fraction", list(amounts), colours, "vertical")
-        upper.set_ylabel(TITLES[measure])
-        _share(upper)
+        _boxes(upper, scores, measure.name, "fraction", list(amounts), colours, "vertical")
+        upper.set_ylabel(measure.title)
+        upper.grid(axis="y", alpha=0.4)
+        if measure.scale == "share":
+            _share(upper)
         for number, line in enumerate(others):
-            chosen = gains[(gains["measure"] == measure) & (gains["line"] == line)].dropna()
+            chosen = gains[(gains["measure"] == measure.name) & (gains["line"] == line)].dropna()
             shift = 0.1 * (number - (len(others) - 1) / 2)
             x = chosen["fraction"].map(places) + shift
             lower.plot(*_ascending(x, chosen["gain"]), "o-", c=colours[line])
@@ -73,24 +70,25 @@ def by_amount(
     return figures.encode_png(figure)
 
 
-def by_region(scores: pd.DataFrame, regions: Sequence[str], colours: Mapping[str, str]) -> bytes:
-    """A PNG of all lines' scores by region, a panel per measure of TITLES.
+def by_region(
+    scores: pd.DataFrame,
+    regions: Sequence[str],
+    measures: Sequence[Measure],
+    colours: Mapping[str, str],
+) -> bytes:
+    """A PNG of all lines' scores by region, a panel per measure.
 
     Args:
         scores: a row per subject with its region, line and measures.
     """
     height = 1.4 + len(regions) * (0.2 + 0.24 * len(colours))
-    figure = Figure(figsize=(3.4 * len(TITLES) + 1, height), layout="constrained")
-    axes = figure.subplots(1, len(TITLES), sharey=True)
-    for axis, (measure, title) in zip(axes, TITLES.items(), strict=True):
-        _boxes(axis, scores, measure, "region", regions, colours, "horizontal")
-        axis.set_title(title, fontsize=10)
+    figure = Figure(figsize=(3.4 * len(measures) + 1, height), layout="constrained")
+    axes = figure.subplots(1, len(measures), sharey=True, squeeze=False)[0]
+    for axis, measure in zip(axes, measures, strict=True):
+        _boxes(axis, scores, measure.name, "region", regions, colours, "horizontal")
+        axis.set_title(measure.title, fontsize=10)
         axis.grid(axis="x", alpha=0.4)
-        if measure == "hausdorff95_mm":
-            nearest = scores[measure].min()
-            figures.scale_distances(axis, 0.8 * nearest if nearest > 1 else -0.1)
-        else:
-            figures.scale_shares(axis)
+        figures.scale(axis, measure, scores[measure.name].min())
     axes[0].set_yticks(range(len(regions)), regions)
     axes[0].set_ylim(len(regions) - 0.5, -0.5)  # The first region on top.
     _boxes_legend(figure, colours)
@@ -122,16 +120,16 @@ def judgements(said: pd.DataFrame) -> bytes:
 
 
 def learning_curves(validated: pd.DataFrame, title: str, colours: Mapping[str, str]) -> bytes:
-    """A PNG of the validation Dice by epoch, of all lines; lines and bands as in `judgements`.
+    """A PNG of a measure in validation by epoch, of all lines; lines and bands as in `judgements`.
 
     Args:
-        validated: a row per run and epoch with line, epoch and dice.
+        validated: a row per run and epoch with line, epoch and value.
         title: of the vertical axis.
     """
     figure = Figure(figsize=(6.5, 3.8), layout="constrained")
     axis = figure.subplots()
     for line, colour in colours.items():
-        _curve(axis, validated[validated["line"] == line], "dice", colour, line)
+        _curve(axis, validated[validated["line"] == line], "value", colour, line)
     axis.set(xlabel="epoch", ylabel=title)
     _curves_legend(figure, axis)
     return figures.encode_png(figure)
@@ -169,7 +167,6 @@ def _share(axis: Axes) -> None:
     axis.ticklabel_format(axis="y", useOffset=False)
     bottom, top = axis.get_ylim()
     axis.set_ylim(max(bottom, -0.03), min(top, 1.03))
-    axis.grid(axis="y", alpha=0.4)
 
 
 def _ascending(x: pd.Series, y: pd.Series) -> tuple[np.ndarray, np.ndarray]:

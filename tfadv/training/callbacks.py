@@ -11,9 +11,16 @@ import numpy as np
 import tensorflow as tf
 
 from tfadv.adversarial import Players
-from tfadv.evaluation.scoring import Segmented, dice_by_region, picture_of, segment
+from tfadv.evaluation.criterion import MEAN_DICE, Criterion
+from tfadv.evaluation.scoring import (
+    Segmented,
+    picture_of,
+    score,
+    segment,
+    validated,
+    validation_logs,
+)
 from tfadv.inference.predictor import Predictor
-from tfadv.inference.targets import averaged_regions, scored_regions
 from tfadv.methods.method import Method
 from tfadv.run.settings import MEAN
 from tfadv.run.work_dir import Progress, WorkDir
@@ -172,27 +179,37 @@ class Duration(keras.callbacks.Callback):
 
 
 class Validation(keras.callbacks.Callback):
-    """Segments the validation folds after every epoch; adds val_dice and one per region."""
+    """Segments the validation folds after every epoch and logs their measures.
 
-    def __init__(self, predictor: Predictor, records: RecordSet, folds: tuple[str, ...]) -> None:
+    Args:
+        criterion: what chooses the epoch; its measure is among the logs.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        records: RecordSet,
+        folds: tuple[str, ...],
+        criterion: Criterion = MEAN_DICE,
+    ) -> None:
         super().__init__()
         self.predictor = predictor
         self.records = records
         self.folds = folds
+        self.measures = validated(criterion)
         self.example: Segmented | None = None
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         assert logs is not None
         manifest = self.records.manifest
-        regions = scored_regions(manifest)
+        origins = {subject.name: subject for subject in manifest.subjects}
         scores = []
         for number, segmented in enumerate(segment(self.predictor, self.records, self.folds)):
-            scores.append(dice_by_region(segmented, regions))
+            origin = origins[segmented.volume.subject]
+            scores.append(score(segmented, origin, manifest, self.measures))
             if number == 0:
                 self.example = segmented
-        means = {name: float(np.mean([score[name] for score in scores])) for name in regions}
-        logs["val_dice"] = float(np.mean([means[name] for name in averaged_regions(manifest)]))
-        logs |= {f"val_dice_{name}": value for name, value in means.items()}
+        logs |= validation_logs(scores, self.measures, manifest)
 
 
 class Checkpoints(keras.callbacks.Callback):

@@ -9,6 +9,7 @@ from matplotlib import colors
 from matplotlib import image as images
 
 from tfadv.evaluation import figures
+from tfadv.evaluation.measures import named
 
 
 def pixels(png: bytes) -> np.ndarray:
@@ -56,16 +57,17 @@ def test_a_star_is_no_circle() -> None:
         assert least < len(y) / (np.ptp(y) + 1) / (np.ptp(x) + 1) < most
 
 
-def measures(scores: dict[str, dict[str, np.ndarray]], *logarithmic: str) -> np.ndarray:
+def measures(scores: dict[str, dict[str, np.ndarray]]) -> np.ndarray:
+    """Box plots of measures by name."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        return pixels(figures.measure_boxplots(scores, logarithmic))
+        return pixels(figures.measure_boxplots({named(name): of for name, of in scores.items()}))
 
 
 def test_regions_lie_below_each_other_in_every_panel() -> None:
     low, high = np.linspace(0.1, 0.3, 9), np.linspace(0.8, 1, 9)
     panel = {"a": low, "b": np.full(9, np.nan), "a region with a long name": high}
-    picture = measures({"Dice": panel, "sensitivity": panel})
+    picture = measures({"dice": panel, "sensitivity": panel})
     blue = where(picture, "tab:blue")
     upper, lower = blue[blue[:, 0] < 0.5], blue[blue[:, 0] > 0.5]
     assert upper[:, 0].max() < 0.45  # Where the second region would be, nothing is.
@@ -79,12 +81,12 @@ def test_regions_lie_below_each_other_in_every_panel() -> None:
 
 def test_a_number_left_out_moves_no_box() -> None:
     scores = np.linspace(0.1, 0.3, 9)
-    without = measures({"Dice": {"a": scores}})
-    np.testing.assert_array_equal(without, measures({"Dice": {"a": np.append(scores, np.nan)}}))
+    without = measures({"dice": {"a": scores}})
+    np.testing.assert_array_equal(without, measures({"dice": {"a": np.append(scores, np.nan)}}))
 
 
 def test_a_single_subject_is_a_line_as_high_as_a_box() -> None:
-    black = where(measures({"Dice": {"a": np.array([0.5])}})[40:-40, 60:-60], "black")
+    black = where(measures({"dice": {"a": np.array([0.5])}})[40:-40, 60:-60], "black")
     assert len(set(black[:, 1])) <= 3
     assert np.ptp(black[:, 0]) > 0.3
 
@@ -92,7 +94,7 @@ def test_a_single_subject_is_a_line_as_high_as_a_box() -> None:
 def test_shares_end_at_zero_and_one() -> None:
     """Lines at the ends of the axis, which would lie in its middle."""
     for share, place in ((0.0, 0.08), (1.0, 0.96)):
-        picture = measures({"Dice": {"a": np.full(3, share)}})
+        picture = measures({"dice": {"a": np.full(3, share)}})
         line = picture[len(picture) // 2, 60:-60]
         dark = np.flatnonzero((line < 0.1).all(axis=-1)) / len(line)
         assert dark.mean() == pytest.approx(place, abs=0.05)
@@ -101,7 +103,7 @@ def test_shares_end_at_zero_and_one() -> None:
 def test_one_failure_leaves_the_others_boxes_wide_on_a_logarithmic_axis() -> None:
     """Between the quartiles lie 9 of 371 mm, and 0.37 of 3.6 decades."""
     scores = np.append(np.linspace(2, 20, 29), 373.13)
-    blue = where(measures({"distance": {"a": scores}}, "distance"), "tab:blue")
+    blue = where(measures({"hausdorff95_mm": {"a": scores}}), "tab:blue")
     assert np.ptp(blue[:, 1]) == pytest.approx(0.37 / 3.6, rel=0.25)
 
 

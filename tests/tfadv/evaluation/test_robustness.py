@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfadv.evaluation import degradations, evaluate, robustness
 from tfadv.evaluation.degradations import CLEAN, DEGRADATIONS
-from tfadv.evaluation.measures import Spacing
+from tfadv.evaluation.masks import Spacing
 from tfadv.evaluation.robustness import Scores
 from tfadv.run.run import load_run
 from tfadv.run.settings import Settings
