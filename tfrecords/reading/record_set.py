@@ -14,9 +14,11 @@ from tfrecords.records.manifest import (
     REPAIR,
     Manifest,
     Shard,
+    SubjectRecord,
     damaged_shards,
     load_manifest,
 )
+from tfrecords.sources.labels import read_classes
 
 
 @dataclass(frozen=True)
@@ -71,3 +73,16 @@ def subject_volumes(records: RecordSet, folds: Sequence[str]) -> Iterator[Subjec
         for parsed in dataset.prefetch(2).as_numpy_iterator():
             z, y, x = (int(value) for value in parsed.position)
             yield SubjectVolume(parsed.subject.decode(), parsed.image, parsed.label, (z, y, x))
+
+
+def label_in_body(
+    path: Path, volume: SubjectVolume, origin: SubjectRecord, manifest: Manifest
+) -> np.ndarray:
+    """A label file on a subject's source grid, as class indices of its body, uint8 [Z, Y, X].
+
+    Voxel for voxel what `volume.label` is of the subject's own label file.
+    """
+    working = read_classes(path, manifest.classes, origin.working)
+    first, extents = volume.position, volume.label.shape
+    z, y, x = (slice(a, a + n) for a, n in zip(first, extents, strict=True))
+    return working[z, y, x]

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from tfrecords.files import checksum_holds, write_json
-from tfrecords.geometry.nifti import read
 from tfrecords.geometry.resample import to_working
 from tfrecords.records import example, views
 from tfrecords.records.manifest import Shard
@@ -18,7 +17,7 @@ from tfrecords.records.statistics import foreground_statistics
 from tfrecords.records.storage import halve
 from tfrecords.records.views import Cut, View
 from tfrecords.records.wire import frame
-from tfrecords.sources.subject import class_indices
+from tfrecords.sources.labels import read_classes
 from tfrecords.writing import scan
 from tfrecords.writing.plan import Part, Settings, Source
 
@@ -119,9 +118,7 @@ def load(source: Source, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
     image = image.astype(settings.image_dtype, copy=False)
     if source.subject.label is None:
         return image, np.zeros(image.shape[:-1], np.uint8)
-    label, _ = read(source.subject.label)
-    indices = class_indices(np.rint(label).astype(np.int64), settings.classes)
-    return image, to_working(indices, grid, source.working, label=True)
+    return image, read_classes(source.subject.label, settings.classes, source.working)
 
 
 def _write(
