@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from tfadv.evaluation import figures, measures
+from tfadv.evaluation import boxplots, measures
 from tfadv.evaluation.masks import count_components
 from tfadv.evaluation.scoring import Scores, picture_of, score, segment, whole
 from tfadv.inference.predictor import Predictor
@@ -129,7 +129,7 @@ def _boxplots(tables: Tables) -> bytes:
         measure: {str(region): rows[measure.name].to_numpy() for region, rows in by_region}
         for measure in measures.panels()
     }
-    return figures.measure_boxplots(scores)
+    return boxplots.of_one_run(scores)
 
 
 def _median_picture(

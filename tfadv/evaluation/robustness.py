@@ -8,15 +8,13 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from tfadv.evaluation import degradations, figures, measures
+from tfadv.evaluation import degradations, figures, measures, runs
 from tfadv.evaluation.degradations import CLEAN
 from tfadv.evaluation.scoring import score, segment_image
 from tfadv.inference.predictor import Predictor
 from tfadv.inference.targets import averaged_regions
 from tfadv.run.run import load_run
-from tfadv.run.settings import Settings
 from tfadv.run.work_dir import WorkDir
-from tfrecords.errors import UserError
 from tfrecords.files import write_file
 from tfrecords.reading.record_set import SubjectVolume, subject_volumes
 from tfrecords.records.manifest import Manifest, SubjectRecord
@@ -50,16 +48,22 @@ def measure(work_dirs: Sequence[WorkDir]) -> Scores:
         UserError: no run in a folder, or runs that differ in record set or test folds.
     """
     settings = [work_dir.settings() for work_dir in work_dirs]
-    _require_comparable(work_dirs, settings)
-    runs = _names(work_dirs, settings)
+    runs.require_comparable(
+        [
+            (work_dir, {"record sets": {each.records}, "test folds": each.test_folds})
+            for work_dir, each in zip(work_dirs, settings, strict=True)
+        ],
+        "Train on one record set with the same --test_folds",
+    )
+    names = runs.names(work_dirs, settings)
     loaded = [load_run(work_dir) for work_dir in work_dirs]
-    predictors = {run: predictor for run, (*_, predictor) in zip(runs, loaded, strict=True)}
+    predictors = {run: predictor for run, (*_, predictor) in zip(names, loaded, strict=True)}
     records, folds = loaded[0][1], settings[0].test_folds
     origins = {subject.name: subject for subject in records.manifest.subjects}
     images = 1 + sum(
         len(degradation.strengths) for degradation in degradations.DEGRADATIONS.values()
     )
-    total = images * len(runs) * sum(subject.fold in folds for subject in origins.values())
+    total = images * len(names) * sum(subject.fold in folds for subject in origins.values())
     rows = []
     with tqdm(total=total, desc="Segmenting", dynamic_ncols=True) as progress:
         for volume in subject_volumes(records, folds):
@@ -119,27 +123,3 @@ def _dice(
     segmented = segment_image(predictor, image, volume, manifest)
     scores = score(segmented, origin, manifest, [measures.named("dice")])
     return {region: of["dice"] for region, of in scores.items()}
-
-
-def _names(work_dirs: Sequence[WorkDir], settings: Sequence[Settings]) -> list[str]:
-    """The runs' methods, or their folders where several are of one method."""
-    methods = [each.method for each in settings]
-    if len(set(methods)) == len(methods):
-        return methods
-    return [str(work_dir.folder) for work_dir in work_dirs]
-
-
-def _require_comparable(work_dirs: Sequence[WorkDir], settings: Sequence[Settings]) -> None:
-    first = settings[0]
-    for work_dir, other in zip(work_dirs, settings, strict=True):
-        same_folds = set(first.test_folds) == set(other.test_folds)
-        if first.records != other.records or not same_folds:
-            received = (
-                f"{each.records} (test folds {','.join(each.test_folds)})"
-                for each in (first, other)
-            )
-            raise UserError(
-                f"{work_dirs[0].folder} and {work_dir.folder}: expected runs on one record set "
-                f"with the same test folds, received {' and '.join(received)}. "
-                "Train on one record set with the same --test_folds"
-            )

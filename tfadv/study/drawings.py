@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from tfadv.evaluation import measures
+from tfadv.evaluation import label_maps, measures
 from tfadv.run.settings import MEAN
 from tfadv.study import figures, pictures, statistics
 from tfadv.study.material import Material, percent
@@ -82,7 +82,7 @@ def _pictures(material: Material) -> Shown:
         return Shown("pictures", title, "No subject has saved label maps of all lines.", b"")
     rows = pictures.rows(material.records, paths, pictures.chosen(dice), score)
     columns = [*manifest.modalities, "reference", *material.lines]
-    png = pictures.draw(rows, columns, [c.name for c in manifest.classes])
+    png = label_maps.draw(rows, columns, [c.name for c in manifest.classes])
     shown = "foreground" if score == MEAN else score
     return Shown("pictures", title, f"The slice with most {shown} in the reference.", png)
 

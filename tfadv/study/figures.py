@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from tfadv.evaluation import figures
+from tfadv.evaluation import boxplots, figures
 from tfadv.evaluation.measures import Measure
 
 CHANCE = 0.5
@@ -88,7 +88,7 @@ def by_region(
         _boxes(axis, scores, measure.name, "region", regions, colours, "horizontal")
         axis.set_title(measure.title, fontsize=10)
         axis.grid(axis="x", alpha=0.4)
-        figures.scale(axis, measure, scores[measure.name].min())
+        boxplots.scale_axis(axis, measure, scores[measure.name].min())
     axes[0].set_yticks(range(len(regions)), regions)
     axes[0].set_ylim(len(regions) - 0.5, -0.5)  # The first region on top.
     _boxes_legend(figure, colours)
@@ -150,7 +150,7 @@ def _boxes(
         own = scores[scores["line"] == line]
         values = [own.loc[own[group] == name, measure].dropna().to_numpy() for name in order]
         places = np.arange(len(order)) + width * (number - (len(colours) - 1) / 2)
-        figures.boxes(axis, values, places, 0.85 * width, colour, orientation)
+        boxplots.draw_boxes(axis, values, places, 0.85 * width, colour, orientation)
         across, along = np.repeat(places, [len(v) for v in values]), np.concatenate(values)
         dots = (across, along) if orientation == "vertical" else (along, across)
         axis.plot(*dots, "k.", ms=5, alpha=0.4, mew=0)

@@ -130,7 +130,7 @@ def test_box_plots_are_of_the_papers_four_measures(monkeypatch: pytest.MonkeyPat
         drawn.update({measure.title: found for measure, found in scores.items()})
         return b""
 
-    monkeypatch.setattr(evaluate.figures, "measure_boxplots", draw)
+    monkeypatch.setattr(evaluate.boxplots, "of_one_run", draw)
     names = measures.names()
     columns = {name: np.arange(4) + 10.0 * place for place, name in enumerate(names)}
     regions = pd.DataFrame({"subject": list("aabb"), "region": list("zaza"), **columns})

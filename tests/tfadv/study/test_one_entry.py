@@ -10,14 +10,12 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tfadv.evaluation import figures as run_figures
-from tfadv.evaluation import measures
+from tfadv.evaluation import boxplots, measures
 from tfadv.evaluation.criterion import Criterion
 from tfadv.evaluation.evaluate import describe, evaluate
 from tfadv.evaluation.measures import MEASURES, Measure
 from tfadv.run.work_dir import WorkDir
-from tfadv.study import drawings, statistics, words
-from tfadv.study import figures as study_figures
+from tfadv.study import drawings, figures, statistics, words
 from tfadv.study.material import Material
 from tfadv.study.plan import Line, Study
 from tfadv.training.callbacks import TensorBoard, Validation
@@ -60,7 +58,7 @@ def noted(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> list[Any]:
 def test_it_is_in_a_runs_table_summary_and_boxplots(
     added: Measure, records: RecordSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = noted(monkeypatch, run_figures, "measure_boxplots")
+    asked = noted(monkeypatch, boxplots, "of_one_run")
     tables = evaluate(WorkDir(tmp_path), Everywhere(), records, ("0",))  # type: ignore[arg-type]
     read = pd.read_csv(tmp_path / "metrics.csv")
     assert list(read.columns)[-1] == added.name
@@ -129,8 +127,8 @@ def test_it_is_in_a_studys_tables_tests_and_figures(
     foremost, _ = words.findings(material)
     assert any(said.startswith(f"mean, {added.title}, 100 %: new is bet") for said in foremost)
     assert f"lower is better for 95 % Hausdorff distance (mm), {added.title}." in words.directions()
-    of_regions = noted(monkeypatch, study_figures, "by_region")
-    of_amounts = noted(monkeypatch, study_figures, "by_amount")
+    of_regions = noted(monkeypatch, figures, "by_region")
+    of_amounts = noted(monkeypatch, figures, "by_amount")
     drawings._by_region(material)
     drawings._by_amount(material)
     assert of_regions[0][2][-1] is added
