@@ -6,7 +6,6 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
@@ -156,9 +155,10 @@ def _boxes(
         axis.plot(*dots, "k.", ms=5, alpha=0.4, mew=0)
 
 
-def _curve(axis: Axes, rows: pd.DataFrame, y: str, colour: object, label: str) -> None:
-    band = {"errorbar": ("pi", 100), "err_kws": {"alpha": 0.2, "lw": 0}}
-    sns.lineplot(rows, x="epoch", y=y, ax=axis, color=colour, label=label, legend=False, **band)
+def _curve(axis: Axes, rows: pd.DataFrame, y: str, colour: str, label: str) -> None:
+    runs = rows.groupby("epoch")[y].agg(["mean", "min", "max"])
+    axis.plot(runs.index, runs["mean"], color=colour, label=label)
+    axis.fill_between(runs.index, runs["min"], runs["max"], color=colour, alpha=0.2, lw=0)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.grid(alpha=0.4)
 
