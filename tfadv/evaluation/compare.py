@@ -1,94 +1,22 @@
 """Two evaluated runs on the same test subjects, side by side, as in Moeskops et al. 2017, 3.2."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from tfadv.evaluation import figures
-from tfadv.run.settings import Settings
-from tfadv.run.work_dir import WorkDir
-from tfrecords.errors import UserError
+from tfadv.evaluation import boxplots, label_maps, runs
+from tfadv.evaluation.runs import EvaluatedRun
 from tfrecords.files import write_file
-from tfrecords.geometry.nifti import read
-from tfrecords.geometry.resample import to_working
-from tfrecords.reading.record_set import (
-    RecordSet,
-    SubjectVolume,
-    open_record_set,
-    subject_volumes,
-)
-from tfrecords.records.manifest import Manifest, SubjectRecord
-from tfrecords.sources.subject import class_indices
+from tfrecords.reading.record_set import RecordSet, open_record_set
 
 # Differences closer than this are one: Dice coefficients are ratios of voxel counts.
 ROUNDING = 1e-12
-PICTURED = 4
-NAMED = 5
 
 
-@dataclass(frozen=True)
-class Run:
-    """An evaluated run.
-
-    Attributes:
-        scores: a row per subject, ordered by name, and a column per (measure, region): ("dice",
-            each class or region), ("mean_dice", "all") and ("components", "all").
-        folds: that were evaluated.
-    """
-
-    work_dir: WorkDir
-    settings: Settings
-    scores: pd.DataFrame
-    folds: tuple[str, ...]
-
-    @property
-    def pictured(self) -> list[str]:
-        """The subjects to draw: the first few by name."""
-        return list(self.scores.index[:PICTURED])
-
-    def prediction(self, subject: str) -> Path:
-        return self.work_dir.predictions / f"{subject}.nii.gz"
-
-    def missing_predictions(self) -> str:
-        """One line that says how to save the label maps to draw, or "" where all are there."""
-        if all(self.prediction(subject).is_file() for subject in self.pictured):
-            return ""
-        command = f"{_evaluation(self.work_dir)} --folds {','.join(self.folds)} --save_predictions"
-        return f"{self.work_dir.predictions}: no label maps of the subjects to draw. Run {command}"
-
-
-def read_run(work_dir: WorkDir) -> Run:
-    """Raises UserError where there is no run, or it is not evaluated."""
-    settings = work_dir.settings()
-    by_region = _table(work_dir, work_dir.metrics, ["subject", "region"], ["dice"])["dice"]
-    subjects = _table(
-        work_dir, work_dir.subjects, ["subject", "fold"], ["mean_dice", "components"]
-    ).reset_index("fold")
-    dice = by_region.unstack("region")
-    regions = by_region.index.get_level_values("region").unique()
-    columns = {("dice", region): dice[region] for region in regions}
-    columns |= {(measure, "all"): subjects[measure] for measure in ("mean_dice", "components")}
-    scores = pd.DataFrame(columns).sort_index()
-    if scores.isna().any(axis=None):  # What an evaluation that was killed may leave.
-        raise UserError(
-            f"{work_dir.metrics}, {work_dir.subjects}: expected the same subjects in both, "
-            f"received different ones. Run {_evaluation(work_dir)}"
-        )
-    return Run(work_dir, settings, scores, tuple(sorted(set(subjects["fold"]))))
-
-
-def names(baseline: Run, other: Run) -> tuple[str, str]:
-    """The runs' methods, or their folders where both are of one method."""
-    if baseline.settings.method != other.settings.method:
-        return baseline.settings.method, other.settings.method
-    return str(baseline.work_dir.folder), str(other.work_dir.folder)
-
-
-def compare(baseline: Run, other: Run) -> pd.DataFrame:
+def compare(baseline: EvaluatedRun, other: EvaluatedRun) -> pd.DataFrame:
     """A row per measure and region: both runs, the mean difference and a paired t-test.
 
     Returns:
@@ -99,13 +27,16 @@ def compare(baseline: Run, other: Run) -> pd.DataFrame:
     Raises:
         UserError: the runs differ in record set, test subjects or regions.
     """
-    _require_comparable(baseline, other)
-    rows = {}
+    runs.require_comparable(
+        [(run.work_dir, _alike(run)) for run in (baseline, other)],
+        "Train on one record set, or evaluate with the same --folds",
+    )
+    found = {}
     for column in baseline.scores:
         first = baseline.scores[column].to_numpy()
         second = other.scores[column].to_numpy()
         t, p = paired_t_test(first, second)
-        rows[column] = {
+        found[column] = {
             "baseline_mean": first.mean(),
             "baseline_std": first.std(),
             "other_mean": second.mean(),
@@ -115,7 +46,7 @@ def compare(baseline: Run, other: Run) -> pd.DataFrame:
             "p": p,
             "mark": "**" if p < 0.01 else "*" if p < 0.05 else "",
         }
-    table = pd.DataFrame.from_dict(rows, orient="index")
+    table = pd.DataFrame.from_dict(found, orient="index")
     table.index.names = ["measure", "region"]
     return table
 
@@ -152,7 +83,9 @@ def describe(table: pd.DataFrame, run_names: tuple[str, str], subjects: int) -> 
     return "\n".join(lines)
 
 
-def write(baseline: Run, other: Run, table: pd.DataFrame, out_dir: Path) -> list[Path]:
+def write(
+    baseline: EvaluatedRun, other: EvaluatedRun, table: pd.DataFrame, out_dir: Path
+) -> list[Path]:
     """Writes comparison.csv, boxplots.png and, if both runs saved predictions, pictures.png.
 
     Returns:
@@ -167,7 +100,7 @@ def write(baseline: Run, other: Run, table: pd.DataFrame, out_dir: Path) -> list
     }
     written = [out_dir / name for name in ("comparison.csv", "boxplots.png")]
     write_file(written[0], table.to_csv().encode())
-    write_file(written[1], figures.boxplots(scores, dict(improved), names(baseline, other)))
+    write_file(written[1], boxplots.of_two_runs(scores, dict(improved), names(baseline, other)))
     pictures = out_dir / "pictures.png"
     pictures.unlink(missing_ok=True)  # An earlier one may show other label maps.
     if baseline.missing_predictions() or other.missing_predictions():
@@ -175,94 +108,33 @@ def write(baseline: Run, other: Run, table: pd.DataFrame, out_dir: Path) -> list
     records = open_record_set(Path(baseline.settings.records))
     columns = [records.manifest.modalities[0], "reference", *names(baseline, other)]
     classes = [c.name for c in records.manifest.classes]
-    write_file(pictures, figures.label_maps(slices(baseline, other, records), columns, classes))
+    write_file(pictures, label_maps.draw(rows(baseline, other, records), columns, classes))
     return [*written, pictures]
 
 
-def slices(baseline: Run, other: Run, records: RecordSet) -> list[figures.Slice]:
+def rows(baseline: EvaluatedRun, other: EvaluatedRun, records: RecordSet) -> list[label_maps.Row]:
     """Of each subject to draw, the slice of most classes: first modality, reference, both runs.
 
     Raises:
-        UserError: the record set no longer holds these subjects, or a label map cannot be read.
+        UserError: see `label_maps.read_rows`.
     """
-    origins = {subject.name: subject for subject in records.manifest.subjects}
-    wanted = baseline.pictured
-    unknown = [name for name in wanted if name not in origins]
-    if unknown:
-        raise UserError(
-            f"{records.folder}: expected the subjects {', '.join(unknown)}, which were evaluated; "
-            "it has been made anew without them. Train and evaluate both runs again"
-        )
-    found = {}
-    for volume in subject_volumes(records, sorted({origins[name].fold for name in wanted})):
-        if volume.subject in wanted:
-            paths = [run.prediction(volume.subject) for run in (baseline, other)]
-            found[volume.subject] = _slice(volume, paths, origins[volume.subject], records.manifest)
-    return [found[name] for name in wanted]
+    titles = {subject: subject for subject in baseline.pictured}
+    paths = {subject: [run.prediction(subject) for run in (baseline, other)] for subject in titles}
+    found = label_maps.read_rows(records, titles, paths)
+    return [replace(row, images=row.images[:1]) for row in found]
 
 
-def _slice(
-    volume: SubjectVolume, predictions: list[Path], origin: SubjectRecord, manifest: Manifest
-) -> figures.Slice:
-    box = tuple(
-        slice(start, start + extent)
-        for start, extent in zip(volume.position, volume.label.shape, strict=True)
-    )
-    z = figures.slice_of_most_classes(volume.label)
-    maps = [volume.label[z]]
-    for path in predictions:
-        label, grid = read(path)
-        working = to_working(label, grid, origin.working, label=True)
-        maps.append(class_indices(working[box][z], manifest.classes))
-    x_mm, y_mm, _ = origin.working.spacing_mm
-    return figures.Slice(volume.subject, volume.image[z, ..., 0], tuple(maps), y_mm / x_mm)
+def names(baseline: EvaluatedRun, other: EvaluatedRun) -> tuple[str, str]:
+    """See `runs.names`."""
+    both = (baseline, other)
+    first, second = runs.names([run.work_dir for run in both], [run.settings for run in both])
+    return first, second
 
 
-def _table(work_dir: WorkDir, path: Path, index: list[str], values: list[str]) -> pd.DataFrame:
-    """Columns of numbers by names. No name is taken for a missing value, not even NA."""
-    types = dict.fromkeys(index, str) | dict.fromkeys(values, float)
-    try:
-        table = pd.read_csv(path, usecols=list(types), dtype=types, keep_default_na=False)
-        table = table.set_index(index)
-        if not table.index.is_unique:
-            raise ValueError("duplicate rows")
-    except (FileNotFoundError, ValueError) as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else error
-        raise UserError(
-            f"{path}: expected the table of an evaluated run, received: {reason}. "
-            f"Run {_evaluation(work_dir)}"
-        ) from None
-    return table
-
-
-def _evaluation(work_dir: WorkDir) -> str:
-    return f"python launch/evaluate.py --work_dir {work_dir.folder}"
-
-
-def _require_comparable(baseline: Run, other: Run) -> None:
-    differing = []
-    if baseline.settings.records != other.settings.records:
-        differing.append(f"record sets: {baseline.settings.records} and {other.settings.records}")
-    for what, first, second in (
-        ("test subjects", set(baseline.scores.index), set(other.scores.index)),
-        (
-            "classes and regions",
-            {region for _, region in baseline.scores},
-            {region for _, region in other.scores},
-        ),
-    ):
-        if first != second:
-            differing.append(f"{what}: {_few(first - second)} and {_few(second - first)} alone")
-    if differing:
-        raise UserError(
-            f"{baseline.work_dir.folder} and {other.work_dir.folder}: expected runs on one record "
-            f"set, evaluated on the same subjects. They differ in {'; '.join(differing)}. "
-            f"Train on one record set, or evaluate with the same --folds"
-        )
-
-
-def _few(found: Iterable[str]) -> str:
-    """The first few names and the number of others; "none"."""
-    ordered = sorted(found)
-    more = [f"{len(ordered) - NAMED} more"] if len(ordered) > NAMED else []
-    return ", ".join([*ordered[:NAMED], *more]) or "none"
+def _alike(run: EvaluatedRun) -> dict[str, set[str]]:
+    """What two runs must have in common."""
+    return {
+        "record sets": {run.settings.records},
+        "test subjects": set(run.scores.index),
+        "classes and regions": {region for _, region in run.scores},
+    }

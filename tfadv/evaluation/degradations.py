@@ -12,7 +12,7 @@ import numpy as np
 from numpy.polynomial.polynomial import polygrid3d
 from scipy import ndimage
 
-from tfadv.evaluation.measures import Spacing
+from tfadv.evaluation.masks import Spacing
 from tfrecords.reading.record_set import SubjectVolume
 
 CLEAN = "clean"

@@ -1,17 +1,16 @@
 """Scoring a trained run on whole subjects."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from tfadv.evaluation import figures
-from tfadv.evaluation.measures import METRICS, count_components, region_metrics
-from tfadv.evaluation.scoring import Segmented, picture_of, segment
+from tfadv.evaluation import boxplots, measures
+from tfadv.evaluation.masks import count_components
+from tfadv.evaluation.scoring import Scores, picture_of, score, segment, whole
 from tfadv.inference.predictor import Predictor
-from tfadv.inference.targets import averaged_regions, scored_regions
+from tfadv.inference.targets import averaged_regions
 from tfadv.run.work_dir import WorkDir
 from tfrecords.files import write_file
 from tfrecords.geometry.nifti import write_label
@@ -20,13 +19,6 @@ from tfrecords.reading.record_set import RecordSet
 from tfrecords.records.manifest import Manifest, SubjectRecord
 
 Row = dict[str, str | float]
-# Of `boxplots.png`, as Peiris et al. 2021, Fig. 3: columns of `metrics.csv` and their titles.
-DRAWN = {
-    "dice": "Dice",
-    "hausdorff95_mm": "95 % Hausdorff distance (mm)",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-}
 
 
 @dataclass(frozen=True)
@@ -59,23 +51,25 @@ def evaluate(
 
     Args:
         save_predictions: also writes label maps onto the sources' grids.
-        empty_mm: see `measures.region_metrics`.
+        empty_mm: see `masks.Masks`.
     """
-    origins = {subject.name: subject for subject in records.manifest.subjects}
-    total = sum(subject.fold in folds for subject in records.manifest.subjects)
+    manifest = records.manifest
+    origins = {subject.name: subject for subject in manifest.subjects}
+    total = sum(subject.fold in folds for subject in manifest.subjects)
     rows: list[Row] = []
     subject_rows: list[Row] = []
     segmented_subjects = segment(predictor, records, folds)
     for segmented in tqdm(segmented_subjects, "Evaluating", total=total, dynamic_ncols=True):
-        origin = origins[segmented.volume.subject]
-        reference = _whole(segmented.volume.label, segmented, origin)
-        prediction = _whole(segmented.prediction, segmented, origin)
-        measured = list(_rows(reference, prediction, origin, records.manifest, empty_mm))
-        rows += measured
-        subject_rows.append(_subject_row(reference, prediction, measured, origin, records.manifest))
+        volume = segmented.volume
+        origin = origins[volume.subject]
+        scores = score(segmented, origin, manifest, measures.MEASURES, empty_mm)
+        rows += [{**_named(origin), "region": region, **of} for region, of in scores.items()]
+        reference = whole(volume.label, volume, origin)
+        prediction = whole(segmented.prediction, volume, origin)
+        subject_rows.append(_subject_row(reference, prediction, scores, origin, manifest))
         if save_predictions:
             path = work_dir.predictions / f"{origin.name}.nii.gz"
-            write_label(path, _on_source(prediction, origin, records.manifest), origin.source)
+            write_label(path, _on_source(prediction, origin, manifest), origin.source)
     tables = Tables(pd.DataFrame(rows), pd.DataFrame(subject_rows))
     write_file(work_dir.metrics, tables.regions.to_csv(index=False).encode())
     write_file(work_dir.subjects, tables.subjects.to_csv(index=False).encode())
@@ -87,7 +81,7 @@ def evaluate(
 
 def describe(tables: Tables) -> str:
     """Mean and standard deviation over subjects: a row per measure, a column per region."""
-    grouped = tables.regions.groupby("region", sort=False)[list(METRICS)]
+    grouped = tables.regions.groupby("region", sort=False)[measures.names()]
     mean, std = grouped.mean(), grouped.std(ddof=0)
     cells = mean.map("{:.3f}".format) + " ± " + std.map("{:.3f}".format)
     subjects = tables.subjects
@@ -103,35 +97,17 @@ def describe(tables: Tables) -> str:
     )
 
 
-def _rows(
-    reference: np.ndarray,
-    prediction: np.ndarray,
-    origin: SubjectRecord,
-    manifest: Manifest,
-    empty_mm: float | None,
-) -> Iterator[Row]:
-    x_mm, y_mm, z_mm = origin.working.spacing_mm
-    for name, members in scored_regions(manifest).items():
-        measured = region_metrics(
-            np.isin(reference, members),
-            np.isin(prediction, members),
-            (z_mm, y_mm, x_mm),
-            empty_mm=empty_mm,
-        )
-        yield {**_named(origin), "region": name, **measured}
-
-
 def _subject_row(
     reference: np.ndarray,
     prediction: np.ndarray,
-    measured: list[Row],
+    scores: Scores,
     origin: SubjectRecord,
     manifest: Manifest,
 ) -> Row:
     averaged = averaged_regions(manifest)
     return {
         **_named(origin),
-        "mean_dice": float(np.mean([row["dice"] for row in measured if row["region"] in averaged])),
+        "mean_dice": float(np.mean([scores[region]["dice"] for region in averaged])),
         "components": count_components(prediction),
         "reference_components": count_components(reference),
     }
@@ -139,17 +115,6 @@ def _subject_row(
 
 def _named(origin: SubjectRecord) -> Row:
     return {"subject": origin.name, "group": origin.group, "fold": origin.fold}
-
-
-def _whole(labels: np.ndarray, segmented: Segmented, origin: SubjectRecord) -> np.ndarray:
-    """A body's labels in the whole working volume [Z, Y, X]."""
-    whole = np.zeros(origin.working.shape[::-1], np.uint8)
-    box = tuple(
-        slice(start, start + extent)
-        for start, extent in zip(segmented.volume.position, labels.shape, strict=True)
-    )
-    whole[box] = labels
-    return whole
 
 
 def _on_source(prediction: np.ndarray, origin: SubjectRecord, manifest: Manifest) -> np.ndarray:
@@ -161,10 +126,10 @@ def _on_source(prediction: np.ndarray, origin: SubjectRecord, manifest: Manifest
 def _boxplots(tables: Tables) -> bytes:
     by_region = tables.regions.groupby("region", sort=False)
     scores = {
-        title: {str(region): rows[measure].to_numpy() for region, rows in by_region}
-        for measure, title in DRAWN.items()
+        measure: {str(region): rows[measure.name].to_numpy() for region, rows in by_region}
+        for measure in measures.panels()
     }
-    return figures.measure_boxplots(scores, logarithmic=[DRAWN["hausdorff95_mm"]])
+    return boxplots.of_one_run(scores)
 
 
 def _median_picture(

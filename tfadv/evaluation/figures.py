@@ -1,35 +1,16 @@
-"""Pictures: image, reference and prediction side by side, and two runs side by side."""
+"""What every picture shares: colours of classes, curves, and the PNG; and a subject's picture."""
 
 import io
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
-import matplotlib.lines
-import matplotlib.patches
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import SymmetricalLogLocator
+from matplotlib.patches import Patch
 
 COLOURS = mpl.colormaps["tab10"]
-RUN_COLOURS = ("tab:blue", "tab:green")
-# Of `boxplots`: the markers of Moeskops et al. 2017, Fig. 3.
-MARKERS = {"**": ("*", 11, "p < 0.01"), "*": ("o", 6, "p < 0.05")}
-
 CURVE_MARKERS = "os^Dv"
-
-
-@dataclass(frozen=True)
-class Slice:
-    """One subject's slice: image [Y, X], label maps [Y, X] of class indices, a pixel's y/x size."""
-
-    subject: str
-    image: np.ndarray
-    maps: tuple[np.ndarray, ...]
-    aspect: float
 
 
 def comparison(
@@ -67,105 +48,6 @@ def comparison(
     return encode_png(figure)
 
 
-def label_maps(rows: Sequence[Slice], columns: Sequence[str], classes: Sequence[str]) -> bytes:
-    """A PNG with a row per subject: its image, then its label maps in colours on black.
-
-    Args:
-        columns: titles, of the image and of each label map.
-        classes: names by index, the background first.
-    """
-    figure = Figure(figsize=(2.6 * len(columns), 2.8 * len(rows) + 0.6), layout="constrained")
-    grid = figure.subplots(len(rows), len(columns), squeeze=False)
-    for axes, row in zip(grid, rows, strict=True):
-        axes[0].imshow(row.image.astype(np.float32), cmap="gray", origin="lower", aspect=row.aspect)
-        for axis, labels in zip(axes[1:], row.maps, strict=True):
-            on_black = coloured(labels, 1.0)[..., :3] * (labels > 0)[..., None]
-            axis.imshow(on_black, origin="lower", interpolation="nearest", aspect=row.aspect)
-        axes[0].set_ylabel(row.subject, fontsize=9)
-    for axis in grid.flat:
-        axis.set(xticks=[], yticks=[])
-    for axis, title in zip(grid[0], columns, strict=True):
-        axis.set_title(title, fontsize=9)
-    class_legend(figure, classes)
-    return encode_png(figure)
-
-
-def boxplots(
-    scores: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    marks: Mapping[str, str],
-    names: tuple[str, str],
-) -> bytes:
-    """A PNG of two runs' Dice by class, side by side, as Moeskops et al. 2017, Fig. 3.
-
-    Boxes reach from quartile to quartile, whiskers to the last subject within 1.5 times that; the
-    others are drawn one by one. A red star or circle above a class says that the second run is
-    significantly better there; one that is significantly worse gets none.
-
-    Args:
-        scores: by class or region, both runs' Dice of each subject.
-        marks: by class or region, "**" for a star, "*" for a circle, "" for none.
-        names: of the runs, the first in blue, the second in green.
-    """
-    figure = Figure(figsize=(2.5 + 0.9 * len(scores), 3.8), layout="constrained")
-    axis = figure.subplots()
-    for run, colour in enumerate(RUN_COLOURS):
-        places = np.arange(len(scores)) + (-0.18, 0.18)[run]
-        boxes(axis, [pair[run] for pair in scores.values()], places, 0.3, colour)
-    for place, region in enumerate(scores):
-        if marks[region]:
-            marker, size, _ = MARKERS[marks[region]]
-            above = axis.get_xaxis_transform()
-            axis.plot(place, 1.04, marker, c="red", ms=size, transform=above, clip_on=False)
-    axis.set_xticks(range(len(scores)), list(scores))
-    axis.set_ylabel("Dice")
-    axis.grid(axis="y", alpha=0.4)
-    handles = [
-        mpl.patches.Patch(facecolor=colour, edgecolor="black", label=name)
-        for colour, name in zip(RUN_COLOURS, names, strict=True)
-    ] + [
-        mpl.lines.Line2D([], [], ls="", marker=marker, c="red", ms=size, label=f"better, {p}")
-        for mark, (marker, size, p) in MARKERS.items()
-        if mark in marks.values()
-    ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=8, frameon=False)
-    return encode_png(figure)
-
-
-def measure_boxplots(
-    scores: Mapping[str, Mapping[str, np.ndarray]], logarithmic: Collection[str] = ()
-) -> bytes:
-    """A PNG of one run's scores, a panel per measure, as Peiris et al. 2021, Fig. 3.
-
-    Boxes and whiskers as in `boxplots`, but lying, so that regions' names have room. A region
-    without any number says so.
-
-    Args:
-        scores: by the measure's title and by region, a number for each subject. Nan is left out.
-        logarithmic: titles of distances, drawn on an axis that is linear to 1 and logarithmic
-            beyond: a subject that is charged hundreds would press the others' boxes flat. The
-            other measures are shares, from 0 to 1.
-    """
-    regions = list(next(iter(scores.values())))
-    figure = Figure(figsize=(3 * len(scores) + 1, 1.1 + 0.42 * len(regions)), layout="constrained")
-    axes = figure.subplots(1, len(scores), sharey=True, squeeze=False)[0]
-    for axis, (title, of_regions) in zip(axes, scores.items(), strict=True):
-        values = [of_regions[region][~np.isnan(of_regions[region])] for region in regions]
-        boxes(axis, values, np.arange(len(regions)), 0.6, RUN_COLOURS[0], "horizontal")
-        for place, known in enumerate(values):
-            if not known.size:
-                across = axis.get_yaxis_transform()
-                axis.text(0.5, place, "undefined", ha="center", va="center", transform=across)
-        axis.set_title(title, fontsize=10)
-        axis.grid(axis="x", alpha=0.4)
-        if title in logarithmic:
-            scale_distances(axis, -0.1)
-        else:
-            scale_shares(axis)
-    axes[0].set_yticks(range(len(regions)), regions)
-    axes[0].set_ylim(len(regions) - 0.4, -0.6)  # The first region on top.
-    return encode_png(figure)
-
-
 def curves(panels: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]], y: str) -> bytes:
     """A PNG of panels side by side, with one vertical axis and one legend.
 
@@ -189,60 +71,10 @@ def curves(panels: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]], y:
     return encode_png(figure)
 
 
-def slice_of_most_classes(labels: np.ndarray) -> int:
-    """The axial slice z of class indices [Z, Y, X] that shows most of all foreground classes.
-
-    A class counts by its area in the slice over its largest area in any, so that a large one does
-    not outweigh the others. The middle slice where there is only background.
-    """
-    areas = [(labels == index).sum(axis=(1, 2)) for index in np.unique(labels[labels > 0])]
-    if not areas:
-        return len(labels) // 2
-    return int(np.argmax(sum(area / area.max() for area in areas)))
-
-
-def scale_distances(axis: Axes, left: float) -> None:
-    """A horizontal axis that is linear to 1 and logarithmic beyond, from `left` on."""
-    axis.set_xscale("symlog", linthresh=1)
-    axis.xaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1, subs=(1, 3)))
-    axis.xaxis.set_major_formatter("{x:g}")
-    axis.set_xlim(left, max(1.1, axis.get_xlim()[1]))
-
-
-def scale_shares(axis: Axes) -> None:
-    """A horizontal axis of numbers from 0 to 1, no longer than they need."""
-    axis.ticklabel_format(axis="x", useOffset=False)
-    axis.locator_params(axis="x", nbins=5)
-    left, right = axis.get_xlim()
-    axis.set_xlim(max(left, -0.01), min(right, 1.01))
-
-
-def boxes(
-    axis: Axes,
-    values: Sequence[np.ndarray],
-    places: np.ndarray,
-    width: float,
-    colour: str,
-    orientation: Literal["vertical", "horizontal"] = "vertical",
-) -> None:
-    """Draws a box for each of the values at its place, all in one colour."""
-    axis.boxplot(
-        values,
-        positions=places,
-        widths=width,
-        orientation=orientation,
-        patch_artist=True,
-        manage_ticks=False,
-        boxprops={"facecolor": colour},
-        medianprops={"color": "black"},
-        flierprops={"markersize": 3},
-    )
-
-
 def class_legend(figure: Figure, classes: Sequence[str]) -> None:
     """Names the colours of all classes but the first, the background, below the figure."""
     handles = [
-        mpl.patches.Patch(color=COLOURS(index % COLOURS.N), label=name)
+        Patch(color=COLOURS(index % COLOURS.N), label=name)
         for index, name in enumerate(classes[1:])
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=6, fontsize=8, frameon=False)

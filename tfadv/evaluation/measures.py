@@ -29,31 +29,153 @@ the largest distance that the volume admits; on a BraTS volume it is the 373.13 
 challenge charges. It grows with the volume, so measure on the source's grid, never on a crop, or
 give one empty_mm for all volumes. Ratios without a denominator are nan: leave them out of means.
 They hide no failure, because dice and distances are never nan.
+
+`MEASURES` is the one place that says what a measure is: an entry more is a column more of
+metrics.csv and a row more of its summary, and what its flags say.
 """
 
 import math
-import warnings
-from typing import Final
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-import cc3d
 import numpy as np
-import surface_distance
 
-# The columns of a table of results, in order: the keys of what `region_metrics` returns.
-METRICS = (
-    "dice",
-    "sensitivity",
-    "specificity",
-    "precision",
-    "hausdorff95_mm",
-    "average_surface_distance_mm",
-    "reference_volume_ml",
-    "volume_ml",
-    "components",
-    "reference_components",
+from tfadv.evaluation.masks import Masks, Spacing, connected
+from tfrecords.geometry.overlap import dice
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What is measured of a region's two masks, how it is called, and where it is shown.
+
+    Attributes:
+        name: the column of metrics.csv; a length ends in `_mm`, a volume in `_ml`.
+        title: for readers.
+        of: the number, or nan where there is none.
+        digits: behind the point, in a report.
+        better: which numbers are better; "neither" of what only describes.
+        scale: of an axis: a share from 0 to 1; a distance in mm, logarithmic beyond 1; or linear.
+        panel: the place in a run's boxplots.png, from 1; 0 for none.
+        reported: in the scores of a study's report, its table and its figure by region.
+        tested: in a study's statistical tests.
+        by_amount: in a study's figure over the amount of training data; only where tested.
+        every_epoch: validated after every epoch, and not only where it chooses the epoch.
+    """
+
+    name: str
+    title: str
+    of: Callable[[Masks], float]
+    digits: int = 3
+    better: Literal["higher", "lower", "neither"] = "higher"
+    scale: Literal["share", "distance", "linear"] = "share"
+    panel: int = 0
+    reported: bool = False
+    tested: bool = False
+    by_amount: bool = False
+    every_epoch: bool = False
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else math.nan
+
+
+# In the order of the columns of metrics.csv.
+MEASURES = (
+    Measure(
+        "dice",
+        "Dice",
+        lambda masks: dice(masks.reference, masks.prediction),
+        panel=1,
+        reported=True,
+        tested=True,
+        by_amount=True,
+        every_epoch=True,
+    ),
+    Measure(
+        "sensitivity",
+        "sensitivity",
+        lambda masks: _ratio(masks.in_both, masks.in_reference),
+        panel=3,
+        reported=True,
+        tested=True,
+        by_amount=True,
+    ),
+    Measure(
+        "specificity",
+        "specificity",
+        lambda masks: _ratio(masks.in_neither, masks.outside_reference),
+        panel=4,
+        reported=True,
+    ),
+    Measure("precision", "precision", lambda masks: _ratio(masks.in_both, masks.in_prediction)),
+    Measure(
+        "hausdorff95_mm",
+        "95 % Hausdorff distance (mm)",
+        lambda masks: masks.surface_distances_mm[0],
+        digits=1,
+        better="lower",
+        scale="distance",
+        panel=2,
+        reported=True,
+        tested=True,
+    ),
+    Measure(
+        "average_surface_distance_mm",
+        "average surface distance (mm)",
+        lambda masks: masks.surface_distances_mm[1],
+        digits=1,
+        better="lower",
+        scale="distance",
+    ),
+    Measure(
+        "reference_volume_ml",
+        "volume in the reference (ml)",
+        lambda masks: masks.in_reference * masks.voxel_ml,
+        digits=1,
+        better="neither",
+        scale="linear",
+    ),
+    Measure(
+        "volume_ml",
+        "volume (ml)",
+        lambda masks: masks.in_prediction * masks.voxel_ml,
+        digits=1,
+        better="neither",
+        scale="linear",
+    ),
+    Measure(
+        "components",
+        "components",
+        lambda masks: float(connected(masks.prediction)),
+        digits=1,
+        better="neither",
+        scale="linear",
+    ),
+    Measure(
+        "reference_components",
+        "components in the reference",
+        lambda masks: float(connected(masks.reference)),
+        digits=1,
+        better="neither",
+        scale="linear",
+    ),
 )
-CONNECTIVITY: Final = 26
-Spacing = tuple[float, float, float]
+
+
+def names() -> list[str]:
+    """Of all measures, in order: the columns of a table of results."""
+    return [measure.name for measure in MEASURES]
+
+
+def named(name: str) -> Measure:
+    """Raises KeyError where no measure is called so."""
+    return {measure.name: measure for measure in MEASURES}[name]
+
+
+def panels() -> list[Measure]:
+    """Those of boxplots.png, from left to right."""
+    return sorted((m for m in MEASURES if m.panel), key=lambda measure: measure.panel)
 
 
 def region_metrics(
@@ -62,96 +184,12 @@ def region_metrics(
     spacing_mm: Spacing,
     *,
     empty_mm: float | None = None,
+    measures: Sequence[Measure] | None = None,
 ) -> dict[str, float]:
-    """Every measure in `METRICS` for one region of one subject.
+    """Measures of one region of one subject, by name; see `Masks`.
 
     Args:
-        reference: bool [Z, Y, X], the true mask.
-        prediction: bool [Z, Y, X], the mask to judge.
-        spacing_mm: distance between voxel centres along Z, Y and X.
-        empty_mm: the distances where exactly one mask is empty; None for the volume's diagonal.
-
-    Returns:
-        One float per name in `METRICS`, in that order, as the module's docstring defines them.
-
-    Raises:
-        ValueError: masks that differ in shape or are not bool and 3D, or a spacing not positive.
+        measures: all if not given.
     """
-    _check(reference, prediction, spacing_mm)
-    in_reference, in_prediction = int(reference.sum()), int(prediction.sum())
-    in_both = int((reference & prediction).sum())
-    in_neither = reference.size - in_reference - in_prediction + in_both
-    total = in_reference + in_prediction
-    hausdorff95_mm, average_mm = _surface_distances_mm(reference, prediction, spacing_mm, empty_mm)
-    voxel_ml = float(math.prod(spacing_mm)) / 1000
-    return {
-        "dice": 2 * in_both / total if total else 1.0,
-        "sensitivity": _ratio(in_both, in_reference),
-        "specificity": _ratio(in_neither, reference.size - in_reference),
-        "precision": _ratio(in_both, in_prediction),
-        "hausdorff95_mm": hausdorff95_mm,
-        "average_surface_distance_mm": average_mm,
-        "reference_volume_ml": in_reference * voxel_ml,
-        "volume_ml": in_prediction * voxel_ml,
-        "components": float(_count(prediction)),
-        "reference_components": float(_count(reference)),
-    }
-
-
-def count_components(labels: np.ndarray) -> int:
-    """The number of 3D components over all classes, background included (Moeskops et al. 2017).
-
-    Args:
-        labels: integers [Z, Y, X]; a component is a connected set of voxels of one value.
-    """
-    if labels.ndim != 3 or labels.dtype.kind not in "iu":
-        raise ValueError(f"Expected integers [Z, Y, X]. Received: {labels.dtype} {labels.shape}")
-    # cc3d leaves out the voxels of value 0, so the smallest label becomes 1.
-    return _count(labels.astype(np.int64) - int(labels.min()) + 1)
-
-
-def _count(labels: np.ndarray) -> int:
-    _, count = cc3d.connected_components(labels, connectivity=CONNECTIVITY, return_N=True)
-    return int(count)
-
-
-def _ratio(part: int, whole: int) -> float:
-    return part / whole if whole else math.nan
-
-
-def _surface_distances_mm(
-    reference: np.ndarray, prediction: np.ndarray, spacing_mm: Spacing, empty_mm: float | None
-) -> tuple[float, float]:
-    """The 95 % Hausdorff distance and the mean of the two directed average distances."""
-    # The library must not see an empty mask: release 0.1 then asks for the `np.Inf` of NumPy 1.
-    empty = not reference.any(), not prediction.any()
-    if all(empty):
-        return 0.0, 0.0
-    if any(empty):
-        if empty_mm is None:
-            empty_mm = float(np.linalg.norm(np.multiply(reference.shape, spacing_mm)))
-        return empty_mm, empty_mm
-    with warnings.catch_warnings():
-        # Release 0.1 calls SciPy's functions by their old names, which SciPy 2 removes.
-        warnings.filterwarnings("ignore", "Please (import|use)", DeprecationWarning)
-        distances = surface_distance.compute_surface_distances(reference, prediction, spacing_mm)
-    hausdorff95_mm = surface_distance.compute_robust_hausdorff(distances, 95)
-    directed_mm = surface_distance.compute_average_surface_distance(distances)
-    return float(hausdorff95_mm), float(np.mean(directed_mm))
-
-
-def _check(reference: np.ndarray, prediction: np.ndarray, spacing_mm: Spacing) -> None:
-    if reference.shape != prediction.shape or reference.ndim != 3:
-        raise ValueError(
-            "reference and prediction must have one shape [Z, Y, X]. "
-            f"Received: reference.shape={reference.shape}, prediction.shape={prediction.shape}"
-        )
-    if reference.dtype != np.bool_ or prediction.dtype != np.bool_:
-        raise ValueError(
-            "reference and prediction must be bool: compare a label map with the region's classes. "
-            f"Received: reference.dtype={reference.dtype}, prediction.dtype={prediction.dtype}"
-        )
-    if len(spacing_mm) != 3 or not all(0 < size < math.inf for size in spacing_mm):
-        raise ValueError(
-            f"spacing_mm must be three positive sizes (z, y, x). Received: spacing_mm={spacing_mm}"
-        )
+    masks = Masks(reference, prediction, spacing_mm, empty_mm)
+    return {m.name: float(m.of(masks)) for m in (MEASURES if measures is None else measures)}

@@ -6,22 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import tensorflow as tf
 from tqdm import tqdm
 
-from tfadv.evaluation import degradations, figures
+from tfadv.evaluation import degradations, figures, measures, runs
 from tfadv.evaluation.degradations import CLEAN
-from tfadv.evaluation.scoring import Segmented, dice_by_region
+from tfadv.evaluation.scoring import score, segment_image
 from tfadv.inference.predictor import Predictor
-from tfadv.inference.targets import averaged_regions, scored_regions
+from tfadv.inference.targets import averaged_regions
 from tfadv.run.run import load_run
-from tfadv.run.settings import Settings
 from tfadv.run.work_dir import WorkDir
-from tfrecords.errors import UserError
 from tfrecords.files import write_file
 from tfrecords.reading.record_set import SubjectVolume, subject_volumes
-from tfrecords.records.manifest import Manifest
-from tfrecords.sources.subject import class_indices
+from tfrecords.records.manifest import Manifest, SubjectRecord
 
 SEGMENTED = ["run", "degradation", "strength"]
 
@@ -52,23 +48,30 @@ def measure(work_dirs: Sequence[WorkDir]) -> Scores:
         UserError: no run in a folder, or runs that differ in record set or test folds.
     """
     settings = [work_dir.settings() for work_dir in work_dirs]
-    _require_comparable(work_dirs, settings)
-    runs = _names(work_dirs, settings)
+    runs.require_comparable(
+        [
+            (work_dir, {"record sets": {each.records}, "test folds": each.test_folds})
+            for work_dir, each in zip(work_dirs, settings, strict=True)
+        ],
+        "Train on one record set with the same --test_folds",
+    )
+    names = runs.names(work_dirs, settings)
     loaded = [load_run(work_dir) for work_dir in work_dirs]
-    predictors = {run: predictor for run, (*_, predictor) in zip(runs, loaded, strict=True)}
+    predictors = {run: predictor for run, (*_, predictor) in zip(names, loaded, strict=True)}
     records, folds = loaded[0][1], settings[0].test_folds
     origins = {subject.name: subject for subject in records.manifest.subjects}
     images = 1 + sum(
         len(degradation.strengths) for degradation in degradations.DEGRADATIONS.values()
     )
-    total = images * len(runs) * sum(subject.fold in folds for subject in origins.values())
+    total = images * len(names) * sum(subject.fold in folds for subject in origins.values())
     rows = []
     with tqdm(total=total, desc="Segmenting", dynamic_ncols=True) as progress:
         for volume in subject_volumes(records, folds):
-            x_mm, y_mm, z_mm = origins[volume.subject].working.spacing_mm
+            origin = origins[volume.subject]
+            x_mm, y_mm, z_mm = origin.working.spacing_mm
             for degradation, strength, image in degradations.variants(volume, (z_mm, y_mm, x_mm)):
                 for run, predictor in predictors.items():
-                    found = _dice(predictor, image, volume, records.manifest)
+                    found = _dice(predictor, image, volume, origin, records.manifest)
                     named = (run, degradation, strength, volume.subject)
                     rows += [(*named, region, dice) for region, dice in found.items()]
                     progress.update()
@@ -111,32 +114,12 @@ def _curves(scores: Scores) -> bytes:
 
 
 def _dice(
-    predictor: Predictor, image: np.ndarray, volume: SubjectVolume, manifest: Manifest
+    predictor: Predictor,
+    image: np.ndarray,
+    volume: SubjectVolume,
+    origin: SubjectRecord,
+    manifest: Manifest,
 ) -> dict[str, float]:
-    label = predictor.predict(tf.constant(image.astype(np.float32)))["label"]
-    segmented = Segmented(volume, class_indices(label.numpy(), manifest.classes))
-    return dice_by_region(segmented, scored_regions(manifest))
-
-
-def _names(work_dirs: Sequence[WorkDir], settings: Sequence[Settings]) -> list[str]:
-    """The runs' methods, or their folders where several are of one method."""
-    methods = [each.method for each in settings]
-    if len(set(methods)) == len(methods):
-        return methods
-    return [str(work_dir.folder) for work_dir in work_dirs]
-
-
-def _require_comparable(work_dirs: Sequence[WorkDir], settings: Sequence[Settings]) -> None:
-    first = settings[0]
-    for work_dir, other in zip(work_dirs, settings, strict=True):
-        same_folds = set(first.test_folds) == set(other.test_folds)
-        if first.records != other.records or not same_folds:
-            received = (
-                f"{each.records} (test folds {','.join(each.test_folds)})"
-                for each in (first, other)
-            )
-            raise UserError(
-                f"{work_dirs[0].folder} and {work_dir.folder}: expected runs on one record set "
-                f"with the same test folds, received {' and '.join(received)}. "
-                "Train on one record set with the same --test_folds"
-            )
+    segmented = segment_image(predictor, image, volume, manifest)
+    scores = score(segmented, origin, manifest, [measures.named("dice")])
+    return {region: of["dice"] for region, of in scores.items()}

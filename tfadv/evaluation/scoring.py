@@ -1,15 +1,22 @@
 """Segmenting whole held-out volumes, as a server would, and scoring them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
-from tfadv.evaluation import figures
+from tfadv.evaluation import figures, measures
+from tfadv.evaluation.criterion import Criterion, log_key
+from tfadv.evaluation.measures import Measure
 from tfadv.inference.predictor import Predictor
-from tfrecords.geometry.overlap import dice
+from tfadv.inference.targets import averaged_regions, scored_regions
+from tfadv.run.settings import MEAN
 from tfrecords.reading.record_set import RecordSet, SubjectVolume, subject_volumes
+from tfrecords.records.manifest import Manifest, SubjectRecord
+from tfrecords.sources.subject import class_indices
+
+Scores = dict[str, dict[str, float]]  # By region and by the measure's name.
 
 
 @dataclass(frozen=True)
@@ -24,19 +31,78 @@ def segment(
     predictor: Predictor, records: RecordSet, folds: tuple[str, ...]
 ) -> Iterator[Segmented]:
     """Every subject of the given folds, one at a time."""
-    index_of = np.zeros(256, np.uint8)
-    for index, label_class in enumerate(records.manifest.classes):
-        index_of[label_class.labels[0]] = index
     for volume in subject_volumes(records, folds):
-        label = predictor.predict(tf.constant(volume.image.astype(np.float32)))["label"]
-        yield Segmented(volume, index_of[label.numpy()])
+        yield segment_image(predictor, volume.image, volume, records.manifest)
 
 
-def dice_by_region(segmented: Segmented, regions: dict[str, tuple[int, ...]]) -> dict[str, float]:
+def segment_image(
+    predictor: Predictor, image: np.ndarray, volume: SubjectVolume, manifest: Manifest
+) -> Segmented:
+    """A subject with the prediction of an image [Z, Y, X, C], its own or one made of it."""
+    label = predictor.predict(tf.constant(image.astype(np.float32)))["label"]
+    return Segmented(volume, class_indices(label.numpy(), manifest.classes))
+
+
+def whole(labels: np.ndarray, volume: SubjectVolume, origin: SubjectRecord) -> np.ndarray:
+    """A body's labels in the whole working volume, uint8 [Z, Y, X]."""
+    filled = np.zeros(origin.working.shape[::-1], np.uint8)
+    box = tuple(
+        slice(start, start + extent)
+        for start, extent in zip(volume.position, labels.shape, strict=True)
+    )
+    filled[box] = labels
+    return filled
+
+
+def score(
+    segmented: Segmented,
+    origin: SubjectRecord,
+    manifest: Manifest,
+    chosen: Sequence[Measure],
+    empty_mm: float | None = None,
+) -> Scores:
+    """Measures of every class and region of a subject, on the whole working grid.
+
+    Args:
+        empty_mm: see `Masks`.
+    """
+    reference = whole(segmented.volume.label, segmented.volume, origin)
+    prediction = whole(segmented.prediction, segmented.volume, origin)
+    x_mm, y_mm, z_mm = origin.working.spacing_mm
     return {
-        name: dice(np.isin(segmented.volume.label, members), np.isin(segmented.prediction, members))
-        for name, members in regions.items()
+        region: measures.region_metrics(
+            np.isin(reference, members),
+            np.isin(prediction, members),
+            (z_mm, y_mm, x_mm),
+            empty_mm=empty_mm,
+            measures=chosen,
+        )
+        for region, members in scored_regions(manifest).items()
     }
+
+
+def validated(criterion: Criterion) -> list[Measure]:
+    """The measures of every epoch: those flagged in the table, and the criterion's."""
+    return [m for m in measures.MEASURES if m.every_epoch or m.name == criterion.measure]
+
+
+def validation_logs(
+    subjects: Sequence[Scores], chosen: Sequence[Measure], manifest: Manifest
+) -> dict[str, float]:
+    """Means over subjects: of each measure the mean over `averaged_regions`, then every region.
+
+    Where a measure does not exist for a subject or region, the mean is over the others.
+    """
+    logs = {}
+    for measure in chosen:
+        means = {
+            region: _mean([scores[region][measure.name] for scores in subjects])
+            for region in scored_regions(manifest)
+        }
+        averaged = _mean([means[region] for region in averaged_regions(manifest)])
+        logs[log_key(measure.name, MEAN)] = averaged
+        logs |= {log_key(measure.name, region): value for region, value in means.items()}
+    return logs
 
 
 def picture_of(segmented: Segmented, records: RecordSet, title: str = "") -> bytes:
@@ -51,3 +117,9 @@ def picture_of(segmented: Segmented, records: RecordSet, title: str = "") -> byt
         [c.name for c in manifest.classes],
         title or volume.subject,
     )
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Of the numbers among them; nan where there is none."""
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else np.nan

@@ -21,10 +21,10 @@ def main(folders: list[str]) -> None:
             f"expected two different runs, BASELINE_WORK_DIR OTHER_WORK_DIR, received {folders}"
         )
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
-    from tfadv.evaluation import compare  # noqa: PLC0415
+    from tfadv.evaluation import compare, runs  # noqa: PLC0415
     from tfadv.run.work_dir import WorkDir  # noqa: PLC0415
 
-    baseline, other = (compare.read_run(WorkDir(Path(folder))) for folder in folders)
+    baseline, other = (runs.read_run(WorkDir(Path(folder))) for folder in folders)
     table = compare.compare(baseline, other)
     print(compare.describe(table, compare.names(baseline, other), len(baseline.scores)))
     ends = "_vs_".join(Path(folder).resolve().name for folder in folders)

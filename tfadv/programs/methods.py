@@ -21,5 +21,5 @@ def main(names: list[str]) -> None:
         for name, method in methods.all_methods().items():
             print(f"{name:28} {method.summary}")
     for name in names:
-        method = methods.get(name).configure(PRESET.value, HP.value)
-        print(card(method, CHANNELS.value, CLASSES.value))
+        configured = methods.get(name).configure(PRESET.value, HP.value)
+        print(card(configured, CHANNELS.value, CLASSES.value))

@@ -11,12 +11,10 @@ import tensorflow as tf
 from tfadv import methods
 from tfadv.adversarial import AdversarialModel
 from tfadv.inference.predictor import Predictor
-from tfadv.inference.targets import scored_regions
 from tfadv.methods.method import Method
 from tfadv.run.settings import MEAN, Settings
 from tfadv.run.split import HeldOut, choose_split, training_subjects
 from tfadv.run.work_dir import WorkDir
-from tfrecords.errors import SettingError
 from tfrecords.reading.batches import training_batches
 from tfrecords.reading.record_set import RecordSet, open_record_set
 from tfrecords.records.manifest import Manifest
@@ -24,23 +22,11 @@ from tfrecords.records.manifest import Manifest
 
 @dataclass(frozen=True)
 class Run:
-    """What training, evaluation, export and studies take their parts from.
-
-    Raises:
-        SettingError: nothing is scored under the name that is to choose the epoch.
-    """
+    """What training, evaluation, export and studies take their parts from."""
 
     settings: Settings
     method: Method
     records: RecordSet
-
-    def __post_init__(self) -> None:
-        scored = (MEAN, *scored_regions(self.manifest))
-        if self.settings.selected_by not in scored:
-            raise SettingError(
-                "select_by",
-                f"expected one of {', '.join(scored)}, received {self.settings.selected_by}",
-            )
 
     @classmethod
     def new(

@@ -16,7 +16,7 @@ class Settings:
     Attributes:
         records: folder of the record set, absolute.
         positive_fraction: see `split.training_subjects`.
-        selected_by: the class or region whose validation Dice chooses the epoch, or MEAN.
+        selected_by: what chooses the epoch; see `evaluation.criterion`.
 
     Raises:
         SettingError: a fraction that is not in (0, 1], or a negative seed.

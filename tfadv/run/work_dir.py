@@ -3,6 +3,7 @@
 import csv
 import fcntl
 import io
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -23,11 +24,15 @@ REMEDY = "Train again in another --work_dir"
 
 @dataclass
 class Progress:
-    """How far a run has come: finished epochs, one row of logs each, and the best one so far."""
+    """How far a run has come: finished epochs, one row of logs each, and the best one so far.
+
+    Attributes:
+        best: the criterion's value in the best epoch.
+    """
 
     epochs: int = 0
     best_epoch: int = 0
-    best_dice: float = -1.0
+    best: float = math.nan
     history: list[dict[str, float]] = field(default_factory=list)
 
 

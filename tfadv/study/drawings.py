@@ -6,12 +6,10 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from tfadv.evaluation import label_maps, measures
 from tfadv.run.settings import MEAN
 from tfadv.study import figures, pictures, statistics
 from tfadv.study.material import Material, percent
-
-# What discriminators and critics that judge maps as true or not log in `progress.json`.
-JUDGES = ("discriminator", "critic")
 
 
 class Shown(NamedTuple):
@@ -35,18 +33,21 @@ def all_figures(material: Material) -> list[Shown]:
 def _by_amount(material: Material) -> Shown | None:
     if len(material.fractions) == 1:
         return None
-    score, measures = material.study.score, ("dice", "sensitivity")
+    score = material.score
+    shown = [measure for measure in measures.MEASURES if measure.by_amount and measure.tested]
     gains = statistics.median_gains(material.results, material.lines)
-    gains = gains[(gains["region"] == score) & gains["measure"].isin(measures)]
+    gains = gains[
+        (gains["region"] == score) & gains["measure"].isin([measure.name for measure in shown])
+    ]
     png = figures.by_amount(
         statistics.subject_scores(material.results).loc[score].reset_index(),
         gains,
         material.amounts(),
-        measures,
+        shown,
         figures.palette(material.lines),
     )
     undefined = [
-        f"{gain['line']}, {figures.TITLES[gain['measure']]}, {percent(gain['fraction'])}"
+        f"{gain['line']}, {measures.named(gain['measure']).title}, {percent(gain['fraction'])}"
         for _, gain in gains[gains["gain"].isna()].iterrows()
     ]
     caption = "Above, a dot is a subject. Below, the gain of each line's median, in percent."
@@ -59,14 +60,17 @@ def _by_region(material: Material) -> Shown:
     scores = statistics.subject_scores(material.results).reset_index()
     most = material.fractions[0]
     png = figures.by_region(
-        scores[scores["fraction"] == most], material.regions, figures.palette(material.lines)
+        scores[scores["fraction"] == most],
+        material.regions,
+        [measure for measure in measures.MEASURES if measure.reported],
+        figures.palette(material.lines),
     )
     title = f"Scores by region, {percent(most)} of the positive training subjects"
     return Shown("regions", title, "A dot is a subject.", png)
 
 
 def _pictures(material: Material) -> Shown:
-    score, most, manifest = material.study.score, material.fractions[0], material.records.manifest
+    score, most, manifest = material.score, material.fractions[0], material.records.manifest
     results = material.results[material.results["fraction"] == most]
     seed = next(seed for seed in material.study.seeds if seed in set(results["seed"]))
     paths = _predictions(material, most, seed)
@@ -78,7 +82,7 @@ def _pictures(material: Material) -> Shown:
         return Shown("pictures", title, "No subject has saved label maps of all lines.", b"")
     rows = pictures.rows(material.records, paths, pictures.chosen(dice), score)
     columns = [*manifest.modalities, "reference", *material.lines]
-    png = pictures.draw(rows, columns, [c.name for c in manifest.classes])
+    png = label_maps.draw(rows, columns, [c.name for c in manifest.classes])
     shown = "foreground" if score == MEAN else score
     return Shown("pictures", title, f"The slice with most {shown} in the reference.", png)
 
@@ -101,9 +105,8 @@ def _predictions(material: Material, fraction: float, seed: int) -> dict[str, li
 def _judgements(material: Material) -> Shown | None:
     history = _history(material)
     parts = [
-        history.rename(columns={f"{judge}_true": "true", f"{judge}_generated": "generated"})
-        for judge in JUDGES
-        if f"{judge}_true" in history
+        history.rename(columns={of_true: "true", of_generated: "generated"})
+        for of_true, of_generated in judges(history)
     ]
     if not parts:
         return None
@@ -117,15 +120,21 @@ def _judgements(material: Material) -> Shown | None:
     return Shown("discriminators", title, caption, figures.judgements(said))
 
 
+def judges(history: pd.DataFrame) -> list[tuple[str, str]]:
+    """The columns with what each player that judges maps says of true and of generated ones."""
+    players = (name.removesuffix("_true") for name in history if name.endswith("_true"))
+    pairs = ((f"{player}_true", f"{player}_generated") for player in players)
+    return [pair for pair in pairs if pair[1] in history]
+
+
 def _learning_curves(material: Material) -> Shown | None:
-    score = material.study.score
-    name = "val_dice" if score == MEAN else f"val_dice_{score}"
+    criterion = material.criterion
     history = _history(material)
-    if name not in history:
+    if criterion.key not in history:
         return None
     png = figures.learning_curves(
-        history.rename(columns={name: "dice"}),
-        f"validation Dice: {score}",
+        history.rename(columns={criterion.key: "value"}),
+        criterion.title,
         figures.palette(material.lines),
     )
     caption = (

@@ -6,21 +6,15 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from tfadv.evaluation import figures
+from tfadv.evaluation import boxplots, figures
+from tfadv.evaluation.measures import Measure
 
-TITLES = {
-    "dice": "Dice",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "hausdorff95_mm": "95 % Hausdorff distance (mm)",
-}
 CHANCE = 0.5
 COLUMNS = 3
 
@@ -34,7 +28,7 @@ def by_amount(
     scores: pd.DataFrame,
     gains: pd.DataFrame,
     amounts: Mapping[float, str],
-    measures: Sequence[str],
+    measures: Sequence[Measure],
     colours: Mapping[str, str],
 ) -> bytes:
     """A PNG as Kohl et al. 2017, Fig. 3: scores over the amount of data, and the gain in median.
@@ -56,11 +50,13 @@ def by_amount(
     )
     places = {fraction: place for place, fraction in enumerate(amounts)}
     for (upper, lower), measure in zip(grid.T, measures, strict=True):
-        _boxes(upper, scores, measure, "fraction", list(amounts), colours, "vertical")
-        upper.set_ylabel(TITLES[measure])
-        _share(upper)
+        _boxes(upper, scores, measure.name, "fraction", list(amounts), colours, "vertical")
+        upper.set_ylabel(measure.title)
+        upper.grid(axis="y", alpha=0.4)
+        if measure.scale == "share":
+            _share(upper)
         for number, line in enumerate(others):
-            chosen = gains[(gains["measure"] == measure) & (gains["line"] == line)].dropna()
+            chosen = gains[(gains["measure"] == measure.name) & (gains["line"] == line)].dropna()
             shift = 0.1 * (number - (len(others) - 1) / 2)
             x = chosen["fraction"].map(places) + shift
             lower.plot(*_ascending(x, chosen["gain"]), "o-", c=colours[line])
@@ -73,24 +69,25 @@ def by_amount(
     return figures.encode_png(figure)
 
 
-def by_region(scores: pd.DataFrame, regions: Sequence[str], colours: Mapping[str, str]) -> bytes:
-    """A PNG of all lines' scores by region, a panel per measure of TITLES.
+def by_region(
+    scores: pd.DataFrame,
+    regions: Sequence[str],
+    measures: Sequence[Measure],
+    colours: Mapping[str, str],
+) -> bytes:
+    """A PNG of all lines' scores by region, a panel per measure.
 
     Args:
         scores: a row per subject with its region, line and measures.
     """
     height = 1.4 + len(regions) * (0.2 + 0.24 * len(colours))
-    figure = Figure(figsize=(3.4 * len(TITLES) + 1, height), layout="constrained")
-    axes = figure.subplots(1, len(TITLES), sharey=True)
-    for axis, (measure, title) in zip(axes, TITLES.items(), strict=True):
-        _boxes(axis, scores, measure, "region", regions, colours, "horizontal")
-        axis.set_title(title, fontsize=10)
+    figure = Figure(figsize=(3.4 * len(measures) + 1, height), layout="constrained")
+    axes = figure.subplots(1, len(measures), sharey=True, squeeze=False)[0]
+    for axis, measure in zip(axes, measures, strict=True):
+        _boxes(axis, scores, measure.name, "region", regions, colours, "horizontal")
+        axis.set_title(measure.title, fontsize=10)
         axis.grid(axis="x", alpha=0.4)
-        if measure == "hausdorff95_mm":
-            nearest = scores[measure].min()
-            figures.scale_distances(axis, 0.8 * nearest if nearest > 1 else -0.1)
-        else:
-            figures.scale_shares(axis)
+        boxplots.scale_axis(axis, measure, scores[measure.name].min())
     axes[0].set_yticks(range(len(regions)), regions)
     axes[0].set_ylim(len(regions) - 0.5, -0.5)  # The first region on top.
     _boxes_legend(figure, colours)
@@ -122,16 +119,16 @@ def judgements(said: pd.DataFrame) -> bytes:
 
 
 def learning_curves(validated: pd.DataFrame, title: str, colours: Mapping[str, str]) -> bytes:
-    """A PNG of the validation Dice by epoch, of all lines; lines and bands as in `judgements`.
+    """A PNG of a measure in validation by epoch, of all lines; lines and bands as in `judgements`.
 
     Args:
-        validated: a row per run and epoch with line, epoch and dice.
+        validated: a row per run and epoch with line, epoch and value.
         title: of the vertical axis.
     """
     figure = Figure(figsize=(6.5, 3.8), layout="constrained")
     axis = figure.subplots()
     for line, colour in colours.items():
-        _curve(axis, validated[validated["line"] == line], "dice", colour, line)
+        _curve(axis, validated[validated["line"] == line], "value", colour, line)
     axis.set(xlabel="epoch", ylabel=title)
     _curves_legend(figure, axis)
     return figures.encode_png(figure)
@@ -152,15 +149,16 @@ def _boxes(
         own = scores[scores["line"] == line]
         values = [own.loc[own[group] == name, measure].dropna().to_numpy() for name in order]
         places = np.arange(len(order)) + width * (number - (len(colours) - 1) / 2)
-        figures.boxes(axis, values, places, 0.85 * width, colour, orientation)
+        boxplots.draw_boxes(axis, values, places, 0.85 * width, colour, orientation)
         across, along = np.repeat(places, [len(v) for v in values]), np.concatenate(values)
         dots = (across, along) if orientation == "vertical" else (along, across)
         axis.plot(*dots, "k.", ms=5, alpha=0.4, mew=0)
 
 
-def _curve(axis: Axes, rows: pd.DataFrame, y: str, colour: object, label: str) -> None:
-    band = {"errorbar": ("pi", 100), "err_kws": {"alpha": 0.2, "lw": 0}}
-    sns.lineplot(rows, x="epoch", y=y, ax=axis, color=colour, label=label, legend=False, **band)
+def _curve(axis: Axes, rows: pd.DataFrame, y: str, colour: str, label: str) -> None:
+    runs = rows.groupby("epoch")[y].agg(["mean", "min", "max"])
+    axis.plot(runs.index, runs["mean"], color=colour, label=label)
+    axis.fill_between(runs.index, runs["min"], runs["max"], color=colour, alpha=0.2, lw=0)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.grid(alpha=0.4)
 
@@ -169,7 +167,6 @@ def _share(axis: Axes) -> None:
     axis.ticklabel_format(axis="y", useOffset=False)
     bottom, top = axis.get_ylim()
     axis.set_ylim(max(bottom, -0.03), min(top, 1.03))
-    axis.grid(axis="y", alpha=0.4)
 
 
 def _ascending(x: pd.Series, y: pd.Series) -> tuple[np.ndarray, np.ndarray]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from tfadv.evaluation.criterion import Criterion
 from tfadv.run.work_dir import WorkDir
 from tfadv.study.plan import Run, Study, all_runs
 from tfadv.study.runner import run_folder
@@ -27,6 +28,16 @@ class Material:
     tests: pd.DataFrame
 
     @property
+    def criterion(self) -> Criterion:
+        """What chooses the epoch."""
+        return Criterion.parse(self.study.score, self.records.manifest)
+
+    @property
+    def score(self) -> str:
+        """The region whose scores come first."""
+        return self.criterion.region
+
+    @property
     def lines(self) -> list[str]:
         """Those with results, in the study's order."""
         return [line for line in self.study.lines if line in set(self.results["line"])]
@@ -35,7 +46,7 @@ class Material:
     def regions(self) -> list[str]:
         """The score's first."""
         found = list(dict.fromkeys(self.results["region"]))
-        return sorted(found, key=lambda region: region != self.study.score)
+        return sorted(found, key=lambda region: region != self.score)
 
     @property
     def fractions(self) -> list[float]:

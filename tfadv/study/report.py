@@ -18,7 +18,7 @@ def write_report(study: Study, folder: Path, results: pd.DataFrame) -> Path:
     Args:
         folder: the study's; its runs are in `runs`.
         results: a row per run, subject and region: line, method, fold, seed, fraction,
-            training_subjects, best_epoch, subject, group, region and METRICS.
+            training_subjects, best_epoch, subject, group, region and all measures.
 
     Returns:
         The report, which needs no other file.
@@ -46,6 +46,8 @@ def write_report(study: Study, folder: Path, results: pd.DataFrame) -> Path:
         lines=words.lines(material),
         findings=foremost,
         others=others,
+        score_titles=words.score_titles(),
+        directions=words.directions(),
         score_tables={region: words.scores(material, region) for region in material.regions},
         test_tables={region: words.tests(material, region) for region in material.regions},
         figures=shown,

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from tfadv.evaluation.measures import METRICS
+from tfadv.evaluation import measures
 from tfadv.inference.targets import averaged_regions
 from tfadv.run.settings import MEAN, Settings
 from tfadv.run.split import positive_subjects, training_subjects
@@ -16,16 +16,16 @@ def run_results(work_dir: WorkDir, settings: Settings, manifest: Manifest) -> pd
     """A row per test subject and region of an evaluated run.
 
     Returns:
-        The columns of SUBJECT, region, METRICS, method, seed, fraction, training_subjects (positive
-        ones) and best_epoch; fold names all of the run's test folds. The region MEAN holds the
-        means over `averaged_regions`, without those for which a measure does not exist.
+        The columns of SUBJECT, region, all measures, method, seed, fraction, training_subjects
+        (positive ones) and best_epoch; fold names all of the run's test folds. The region MEAN
+        holds the means over `averaged_regions`, without those for which a measure does not exist.
     """
     # No name is taken for a missing value, not even NA.
     types = dict.fromkeys((*SUBJECT, "region"), str)
-    missing = {measure: [""] for measure in METRICS}
+    missing = {measure: [""] for measure in measures.names()}
     table = pd.read_csv(work_dir.metrics, dtype=types, keep_default_na=False, na_values=missing)
     averaged = table[table["region"].isin(averaged_regions(manifest))]
-    means = averaged.groupby(list(SUBJECT), sort=False)[list(METRICS)].mean().reset_index()
+    means = averaged.groupby(list(SUBJECT), sort=False)[measures.names()].mean().reset_index()
     folds, fraction = settings.training_folds, settings.positive_fraction
     training = training_subjects(manifest, folds, fraction, settings.seed)
     return pd.concat([means.assign(region=MEAN), table], ignore_index=True).assign(

@@ -3,7 +3,6 @@
 study file -> runs -> (one process each) train -> evaluate -> work_dir
 """
 
-import fcntl
 import os
 import subprocess
 import time
@@ -15,13 +14,12 @@ from tqdm import tqdm
 
 from tfadv import methods
 from tfadv.evaluation import evaluate
-from tfadv.run.run import load_run
-from tfadv.run.settings import Settings, settings_of
-from tfadv.run.split import choose_split
+from tfadv.run import run as runs
+from tfadv.run.settings import Settings
+from tfadv.run.split import HeldOut
 from tfadv.run.work_dir import WorkDir
 from tfadv.study.plan import Run, Study
 from tfadv.training import train
-from tfrecords.errors import UserError
 from tfrecords.reading.record_set import RecordSet, open_record_set
 
 LOG = "log.txt"
@@ -35,16 +33,14 @@ def run_folder(folder: Path, run: Run) -> Path:
 def run_settings(study: Study, run: Run, records: RecordSet) -> Settings:
     """What determines a run. Raises UserError where the study asks for what there is not."""
     method = methods.get(study.lines[run.line].method)
-    return settings_of(
-        method,
-        method.resolve(study.preset, study.overrides(run.line)),
+    return runs.Run.new(
+        method.configure(study.preset, study.overrides(run.line)),
         records,
-        choose_split(records.manifest, run.split.validation, run.split.test),
-        study.precision,
-        run.seed,
+        HeldOut(run.split.validation, run.split.test),
+        seed=run.seed,
         positive_fraction=run.fraction,
         selected_by=study.score,
-    )
+    ).settings
 
 
 def is_finished(work_dir: WorkDir, settings: Settings) -> bool:
@@ -55,7 +51,7 @@ def is_finished(work_dir: WorkDir, settings: Settings) -> bool:
     """
     work_dir.require_same(settings)
     # Evaluation writes the picture last.
-    trained = work_dir.progress().epochs >= settings.hyperparameters["epochs"]
+    trained = work_dir.progress().epochs >= int(settings.hyperparameters["epochs"])
     return trained and work_dir.picture.is_file()
 
 
@@ -66,17 +62,13 @@ def perform(study: Study, run: Run, folder: Path) -> None:
         UserError: another process performs it.
     """
     work_dir = WorkDir(run_folder(folder, run))
-    work_dir.folder.mkdir(parents=True, exist_ok=True)
-    with (work_dir.folder / "lock").open("w") as lock:  # Let go when the process ends, however.
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{work_dir.folder}: another process performs this run") from None
+    with work_dir.locked():
         # Of an earlier, shorter training: until the new evaluation is whole, there is none.
         work_dir.picture.unlink(missing_ok=True)
-        train.train(work_dir, run_settings(study, run, open_record_set(study.records)))
-        settings, records, _, predictor = load_run(work_dir)
-        folds = settings.test_folds
+        settings = run_settings(study, run, open_record_set(study.records))
+        train.train(work_dir, runs.Run.open(settings))
+        _, _, predictor = trained = runs.load_run(work_dir)
+        records, folds = trained.run.records, settings.test_folds
         evaluate.evaluate(work_dir, predictor, records, folds, save_predictions=True)
 
 

@@ -14,11 +14,9 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+from tfadv.evaluation import measures
 from tfadv.evaluation.compare import ROUNDING, paired_t_test
-from tfadv.evaluation.measures import METRICS
 
-MEASURES = ("dice", "sensitivity", "hausdorff95_mm")
-LOWER_IS_BETTER = ("hausdorff95_mm",)
 ALPHA = 0.05
 KINDS = ("wilcoxon", "t")
 PAIR = ["region", "measure", "fraction", "first", "second"]
@@ -33,10 +31,10 @@ def subject_scores(results: pd.DataFrame) -> pd.DataFrame:
         results: a row per run, subject and region.
 
     Returns:
-        METRICS by (region, fraction, line, subject).
+        All measures by (region, fraction, line, subject).
     """
     keys = ["region", "fraction", "line", "subject"]
-    return results.groupby(keys, sort=False)[list(METRICS)].mean()
+    return results.groupby(keys, sort=False)[measures.names()].mean()
 
 
 def compare_lines(results: pd.DataFrame, lines: Sequence[str]) -> pd.DataFrame:
@@ -141,6 +139,13 @@ def smallest_p(subjects: int) -> float:
     return min(1.0, 2.0 ** (1 - subjects))
 
 
+def ahead(test: pd.Series) -> tuple[str, str]:
+    """The line with the better mean in a row of `compare_lines`, and the other."""
+    first, second = str(test["first"]), str(test["second"])
+    lower = measures.named(test["measure"]).better == "lower"
+    return (second, first) if (test["difference"] > 0) != lower else (first, second)
+
+
 def better(test: pd.Series) -> str:
     """The line of a row of `compare_lines` that is better, or "" where no difference holds.
 
@@ -150,8 +155,7 @@ def better(test: pd.Series) -> str:
     agree = test["difference"] * test["rank_biserial"] > 0
     if not (test["wilcoxon_p_holm"] < ALPHA and agree):
         return ""
-    higher, lower = ("second", "first") if test["difference"] > 0 else ("first", "second")
-    return str(test[lower if test["measure"] in LOWER_IS_BETTER else higher])
+    return ahead(test)[0]
 
 
 def _pairs(
@@ -159,7 +163,7 @@ def _pairs(
 ) -> Iterator[tuple[str, str, float, tuple[str, str], pd.DataFrame, int]]:
     """Of every region, measure, fraction and pair: subjects' first and second, undefined ones."""
     for region, of_region in results.groupby("region", sort=False):
-        for measure in MEASURES:
+        for measure in (m.name for m in measures.MEASURES if m.tested):
             scores = of_region.groupby(["fraction", "line", "subject", "seed"])[measure].mean()
             none = scores.iloc[:0].droplevel([0, 1])
             by_side = {key: s.droplevel([0, 1]) for key, s in scores.groupby(level=[0, 1])}

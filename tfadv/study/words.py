@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from tfadv.study import figures, statistics
+from tfadv.evaluation import measures
+from tfadv.study import statistics
 from tfadv.study.material import Material, percent, span
 
-DIGITS = {"dice": 3, "sensitivity": 3, "specificity": 3, "hausdorff95_mm": 1}
 SMALLEST_PRINTED = 0.001
 
 
@@ -21,7 +21,7 @@ def findings(material: Material) -> tuple[list[str], list[str]]:
     if tests.empty:
         return ["One line: there is nothing to compare."], []
     foremost = (
-        (tests["region"] == material.study.score)
+        (tests["region"] == material.score)
         & (tests["first"] == material.lines[0])
         & (tests["fraction"] == material.fractions[0])
     )
@@ -48,7 +48,9 @@ def _summary(tests: pd.DataFrame, holding: int) -> list[str]:
 
 def sentence(test: pd.Series) -> str:
     """What a row of `statistics.compare_lines` says, and no more."""
-    where = f"{test['region']}, {figures.TITLES[test['measure']]}, {percent(test['fraction'])}: "
+    where = (
+        f"{test['region']}, {measures.named(test['measure']).title}, {percent(test['fraction'])}: "
+    )
     first, second = test["first"], test["second"]
     if np.isnan(test["difference"]):
         return f"{where}{first} and {second} have no subject in common yet."
@@ -61,8 +63,7 @@ def sentence(test: pd.Series) -> str:
         f"(95 % interval {_size(test, low, '')} to {_size(test, high, '')}, {test['subjects']} "
         f"subjects, corrected Wilcoxon p {_p(test['wilcoxon_p_holm'], '= ')})"
     )
-    lower = test["measure"] in statistics.LOWER_IS_BETTER
-    ahead, behind = (second, first) if (difference > 0) != lower else (first, second)
+    ahead, behind = statistics.ahead(test)
     if statistics.better(test):
         return f"{where}{ahead} is better than {behind} by {size} {evidence}."
     if test["wilcoxon_p_holm"] < statistics.ALPHA:
@@ -87,7 +88,7 @@ def head(material: Material) -> dict[str, str]:
             text.replace("\n", " ") for text in reversed(material.amounts().values())
         ),
         "preset, precision": f"{study.preset}, {study.precision}",
-        "epoch chosen by": f"validation Dice: {study.score}",
+        "epoch chosen by": material.criterion.title,
     }
 
 
@@ -103,6 +104,24 @@ def lines(material: Material) -> list[list[str]]:
     return rows
 
 
+def score_titles() -> list[str]:
+    """Of the columns of `scores`."""
+    measured = [measure.title for measure in measures.MEASURES if measure.reported]
+    return ["training subjects", "line", "test subjects", *measured]
+
+
+def directions() -> str:
+    """Which numbers of the measures are better, in a sentence."""
+    shown = [measure for measure in measures.MEASURES if measure.reported or measure.tested]
+    titles = {
+        better: [measure.title for measure in shown if measure.better == better]
+        for better in ("higher", "lower")
+    }
+    said = [f"{better} is better for {', '.join(of)}" for better, of in titles.items() if of]
+    text = "; ".join(said)
+    return f"{text[0].upper()}{text[1:]}."
+
+
 def scores(material: Material, region: str) -> list[list[str]]:
     """A row per fraction and line: subjects, mean ± standard deviation of each measure."""
     scores = statistics.subject_scores(material.results).loc[region]
@@ -111,9 +130,10 @@ def scores(material: Material, region: str) -> list[list[str]]:
     return [
         [percent(fraction), line, str(counts[fraction, line])]
         + [
-            f"{means.loc[(fraction, line), name]:.{digits}f} ± "
-            f"{stds.loc[(fraction, line), name]:.{digits}f}"
-            for name, digits in DIGITS.items()
+            f"{means.loc[(fraction, line), m.name]:.{m.digits}f} ± "
+            f"{stds.loc[(fraction, line), m.name]:.{m.digits}f}"
+            for m in measures.MEASURES
+            if m.reported
         ]
         for fraction in material.fractions
         for line in material.lines
@@ -129,7 +149,7 @@ def tests(material: Material, region: str) -> list[list[str]]:
             subjects += f" ({test['undefined']} undefined)"
         rows.append(
             [
-                figures.TITLES[test["measure"]],
+                measures.named(test["measure"]).title,
                 percent(test["fraction"]),
                 f"{test['second']} minus {test['first']}",
                 subjects,
@@ -145,7 +165,7 @@ def tests(material: Material, region: str) -> list[list[str]]:
 
 
 def _size(test: pd.Series, value: float, sign: str = "+") -> str:
-    return _number(value, DIGITS[test["measure"]], sign)
+    return _number(value, measures.named(test["measure"]).digits, sign)
 
 
 def _number(value: float, digits: int, sign: str = "+") -> str:

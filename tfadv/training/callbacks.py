@@ -1,5 +1,6 @@
 """What happens around the steps: rates, validation, checkpoints, TensorBoard."""
 
+import math
 import time
 
 import keras
@@ -7,11 +8,17 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from tfadv.evaluation.scoring import Segmented, dice_by_region, picture_of, segment
+from tfadv.evaluation.criterion import MEAN_DICE, Criterion
+from tfadv.evaluation.scoring import (
+    Segmented,
+    picture_of,
+    score,
+    segment,
+    validated,
+    validation_logs,
+)
 from tfadv.inference.predictor import Predictor
-from tfadv.inference.targets import averaged_regions, scored_regions
 from tfadv.methods.method import Method
-from tfadv.run.settings import MEAN
 from tfadv.run.work_dir import Progress, WorkDir
 from tfrecords.reading.record_set import RecordSet
 
@@ -82,39 +89,45 @@ class Duration(keras.callbacks.Callback):
 
 
 class Validation(keras.callbacks.Callback):
-    """Segments the validation folds after every epoch; adds val_dice and one per region."""
+    """Segments the validation folds after every epoch and logs their measures.
 
-    def __init__(self, predictor: Predictor, records: RecordSet, folds: tuple[str, ...]) -> None:
+    Args:
+        criterion: what chooses the epoch; its measure is among the logs.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        records: RecordSet,
+        folds: tuple[str, ...],
+        criterion: Criterion = MEAN_DICE,
+    ) -> None:
         super().__init__()
         self.predictor = predictor
         self.records = records
         self.folds = folds
+        self.measures = validated(criterion)
         self.example: Segmented | None = None
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         assert logs is not None
         manifest = self.records.manifest
-        regions = scored_regions(manifest)
+        origins = {subject.name: subject for subject in manifest.subjects}
         scores = []
         for number, segmented in enumerate(segment(self.predictor, self.records, self.folds)):
-            scores.append(dice_by_region(segmented, regions))
+            origin = origins[segmented.volume.subject]
+            scores.append(score(segmented, origin, manifest, self.measures))
             if number == 0:
                 self.example = segmented
-        means = {name: float(np.mean([score[name] for score in scores])) for name in regions}
-        logs["val_dice"] = float(np.mean([means[name] for name in averaged_regions(manifest)]))
-        logs |= {f"val_dice_{name}": value for name, value in means.items()}
+        logs |= validation_logs(scores, self.measures, manifest)
 
 
 class Checkpoints(keras.callbacks.Callback):
-    """Saves every epoch; keeps the last and the best by validation Dice.
+    """Saves every epoch; keeps the last and the best by a criterion."""
 
-    Args:
-        selected_by: see `Settings`.
-    """
-
-    def __init__(self, work_dir: WorkDir, progress: Progress, selected_by: str = MEAN) -> None:
+    def __init__(self, work_dir: WorkDir, progress: Progress, criterion: Criterion) -> None:
         super().__init__()
-        self.criterion = "val_dice" if selected_by == MEAN else f"val_dice_{selected_by}"
+        self.criterion = criterion
         self.work_dir = work_dir
         self.progress = progress
 
@@ -124,8 +137,10 @@ class Checkpoints(keras.callbacks.Callback):
         progress = self.progress
         progress.history.append(row)
         progress.epochs = epoch + 1
-        if row[self.criterion] > progress.best_dice:
-            progress.best_dice, progress.best_epoch = row[self.criterion], epoch + 1
+        value = row[self.criterion.key]
+        # Where the measure exists in no epoch yet, the last one is the best.
+        if math.isnan(progress.best) or self.criterion.improves(value, progress.best):
+            progress.best, progress.best_epoch = value, epoch + 1
         self.work_dir.save(self.model, progress)
 
 

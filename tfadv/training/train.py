@@ -8,6 +8,7 @@ import tensorflow as tf
 from absl import logging
 
 from tfadv.adversarial import AdversarialModel
+from tfadv.evaluation.criterion import Criterion
 from tfadv.run.run import Run
 from tfadv.run.split import positive_subjects
 from tfadv.run.work_dir import Progress, WorkDir
@@ -41,6 +42,7 @@ def train(work_dir: WorkDir, run: Run) -> None:
         UserError: the folder holds another run, another process writes there, or the losses are no
             longer finite.
     """
+    criterion = Criterion.parse(run.settings.selected_by, run.manifest)
     with work_dir.locked():
         work_dir.begin(run.settings)
         # Not 0: tf.data, given a tensor as seed, compares it with a global seed of 0, and fails.
@@ -57,16 +59,19 @@ def train(work_dir: WorkDir, run: Run) -> None:
         if progress.epochs:
             logging.info("resuming after epoch %d", progress.epochs)
         with damage_named(run.records):
-            _fit(work_dir, run, model, progress)
+            _fit(work_dir, run, model, progress, criterion)
         logging.info(
-            "best epoch %d of %d: validation Dice %.3f",
+            "best epoch %d of %d: %s %.3f",
             progress.best_epoch,
             progress.epochs,
-            progress.best_dice,
+            criterion.title,
+            progress.best,
         )
 
 
-def _fit(work_dir: WorkDir, run: Run, model: AdversarialModel, progress: Progress) -> None:
+def _fit(
+    work_dir: WorkDir, run: Run, model: AdversarialModel, progress: Progress, criterion: Criterion
+) -> None:
     """Keras' `fit`, which SIGTERM and Ctrl-C end between two steps."""
     stop = StopAtSignal()
     epochs = range(progress.epochs, run.method.epochs)
@@ -76,7 +81,7 @@ def _fit(work_dir: WorkDir, run: Run, model: AdversarialModel, progress: Progres
             initial_epoch=epochs.start,
             epochs=epochs.stop,
             steps_per_epoch=run.method.steps_per_epoch,
-            callbacks=[stop, *_callbacks(work_dir, run, model, progress)],
+            callbacks=[stop, *_callbacks(work_dir, run, model, progress, criterion)],
         )
     except StoppedError as stopped:
         raise UserError(
@@ -88,9 +93,11 @@ def _fit(work_dir: WorkDir, run: Run, model: AdversarialModel, progress: Progres
 
 
 def _callbacks(
-    work_dir: WorkDir, run: Run, model: AdversarialModel, progress: Progress
+    work_dir: WorkDir, run: Run, model: AdversarialModel, progress: Progress, criterion: Criterion
 ) -> list[keras.callbacks.Callback]:
-    validation = Validation(run.predictor(model), run.records, run.settings.validation_folds)
+    validation = Validation(
+        run.predictor(model), run.records, run.settings.validation_folds, criterion
+    )
     steps = (run.method.epochs - progress.epochs) * run.method.steps_per_epoch
     return [
         StopAtDivergence(),
@@ -101,7 +108,7 @@ def _callbacks(
         # In this order: what validation finds, the others write.
         validation,
         TensorBoard(work_dir, validation),
-        Checkpoints(work_dir, progress, run.settings.selected_by),
+        Checkpoints(work_dir, progress, criterion),
     ]
 
 

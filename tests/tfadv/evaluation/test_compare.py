@@ -1,8 +1,7 @@
-"""Two runs side by side: runs written by hand, and scores whose tests are known in closed form."""
+"""Two runs side by side: scores whose tests are known in closed form."""
 
 import io
 import math
-import re
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -15,38 +14,14 @@ import pytest
 from matplotlib import image as images
 
 from tfadv.evaluation import compare
-from tfadv.run.settings import Settings
-from tfadv.run.work_dir import WorkDir
+from tfadv.evaluation.runs import EvaluatedRun
 from tfrecords.errors import UserError
 from tfrecords.geometry.nifti import write_label
 from tfrecords.reading.record_set import open_record_set, subject_volumes
 
-SETTINGS = Settings("kohl_cross_entropy", {}, "records", ("0",), ("1",), ("2",), "float32", 0)
+Evaluated = Callable[..., EvaluatedRun]
 BASE = (0.5, 0.6, 0.4)
 NOTHING = (0.0, 0.0, 0.0)
-
-
-def evaluated(
-    folder: Path,
-    dice: dict[str, Sequence[float]],
-    components: Sequence[float] = (10, 20, 30),
-    subjects: Sequence[str] = ("s0", "s1", "s2"),
-    **settings: Any,
-) -> compare.Run:
-    """A run whose mean Dice is that of all regions."""
-    work_dir = WorkDir(folder)
-    work_dir.begin(replace(SETTINGS, **settings))
-    rows = [
-        {"subject": subject, "group": "all", "fold": "2", "region": region, "dice": scores[number]}
-        for number, subject in enumerate(subjects)
-        for region, scores in dice.items()
-    ]
-    pd.DataFrame(rows).to_csv(work_dir.metrics, index=False)
-    table = pd.DataFrame({"subject": subjects, "group": "all", "fold": "2"})
-    table["mean_dice"] = np.mean(list(dice.values()), axis=0)
-    table["components"] = components
-    table.to_csv(work_dir.subjects, index=False)
-    return compare.read_run(work_dir)
 
 
 def plus(differences: Sequence[float]) -> list[float]:
@@ -64,7 +39,12 @@ def plus(differences: Sequence[float]) -> list[float]:
     ],
 )
 def test_paired_t_test_of_three_subjects(
-    differences: Sequence[float], mean: float, std: float, mark: str, tmp_path: Path
+    evaluated: Evaluated,
+    differences: Sequence[float],
+    mean: float,
+    std: float,
+    mark: str,
+    tmp_path: Path,
 ) -> None:
     """With two degrees of freedom p is 1 - t / sqrt(2 + t²)."""
     baseline = evaluated(tmp_path / "a", {"x": BASE})
@@ -80,7 +60,10 @@ def test_paired_t_test_of_three_subjects(
     assert row["other_mean"] == pytest.approx(0.5 + mean)
 
 
-def test_rows_are_regions_their_mean_and_components(tmp_path: Path) -> None:
+def test_rows_are_regions_their_mean_and_components(
+    evaluated: Evaluated,
+    tmp_path: Path,
+) -> None:
     """Subjects are paired by name, in whichever order the files hold them."""
     better = plus((0.10, 0.15, 0.20))
     baseline = evaluated(tmp_path / "a", {"z": BASE, "a": BASE}, (10, 20, 30))
@@ -102,7 +85,9 @@ def test_rows_are_regions_their_mean_and_components(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("differences", [NOTHING, (0.07, 0.07, 0.07)])
 def test_one_difference_in_all_subjects_is_no_test(
-    differences: Sequence[float], tmp_path: Path
+    evaluated: Evaluated,
+    differences: Sequence[float],
+    tmp_path: Path,
 ) -> None:
     baseline = evaluated(tmp_path / "a", {"x": BASE})
     other = evaluated(tmp_path / "b", {"x": plus(differences)})
@@ -115,7 +100,10 @@ def test_one_difference_in_all_subjects_is_no_test(
     assert told.endswith("nan: all subjects differ by the same amount, so there is no t-test")
 
 
-def test_one_subject_is_no_test(tmp_path: Path) -> None:
+def test_one_subject_is_no_test(
+    evaluated: Evaluated,
+    tmp_path: Path,
+) -> None:
     baseline = evaluated(tmp_path / "a", {"x": [0.5]}, [3], ["s0"])
     other = evaluated(tmp_path / "b", {"x": [0.75]}, [2], ["s0"])
     with warnings.catch_warnings():
@@ -128,7 +116,10 @@ def test_one_subject_is_no_test(tmp_path: Path) -> None:
     assert table.loc[("dice", "x"), "difference"] == 0.25
 
 
-def test_the_table_in_words(tmp_path: Path) -> None:
+def test_the_table_in_words(
+    evaluated: Evaluated,
+    tmp_path: Path,
+) -> None:
     baseline = evaluated(tmp_path / "a", {"x": BASE})
     other = evaluated(tmp_path / "b", {"x": plus((0.10, 0.15, 0.20))}, (9, 20, 31))
     told = compare.describe(compare.compare(baseline, other), ("first", "second"), 3)
@@ -139,71 +130,10 @@ def test_the_table_in_words(tmp_path: Path) -> None:
     assert lines[-1].startswith("** p < 0.01, * p < 0.05")
 
 
-@pytest.mark.parametrize(
-    ("changed", "message"),
-    [
-        ({"subjects": ("s0", "s1", "s9")}, "test subjects: s2 and s9 alone"),
-        ({"records": "others"}, "record sets: records and others"),
-        ({"dice": {"x": BASE, "y": BASE}}, "classes and regions: none and y alone"),
-        (
-            {"subjects": [f"t{n}" for n in range(7)], "dice": {"x": [0.0] * 7}},
-            "test subjects: s0, s1, s2 and t0, t1, t2, t3, t4, 2 more alone",
-        ),
-    ],
-)
-def test_runs_that_differ_are_refused_by_what_differs(
-    changed: dict[str, Any], message: str, tmp_path: Path
+def test_box_plots_mark_improvements_alone(
+    evaluated: Evaluated,
+    tmp_path: Path,
 ) -> None:
-    baseline = evaluated(tmp_path / "a", {"x": BASE})
-    changed = {
-        "dice": {"x": BASE},
-        "components": range(len(changed.get("subjects", BASE))),
-    } | changed
-    other = evaluated(tmp_path / "b", **changed)
-    with pytest.raises(UserError, match=re.escape(f"They differ in {message}. ")):
-        compare.compare(baseline, other)
-
-
-@pytest.mark.parametrize("name", ["metrics.csv", "subjects.csv"])
-def test_a_missing_table_names_the_command_that_makes_it(name: str, tmp_path: Path) -> None:
-    work_dir = evaluated(tmp_path / "a", {"x": BASE}).work_dir
-    (tmp_path / "a" / name).unlink()
-    command = f"no such file. Run python launch/evaluate.py --work_dir {tmp_path / 'a'}"
-    with pytest.raises(UserError, match=f"{name}.*{re.escape(command)}$"):
-        compare.read_run(work_dir)
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("metrics.csv", "", "No columns"),
-        ("metrics.csv", "subject,region\ns0,x\n", "dice"),
-        ("metrics.csv", "subject,region,dice\ns0,x,good\n", "good"),
-        ("metrics.csv", "subject,region,dice\ns0,x,1\ns0,x,1\n", "duplicate"),
-        ("metrics.csv", "subject,region,dice\ns0,x,1\n", "the same subjects in both"),
-    ],
-)
-def test_a_damaged_table_is_refused(name: str, content: str, message: str, tmp_path: Path) -> None:
-    work_dir = evaluated(tmp_path / "a", {"x": BASE}).work_dir
-    (tmp_path / "a" / name).write_text(content)
-    with pytest.raises(UserError, match=f"{name}.*{message}.*Run python launch/evaluate.py"):
-        compare.read_run(work_dir)
-
-
-def test_names_that_look_like_numbers_or_nothing_stay(tmp_path: Path) -> None:
-    run = evaluated(tmp_path / "a", {"NA": BASE}, subjects=("001", "1", "NA"))
-    assert list(run.scores.index) == ["001", "1", "NA"]
-    assert ("dice", "NA") in run.scores
-
-
-def test_runs_are_named_by_method_or_else_folder(tmp_path: Path) -> None:
-    one, two = (evaluated(tmp_path / name, {"x": BASE}) for name in "ab")
-    other = evaluated(tmp_path / "c", {"x": BASE}, method="kohl_hybrid")
-    assert compare.names(one, other) == ("kohl_cross_entropy", "kohl_hybrid")
-    assert compare.names(one, two) == (str(tmp_path / "a"), str(tmp_path / "b"))
-
-
-def test_box_plots_mark_improvements_alone(tmp_path: Path) -> None:
     """Both classes differ significantly; the second run is better in the right one."""
     worse, better = plus((-0.10, -0.11, -0.12)), plus((0.10, 0.11, 0.12))
     baseline = evaluated(tmp_path / "a", {"x": BASE, "y": BASE})
@@ -218,7 +148,10 @@ def test_box_plots_mark_improvements_alone(tmp_path: Path) -> None:
     assert x.min() > picture.shape[1] / 2
 
 
-def test_what_is_written(tmp_path: Path) -> None:
+def test_what_is_written(
+    evaluated: Evaluated,
+    tmp_path: Path,
+) -> None:
     """No picture without predictions, not even one of an earlier comparison."""
     baseline = evaluated(tmp_path / "a", {"x": BASE})
     other = evaluated(tmp_path / "b", {"x": plus((0.10, 0.15, 0.20))})
@@ -240,7 +173,11 @@ def test_what_is_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("orientation", ["RAS", "PIR"])
 def test_label_maps_come_back_to_the_body(
-    orientation: str, small_dataset: Callable[..., Any], preprocess_here: Any, tmp_path: Path
+    evaluated: Evaluated,
+    orientation: str,
+    small_dataset: Callable[..., Any],
+    preprocess_here: Any,
+    tmp_path: Path,
 ) -> None:
     """Files on the source's grid, in its values 0, 1 and 4, become class indices of the box."""
     dataset = small_dataset(tmp_path / "data", subjects=6)
@@ -266,16 +203,17 @@ def test_label_maps_come_back_to_the_body(
         # Of the file's anterior half nothing is found.
         write_label(other.prediction(name), label * (np.indices(label.shape)[1] < 7), image)
     opened = open_record_set(records)
-    found = compare.slices(baseline, other, opened)
-    assert [row.subject for row in found] == ["s0", "s1", "s2", "s3"]
+    found = compare.rows(baseline, other, opened)
+    assert [row.title for row in found] == ["s0", "s1", "s2", "s3"]
     volumes = {v.subject: v for v in subject_volumes(opened, opened.manifest.folds)}
     spacing_mm = opened.manifest.subjects[0].working.spacing_mm
     for row in found:
         reference, first, second = row.maps
         z = next(
-            z for z, label in enumerate(volumes[row.subject].label) if (label == reference).all()
+            z for z, label in enumerate(volumes[row.title].label) if (label == reference).all()
         )
-        np.testing.assert_array_equal(row.image, volumes[row.subject].image[z, ..., 0])
+        (image,) = row.images
+        np.testing.assert_array_equal(image, volumes[row.title].image[z, ..., 0])
         np.testing.assert_array_equal(first, reference)
         assert set(np.unique(first)) == {0, 1, 2}
         assert 0 < (second > 0).sum() < (first > 0).sum()
@@ -288,8 +226,10 @@ def test_label_maps_come_back_to_the_body(
 
 
 def test_a_record_set_without_the_subjects_is_told(
-    small_records: tuple[Any, Path], tmp_path: Path
+    evaluated: Evaluated,
+    small_records: tuple[Any, Path],
+    tmp_path: Path,
 ) -> None:
     run = evaluated(tmp_path / "a", {"x": BASE}, subjects=("s0", "s1", "gone"))
     with pytest.raises(UserError, match="expected the subjects gone"):
-        compare.slices(run, run, open_record_set(small_records[1]))
+        compare.rows(run, run, open_record_set(small_records[1]))

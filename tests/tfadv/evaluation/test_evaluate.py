@@ -10,8 +10,7 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage
 
-from tfadv.evaluation import evaluate
-from tfadv.evaluation.measures import METRICS
+from tfadv.evaluation import evaluate, measures
 from tfadv.evaluation.scoring import segment
 from tfadv.inference.targets import scored_regions
 from tfadv.run.run import load_run
@@ -49,7 +48,7 @@ def test_a_row_per_subject_and_region(run: WorkDir) -> None:
     subjects = {s.name for s in records.manifest.subjects if s.fold in settings.test_folds}
     assert set(table["subject"]) == subjects
     assert list(table.groupby("subject").size()) == [2, 2]
-    assert list(table.columns) == ["subject", "group", "fold", "region", *METRICS]
+    assert list(table.columns) == ["subject", "group", "fold", "region", *measures.names()]
     for segmented in segment(predictor, records, settings.test_folds):
         row = table[
             (table["subject"] == segmented.volume.subject) & (table["region"] == "label_2")
@@ -127,30 +126,31 @@ def test_empty_mm_is_charged_for_what_is_missed(small: RecordSet, tmp_path: Path
 def test_box_plots_are_of_the_papers_four_measures(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: dict[str, Any] = {}
 
-    def draw(scores: dict[str, Any], logarithmic: list[str]) -> bytes:
-        drawn.update(scores)
-        assert set(logarithmic) <= set(scores)
+    def draw(scores: dict[Any, Any]) -> bytes:
+        drawn.update({measure.title: found for measure, found in scores.items()})
         return b""
 
-    monkeypatch.setattr(evaluate.figures, "measure_boxplots", draw)
-    measures = {name: np.arange(4) + 10.0 * place for place, name in enumerate(METRICS)}
-    regions = pd.DataFrame({"subject": list("aabb"), "region": list("zaza"), **measures})
+    monkeypatch.setattr(evaluate.boxplots, "of_one_run", draw)
+    names = measures.names()
+    columns = {name: np.arange(4) + 10.0 * place for place, name in enumerate(names)}
+    regions = pd.DataFrame({"subject": list("aabb"), "region": list("zaza"), **columns})
     evaluate._boxplots(evaluate.Tables(regions, pd.DataFrame()))
+    assert list(drawn)[1] == "95 % Hausdorff distance (mm)"
     for title, name in (
         ("Dice", "dice"),
         ("95 % Hausdorff distance (mm)", "hausdorff95_mm"),
         ("sensitivity", "sensitivity"),
         ("specificity", "specificity"),
     ):
-        place = 10 * METRICS.index(name)
+        place = 10 * names.index(name)
         found = {region: list(values) for region, values in drawn.pop(title).items()}
         assert found == {"z": [place, place + 2], "a": [place + 1, place + 3]}
     assert not drawn
 
 
 def test_the_summary_has_means_over_subjects() -> None:
-    measures = {name: [0.5, 0.7] for name in METRICS}
-    regions = pd.DataFrame({"subject": ["a", "b"], "region": "x", **measures})
+    columns = {name: [0.5, 0.7] for name in measures.names()}
+    regions = pd.DataFrame({"subject": ["a", "b"], "region": "x", **columns})
     subjects = pd.DataFrame(
         {"mean_dice": [0.4, 0.6], "components": [10, 13], "reference_components": [4, 4]}
     )

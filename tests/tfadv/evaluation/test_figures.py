@@ -1,7 +1,6 @@
 """Pictures, by the colours of their pixels."""
 
 import io
-import warnings
 
 import numpy as np
 import pytest
@@ -22,87 +21,21 @@ def where(picture: np.ndarray, colour: object) -> np.ndarray:
     return np.argwhere(same) / same.shape
 
 
-def boxes(marks: dict[str, str]) -> np.ndarray:
-    random = np.random.default_rng(0)
-    scores = {name: (random.uniform(0.2, 0.4, 9), random.uniform(0.6, 0.8, 9)) for name in marks}
-    return pixels(figures.boxplots(scores, marks, ("without", "with")))
-
-
-def test_second_run_is_the_green_one_above() -> None:
-    picture = boxes({"a": "", "b": ""})
-    plot = picture[: int(0.8 * len(picture))]  # Without the legend.
-    blue, green = (where(plot, colour) for colour in ("tab:blue", "tab:green"))
-    assert green[:, 0].max() < blue[:, 0].min()
-    assert blue[:, 1].min() < green[:, 1].min() < blue[:, 1].max() < green[:, 1].max()
-    assert len(where(picture, "red")) == 0
-
-
-@pytest.mark.parametrize(("mark", "legend"), [("**", "p < 0.01"), ("*", "p < 0.05")])
-def test_marks_are_red_and_above_their_class(mark: str, legend: str) -> None:
-    picture = boxes({"a": "", "b": mark, "c": ""})
-    red = where(picture, "red")
-    above = red[red[:, 0] < 0.1]
-    assert above[:, 1].mean() == pytest.approx(0.54, abs=0.03)  # The axis stands left.
-    assert len(red) > len(above)  # The rest is in the legend.
-    assert figures.MARKERS[mark][2] == legend
-
-
-def test_a_star_is_no_circle() -> None:
-    """A circle fills 0.785 of the box around it, a star about half."""
-    for mark, least, most in (("**", 0.4, 0.6), ("*", 0.7, 0.9)):
-        picture = boxes({"a": mark})
-        top = picture[: len(picture) // 8]
-        y, x = np.nonzero((top[..., 0] > 0.9) & (top[..., 1] < 0.5))
-        assert least < len(y) / (np.ptp(y) + 1) / (np.ptp(x) + 1) < most
-
-
-def measures(scores: dict[str, dict[str, np.ndarray]], *logarithmic: str) -> np.ndarray:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        return pixels(figures.measure_boxplots(scores, logarithmic))
-
-
-def test_regions_lie_below_each_other_in_every_panel() -> None:
-    low, high = np.linspace(0.1, 0.3, 9), np.linspace(0.8, 1, 9)
-    panel = {"a": low, "b": np.full(9, np.nan), "a region with a long name": high}
-    picture = measures({"Dice": panel, "sensitivity": panel})
-    blue = where(picture, "tab:blue")
-    upper, lower = blue[blue[:, 0] < 0.5], blue[blue[:, 0] > 0.5]
-    assert upper[:, 0].max() < 0.45  # Where the second region would be, nothing is.
-    assert lower[:, 0].min() > 0.55
-    # Each in both panels, the long name left of them; the higher scores are right.
-    for number in (0, 1):
-        left, right = (of[:, 1][(of[:, 1] > 0.62) == number] for of in (upper, lower))
-        assert left.max() < right.min()
-    assert upper[:, 1].min() > 0.15
-
-
-def test_a_number_left_out_moves_no_box() -> None:
-    scores = np.linspace(0.1, 0.3, 9)
-    without = measures({"Dice": {"a": scores}})
-    np.testing.assert_array_equal(without, measures({"Dice": {"a": np.append(scores, np.nan)}}))
-
-
-def test_a_single_subject_is_a_line_as_high_as_a_box() -> None:
-    black = where(measures({"Dice": {"a": np.array([0.5])}})[40:-40, 60:-60], "black")
-    assert len(set(black[:, 1])) <= 3
-    assert np.ptp(black[:, 0]) > 0.3
-
-
-def test_shares_end_at_zero_and_one() -> None:
-    """Lines at the ends of the axis, which would lie in its middle."""
-    for share, place in ((0.0, 0.08), (1.0, 0.96)):
-        picture = measures({"Dice": {"a": np.full(3, share)}})
-        line = picture[len(picture) // 2, 60:-60]
-        dark = np.flatnonzero((line < 0.1).all(axis=-1)) / len(line)
-        assert dark.mean() == pytest.approx(place, abs=0.05)
-
-
-def test_one_failure_leaves_the_others_boxes_wide_on_a_logarithmic_axis() -> None:
-    """Between the quartiles lie 9 of 371 mm, and 0.37 of 3.6 decades."""
-    scores = np.append(np.linspace(2, 20, 29), 373.13)
-    blue = where(measures({"distance": {"a": scores}}, "distance"), "tab:blue")
-    assert np.ptp(blue[:, 1]) == pytest.approx(0.37 / 3.6, rel=0.25)
+def test_a_subjects_slice_of_most_foreground() -> None:
+    """The second of three slices: class 1 as it is, class 2 where it was found."""
+    reference, prediction = np.zeros((2, 3, 20, 20), np.uint8)
+    reference[1] = 1
+    prediction[1, :, 10:] = 2
+    image = np.zeros((3, 20, 20, 2))
+    picture = pixels(
+        figures.comparison(image, reference, prediction, ["t1", "t2"], ["background", "a", "b"])
+    )
+    plot = picture[: int(0.9 * len(picture))]
+    # Seen through at 65 %, on the black image.
+    one, two = (where(plot, 0.65 * np.array(figures.COLOURS(index)[:3])) for index in range(2))
+    assert one[:, 1].mean() == pytest.approx(2.5 / 4, abs=0.02)
+    assert two[:, 1].mean() == pytest.approx(3.75 / 4, abs=0.03)
+    assert len(two) == pytest.approx(len(one) / 2, rel=0.1)
 
 
 def test_curves_of_two_runs() -> None:
@@ -123,46 +56,3 @@ def test_curves_of_two_runs() -> None:
     # One scale for all: the first run ends at 0.7 twice, the second at 0.5 and 0.1.
     assert ends[0] == pytest.approx(ends[1], abs=0.01)
     assert (ends[3] - ends[0]) / (ends[2] - ends[0]) == pytest.approx(3, rel=0.05)
-
-
-def test_label_maps_in_colours_on_black() -> None:
-    """Class 1 in the reference, 2 in the first run's lower half, 3 in the second's left half."""
-    reference, first, second = np.ones((20, 20), np.uint8), *np.zeros((2, 20, 20), np.uint8)
-    first[:10] = 2
-    second[:, :10] = 3
-    row = figures.Slice("s0", np.zeros((20, 20)), (reference, first, second), 1.0)
-    columns, classes = ["t1", "reference", "without", "with"], ["background", "a", "b", "c"]
-    picture = pixels(figures.label_maps([row, row], columns, classes))
-    maps = picture[: int(0.95 * len(picture))]
-    one, two, three = (where(maps, figures.COLOURS(index)) for index in range(3))
-    for index in range(3):
-        legend = where(picture[len(maps) :], figures.COLOURS(index))
-        assert 100 < len(legend) < 1000
-    # Of each map, the place of its middle as a share of the picture.
-    assert one[:, 1].mean() == pytest.approx(1.5 / 4, abs=0.02)
-    assert two[:, 1].mean() == pytest.approx(2.5 / 4, abs=0.02)
-    assert three[:, 1].mean() == pytest.approx(3.25 / 4, abs=0.02)
-    assert two[:, 0].mean() > one[:, 0].mean() + 0.05
-    assert len(two) == pytest.approx(len(one) / 2, rel=0.02)
-    # The rest of both maps, and the image.
-    assert len(where(maps, "black")) > len(two) + len(three) + 0.9 * len(one)
-
-
-def test_pixels_keep_their_shape() -> None:
-    """20 rows of pixels twice as high as wide under 20 columns."""
-    row = figures.Slice("s", np.zeros((20, 20)), (np.ones((20, 20), np.uint8),), 2.0)
-    picture = pixels(figures.label_maps([row], ["t1", "reference"], ["background", "a"]))
-    maps = picture[: int(0.9 * len(picture))]
-    height, width = np.ptp(where(maps, figures.COLOURS(0)) * maps.shape[:2], axis=0)
-    assert height == pytest.approx(2 * width, rel=0.02)
-
-
-def test_slice_of_most_classes() -> None:
-    labels = np.zeros((4, 10, 10), np.uint8)
-    labels[0] = 1  # The largest area, one class.
-    labels[1, :8] = 1
-    labels[1, 8, 0] = 2  # Two classes, one of them hardly there.
-    labels[2, :5] = 1
-    labels[2, 5:8] = 2  # Half of the first, all of the second.
-    assert figures.slice_of_most_classes(labels) == 2
-    assert figures.slice_of_most_classes(np.zeros((5, 2, 2), np.uint8)) == 2

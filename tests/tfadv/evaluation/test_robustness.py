@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfadv.evaluation import degradations, evaluate, robustness
 from tfadv.evaluation.degradations import CLEAN, DEGRADATIONS
-from tfadv.evaluation.measures import Spacing
+from tfadv.evaluation.masks import Spacing
 from tfadv.evaluation.robustness import Scores
 from tfadv.run.run import load_run
 from tfadv.run.settings import Settings
@@ -129,8 +129,8 @@ def begin(folder: Path, **settings: object) -> WorkDir:
 @pytest.mark.parametrize(
     ("settings", "received"),
     [
-        ({"records": "others"}, "records (test folds 2) and others (test folds 2)"),
-        ({"test_folds": ("2", "3")}, "records (test folds 2) and records (test folds 2,3)"),
+        ({"records": "others"}, "record sets: records and others alone"),
+        ({"test_folds": ("2", "3")}, "test folds: none and 3 alone"),
     ],
 )
 def test_runs_that_cannot_be_compared_are_refused(

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tfadv.evaluation.measures import METRICS
+from tfadv.evaluation import measures
 from tfadv.run.split import training_subjects
 from tfadv.study.experiment import Experiment, open_experiment
 from tfadv.study.plan import Line, Study
@@ -79,7 +79,7 @@ def test_results_are_those_of_the_runs(performed: Experiment) -> None:
         assert one.loc[region, "dice"] == pytest.approx(expected)
     mean = one.loc[["label_1", "label_2"], "dice"].mean()
     assert one.loc["mean", "dice"] == pytest.approx(mean)
-    assert set(METRICS) < set(results.columns)
+    assert set(measures.names()) < set(results.columns)
 
 
 def test_results_count_positive_training_subjects(performed: Experiment) -> None:

@@ -8,8 +8,11 @@ import pytest
 from matplotlib import colors
 from matplotlib import image as images
 
+from tfadv.evaluation.measures import MEASURES, named
 from tfadv.study import figures
 
+REPORTED = [measure for measure in MEASURES if measure.reported]
+DICE = [named("dice")]
 COLOURS = figures.palette(["a", "b", "c"])
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -31,7 +34,7 @@ def scores(levels: dict[tuple[str, float], float]) -> pd.DataFrame:
     random = np.random.default_rng(0)
     rows = [
         {"line": line, "fraction": fraction, "region": "x"}
-        | dict.fromkeys(figures.TITLES, level + random.normal(0, 0.03))
+        | dict.fromkeys([m.name for m in REPORTED], level + random.normal(0, 0.03))
         for (line, fraction), level in levels.items()
         for _ in range(9)
     ]
@@ -49,7 +52,7 @@ def test_less_data_stands_left_and_gains_below() -> None:
         table,
         gains(("b", 1.0, 0.0), ("b", 0.5, 100.0)),
         {0.5: "3", 1.0: "6"},
-        ["dice"],
+        DICE,
         figures.palette(["a", "b"]),
     )
     picture = pixels(png)
@@ -67,7 +70,7 @@ def test_an_undefined_gain_leaves_a_gap() -> None:
     table = scores({(line, f): 0.5 for line in "ab" for f in (1.0, 0.5, 0.25)})
     shown = {0.25: "1", 0.5: "3", 1.0: "6"}
     of = gains(("b", 1.0, 50.0), ("b", 0.5, 50.0), ("b", 0.25, np.nan))
-    picture = pixels(figures.by_amount(table, of, shown, ["dice"], figures.palette("ab")))
+    picture = pixels(figures.by_amount(table, of, shown, DICE, figures.palette("ab")))
     line = where(picture[int(0.6 * len(picture)) :], COLOURS["b"])
     assert line[:, 1].min() > 0.4
     assert line[:, 1].max() > 0.8
@@ -77,7 +80,7 @@ def test_lines_stand_below_each_other_in_every_region() -> None:
     levels = {("a", 1.0): 0.2, ("b", 1.0): 0.5, ("c", 1.0): 0.8}
     table = scores(levels)
     absent = table.assign(region="y", sensitivity=np.nan)
-    picture = pixels(figures.by_region(pd.concat([table, absent]), ["x", "y"], COLOURS))
+    picture = pixels(figures.by_region(pd.concat([table, absent]), ["x", "y"], REPORTED, COLOURS))
     # Of the first panel.
     panel = picture[:, : picture.shape[1] // 4]
     places = [where(panel, colour) for colour in COLOURS.values()]
@@ -115,7 +118,7 @@ def test_what_discriminators_say_lies_about_chance() -> None:
 
 def test_bands_reach_from_run_to_run() -> None:
     """One line rises from 0 to 1. The other's runs are at 0.2 and 0.8: its mean is amid a band."""
-    two = curves("dice", {"a": [[0.2, 0.2], [0.8, 0.8]], "b": [[0.0, 1.0]]})
+    two = curves("value", {"a": [[0.2, 0.2], [0.8, 0.8]], "b": [[0.0, 1.0]]})
     picture = pixels(figures.learning_curves(two, "Dice", figures.palette("ab")))
     tinted = colors.to_hex(0.2 * np.array(colors.to_rgb(COLOURS["a"])) + 0.8)
     band, mean, rising = (where(picture, c) for c in (tinted, COLOURS["a"], COLOURS["b"]))

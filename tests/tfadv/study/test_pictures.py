@@ -1,16 +1,12 @@
 """Which subjects are drawn, and what of them."""
 
-import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pytest
-from matplotlib import colors
-from matplotlib import image as images
 
-from tfadv.evaluation import figures
+from tfadv.evaluation import label_maps
 from tfadv.study import pictures
 from tfrecords.geometry.nifti import write_label
 from tfrecords.reading.record_set import open_record_set, subject_volumes
@@ -55,8 +51,8 @@ def test_the_slice_with_most_of_the_region() -> None:
     assert pictures.slice_of_most(labels, (2,)) == 3
     assert pictures.slice_of_most(labels, (1, 2)) == 1
     # Without the region, or with none asked for: what shows most of all classes.
-    assert pictures.slice_of_most(labels, (3,)) == figures.slice_of_most_classes(labels)
-    assert pictures.slice_of_most(labels, None) == figures.slice_of_most_classes(labels)
+    assert pictures.slice_of_most(labels, (3,)) == label_maps.slice_of_most_classes(labels)
+    assert pictures.slice_of_most(labels, None) == label_maps.slice_of_most_classes(labels)
 
 
 def test_rows_hold_all_modalities_and_maps(small_records: tuple[Any, Path], tmp_path: Path) -> None:
@@ -81,27 +77,3 @@ def test_rows_hold_all_modalities_and_maps(small_records: tuple[Any, Path], tmp_
         np.testing.assert_array_equal(old, reference)
         np.testing.assert_array_equal(new, reference * (reference == 1))
         np.testing.assert_array_equal(np.stack(row.images, axis=-1), volume.image[z])
-
-
-def test_drawn_from_left_to_right() -> None:
-    """Two images, then maps of class 1 and of class 2; pixels twice as high as wide."""
-    one = np.ones((10, 20), np.uint8)
-    row = pictures.Row("s0: why", (np.eye(10, 20), np.eye(10, 20)), (one, 2 * one), 2.0)
-    columns = ["t1", "t2", "reference", "line"]
-    png = pictures.draw([row, row], columns, ["background", "a", "b"])
-    picture = images.imread(io.BytesIO(png))[..., :3]
-    picture = picture[: int(0.93 * len(picture))]  # Without the legend.
-
-    def where(index: int) -> np.ndarray:
-        colour = np.array(colors.to_rgb(figures.COLOURS(index)))
-        same = np.abs(picture - colour).max(axis=-1) < 0.01
-        return np.argwhere(same)
-
-    first, second = where(0), where(1)
-    width = picture.shape[1]
-    assert first[:, 1].mean() / width == pytest.approx(2.5 / 4, abs=0.02)
-    assert second[:, 1].mean() / width == pytest.approx(3.5 / 4, abs=0.02)
-    upper = first[first[:, 0] < len(picture) / 2]
-    height, extent = np.ptp(upper, axis=0)
-    assert height == pytest.approx(extent, rel=0.03)
-    assert len(upper) == pytest.approx(len(first) / 2, rel=0.05)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tfadv.evaluation.measures import METRICS
+from tfadv.evaluation import measures
 from tfadv.run.work_dir import WorkDir
 from tfadv.study import report, words
 from tfadv.study.plan import Line, Study, all_runs
@@ -81,7 +81,7 @@ def written(
             about = {"line": run.line, "method": "m", "fold": subject.fold, "seed": run.seed}
             about |= {"fraction": run.fraction, "training_subjects": round(4 * run.fraction)}
             about |= {"best_epoch": 2, "subject": subject.name, "group": "all"}
-            scores = dict.fromkeys(METRICS, 0.5) | {"dice": dice}
+            scores = dict.fromkeys(measures.names(), 0.5) | {"dice": dice}
             rows += [about | {"region": region} | scores for region in ("mean", score)]
     return study, pd.DataFrame(rows)
 

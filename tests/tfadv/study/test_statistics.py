@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from tfadv.evaluation.measures import METRICS
+from tfadv.evaluation import measures
 from tfadv.study import statistics
 
 NOT_COMPUTED = ("low", "high", "wilcoxon", "wilcoxon_p", "rank_biserial", "t", "t_p", "cohens_d")
@@ -19,7 +19,7 @@ def results(dice: dict[str, Sequence[float]], seed: int = 0, fraction: float = 1
     """A row per line and subject s0, s1, ... of the region x; other measures are 0."""
     rows = [
         {"line": line, "region": "x", "fraction": fraction, "seed": seed, "subject": f"s{n}"}
-        | dict.fromkeys(METRICS, 0.0)
+        | dict.fromkeys(measures.names(), 0.0)
         | {"dice": score}
         for line, scores in dice.items()
         for n, score in enumerate(scores)

@@ -1,0 +1,57 @@
+"""A region's two masks: what they refuse, what is computed once, and components."""
+
+import numpy as np
+import pytest
+
+from tfadv.evaluation import masks
+from tfadv.evaluation.masks import Masks, count_components
+
+UNIT_MM = (1.0, 1.0, 1.0)
+
+
+def cube() -> np.ndarray:
+    mask = np.zeros((5, 6, 7), bool)
+    mask[1:4, 1:4, 1:4] = True
+    return mask
+
+
+def test_count_components_counts_every_class_and_the_background() -> None:
+    labels = np.zeros((3, 3, 5), np.uint8)
+    assert count_components(labels) == 1
+    labels[:, :, 2] = 7  # A wall, with background on both sides.
+    assert count_components(labels) == 3
+    labels[0, 0, 0] = labels[1, 1, 1] = 255  # Joined by a corner.
+    assert count_components(labels) == 4
+    labels[2, 2, 4] = 255  # Of the same class, behind the wall.
+    assert count_components(labels) == 5
+    labels[1, 1, 2] = 3  # In a hole of the wall, which stays in one piece.
+    assert count_components(labels) == 6
+    assert count_components(labels.astype(np.int16) - 7) == 6
+
+
+def test_surfaces_are_compared_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    library = masks.surface_distance
+    calls = []
+    original = library.compute_surface_distances
+    monkeypatch.setattr(
+        library, "compute_surface_distances", lambda *given: calls.append(1) or original(*given)
+    )
+    pair = Masks(cube(), np.roll(cube(), 1, axis=2), (1.0, 1.0, 2.0))
+    assert pair.surface_distances_mm == pair.surface_distances_mm
+    assert pair.surface_distances_mm[0] == 2
+    assert calls == [1]
+
+
+def test_shapes_that_differ_are_both_named() -> None:
+    with pytest.raises(ValueError, match=r"\(3, 4, 5\).*\(3, 5, 4\)"):
+        Masks(np.zeros((3, 4, 5), bool), np.zeros((3, 5, 4), bool), UNIT_MM)
+
+
+def test_label_maps_and_bad_spacings_are_refused() -> None:
+    mask = cube()
+    with pytest.raises(ValueError, match=r"must be bool.*uint8"):
+        Masks(mask.astype(np.uint8), mask, UNIT_MM)
+    with pytest.raises(ValueError, match=r"positive sizes.*0\.0"):
+        Masks(mask, mask, (0.0, 1.0, 1.0))
+    with pytest.raises(ValueError, match=r"integers.*float64"):
+        count_components(np.zeros((2, 2, 2)))

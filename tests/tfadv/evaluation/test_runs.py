@@ -1,0 +1,98 @@
+"""Runs beside each other, and tables that are damaged."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tfadv.evaluation import compare, runs
+from tfadv.evaluation.runs import EvaluatedRun
+from tfrecords.errors import UserError
+
+Evaluated = Callable[..., EvaluatedRun]
+BASE = (0.5, 0.6, 0.4)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"subjects": ("s0", "s1", "s9")}, "test subjects: s2 and s9 alone"),
+        ({"records": "others"}, "record sets: records and others alone"),
+        ({"dice": {"x": BASE, "y": BASE}}, "classes and regions: none and y alone"),
+        (
+            {"subjects": [f"t{n}" for n in range(7)], "dice": {"x": [0.0] * 7}},
+            "test subjects: s0, s1, s2 and t0, t1, t2, t3, t4, 2 more alone",
+        ),
+    ],
+)
+def test_runs_that_differ_are_refused_by_what_differs(
+    evaluated: Evaluated,
+    changed: dict[str, Any],
+    message: str,
+    tmp_path: Path,
+) -> None:
+    baseline = evaluated(tmp_path / "a", {"x": BASE})
+    changed = {
+        "dice": {"x": BASE},
+        "components": range(len(changed.get("subjects", BASE))),
+    } | changed
+    other = evaluated(tmp_path / "b", **changed)
+    with pytest.raises(UserError, match=re.escape(f"They differ in {message}. ")):
+        compare.compare(baseline, other)
+
+
+@pytest.mark.parametrize("name", ["metrics.csv", "subjects.csv"])
+def test_a_missing_table_names_the_command_that_makes_it(
+    evaluated: Evaluated,
+    name: str,
+    tmp_path: Path,
+) -> None:
+    work_dir = evaluated(tmp_path / "a", {"x": BASE}).work_dir
+    (tmp_path / "a" / name).unlink()
+    command = f"no such file. Run python launch/evaluate.py --work_dir {tmp_path / 'a'}"
+    with pytest.raises(UserError, match=f"{name}.*{re.escape(command)}$"):
+        runs.read_run(work_dir)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("metrics.csv", "", "No columns"),
+        ("metrics.csv", "subject,region\ns0,x\n", "dice"),
+        ("metrics.csv", "subject,region,dice\ns0,x,good\n", "good"),
+        ("metrics.csv", "subject,region,dice\ns0,x,1\ns0,x,1\n", "duplicate"),
+        ("metrics.csv", "subject,region,dice\ns0,x,1\n", "the same subjects in both"),
+    ],
+)
+def test_a_damaged_table_is_refused(
+    evaluated: Evaluated,
+    name: str,
+    content: str,
+    message: str,
+    tmp_path: Path,
+) -> None:
+    work_dir = evaluated(tmp_path / "a", {"x": BASE}).work_dir
+    (tmp_path / "a" / name).write_text(content)
+    with pytest.raises(UserError, match=f"{name}.*{message}.*Run python launch/evaluate.py"):
+        runs.read_run(work_dir)
+
+
+def test_names_that_look_like_numbers_or_nothing_stay(
+    evaluated: Evaluated,
+    tmp_path: Path,
+) -> None:
+    run = evaluated(tmp_path / "a", {"NA": BASE}, subjects=("001", "1", "NA"))
+    assert list(run.scores.index) == ["001", "1", "NA"]
+    assert ("dice", "NA") in run.scores
+
+
+def test_runs_are_named_by_method_or_else_folder(
+    evaluated: Evaluated,
+    tmp_path: Path,
+) -> None:
+    one, two = (evaluated(tmp_path / name, {"x": BASE}) for name in "ab")
+    other = evaluated(tmp_path / "c", {"x": BASE}, method="kohl_hybrid")
+    assert compare.names(one, other) == ("kohl_cross_entropy", "kohl_hybrid")
+    assert compare.names(one, two) == (str(tmp_path / "a"), str(tmp_path / "b"))

@@ -1,0 +1,69 @@
+"""Scores of whole subjects, and what validation makes of them."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfadv.evaluation import measures, scoring
+from tfadv.evaluation.criterion import MEAN_DICE, Criterion
+from tfadv.evaluation.scoring import Segmented
+from tfrecords.reading.record_set import RecordSet, open_record_set, subject_volumes
+
+
+class Halves:
+    """A predictor whose label is 1 where the first modality is above 300, otherwise 2."""
+
+    def predict(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"label": tf.cast(tf.where(image[..., 0] > 300, 1, 2), tf.uint8)}
+
+
+def test_predictions_are_class_indices_in_the_subjects_order(records: RecordSet) -> None:
+    found = list(scoring.segment(Halves(), records, ("0", "1")))  # type: ignore[arg-type]
+    volumes = list(subject_volumes(records, ("0", "1")))
+    assert [s.volume.subject for s in found] == [v.subject for v in volumes]
+    for segmented, volume in zip(found, volumes, strict=True):
+        expected = np.where(volume.image[..., 0] > 300, 1, 2)
+        np.testing.assert_array_equal(segmented.prediction, expected)
+
+
+def test_scores_are_of_the_whole_working_grid(small_records: tuple[object, Path]) -> None:
+    """What lies beyond the body's box counts as found and as background."""
+    records = open_record_set(small_records[1])
+    origins = {subject.name: subject for subject in records.manifest.subjects}
+    volume = next(subject_volumes(records, ("0",)))
+    origin = origins[volume.subject]
+    everywhere = Segmented(volume, np.ones_like(volume.label))
+    chosen = [measures.named("specificity"), measures.named("dice")]
+    found = scoring.score(everywhere, origin, records.manifest, chosen)
+    assert list(found) == ["label_1", "label_2"]
+    assert list(found["label_1"]) == ["specificity", "dice"]
+    outside = math.prod(origin.working.shape) - volume.label.size
+    assert outside > 0
+    wrong = int((volume.label != 1).sum())
+    assert found["label_1"]["specificity"] == pytest.approx(outside / (outside + wrong))
+    inside = int((volume.label == 1).sum())
+    assert found["label_1"]["dice"] == 2 * inside / (inside + volume.label.size)
+
+
+def test_validation_averages_subjects_then_regions(records: RecordSet) -> None:
+    """Where a measure does not exist, the mean is over the others."""
+    nan = math.nan
+    subjects = [
+        {"label_1": {"sensitivity": a}, "label_2": {"sensitivity": b}}
+        for a, b in ((0.2, nan), (0.4, 0.7), (nan, nan))
+    ]
+    chosen = [measures.named("sensitivity")]
+    logs = scoring.validation_logs(subjects, chosen, records.manifest)
+    assert list(logs) == ["val_sensitivity", "val_sensitivity_label_1", "val_sensitivity_label_2"]
+    assert list(logs.values()) == pytest.approx([0.5, 0.3, 0.7])
+    absent = [{region: {"sensitivity": nan} for region in ("label_1", "label_2")}]
+    assert np.isnan(list(scoring.validation_logs(absent, chosen, records.manifest).values())).all()
+
+
+def test_validation_measures_dice_and_the_criterion() -> None:
+    assert [m.name for m in scoring.validated(MEAN_DICE)] == ["dice"]
+    found = scoring.validated(Criterion("sensitivity", "mean"))
+    assert [m.name for m in found] == ["dice", "sensitivity"]
