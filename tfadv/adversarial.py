@@ -104,16 +104,22 @@ class Update:
 
 @dataclass(frozen=True)
 class Players:
-    """Networks (the first is the segmentor), optimizers by name, and the updates of one step."""
+    """Networks (the first is the segmentor), optimizers by name, and the updates of one step.
+
+    Attributes:
+        least_minibatches: a step reads as many, even if no update takes the last of them.
+    """
 
     networks: Networks
     optimizers: Mapping[str, keras.optimizers.Optimizer]
     schedule: Sequence[Update]
+    least_minibatches: int = 1
 
     @property
     def minibatches(self) -> int:
         """Different minibatches in one step."""
-        return 1 + max(update.minibatch for update in self.schedule)
+        taken = 1 + max(update.minibatch for update in self.schedule)
+        return max(taken, self.least_minibatches)
 
 
 class AdversarialModel(keras.Model):

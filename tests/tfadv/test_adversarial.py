@@ -11,8 +11,8 @@ from tfadv.adversarial import (
     AdversarialModel,
     Batch,
     Networks,
-    Outcome,
     Players,
+    Term,
     Update,
 )
 
@@ -26,10 +26,9 @@ def scalar_network(name: str, weight: float) -> keras.Model:
     return network
 
 
-def product(networks: Networks, batch: Batch) -> Outcome:
+def product(networks: Networks, batch: Batch) -> tf.Tensor:
     """mean of d(s(x)) = d * s * x."""
-    value = tf.reduce_mean(networks["discriminator"](networks["segmentor"](batch["image"])))
-    return Outcome({"product": value}, {"twice": 2 * value})
+    return tf.reduce_mean(networks["discriminator"](networks["segmentor"](batch["image"])))
 
 
 def players(*updates: Update, rates: Mapping[str, float] | None = None) -> Players:
@@ -53,7 +52,9 @@ def step(chosen: Players, *images: float) -> tuple[AdversarialModel, dict[str, f
 
 
 def update(minibatch: int = 0, ascends: frozenset[str] = frozenset(), **trains: str) -> Update:
-    return Update("u", product, trains, ("product",), ("twice",), ascends, minibatch)
+    term = Term("product", lambda scene: scene.shared)
+    observed = {"twice": lambda scene: 2 * scene.shared}
+    return Update("u", trains, (term,), product, observed, ascends, minibatch)
 
 
 def test_one_update_descends_the_gradient() -> None:
@@ -84,15 +85,23 @@ def test_gradient_reversal_moves_both_players_in_one_update() -> None:
     assert kernels(model) == pytest.approx([2.0 + 0.01 * 3, 3.0 - 0.5 * 2])
 
 
-def test_terms_are_summed() -> None:
-    def two_terms(networks: Networks, batch: Batch) -> Outcome:
-        value = tf.reduce_mean(networks["segmentor"](batch["image"]))
-        return Outcome({"one": value, "three": 3 * value}, {})
+def test_weighted_terms_of_one_pass_are_summed() -> None:
+    passes = []
 
-    summed = Update("u", two_terms, {"segmentor": "segmentor"}, ("one", "three"))
+    def forward(networks: Networks, batch: Batch) -> tf.Tensor:
+        passes.append(batch)
+        return tf.reduce_mean(networks["segmentor"](batch["image"]))
+
+    terms = (
+        Term("one", lambda scene: scene.shared, "s(x)"),
+        Term("three", lambda scene: scene.shared, "s(x) again", weight=3.0),
+    )
+    summed = Update("u", {"segmentor": "segmentor"}, terms, forward, by="S descends")
     model, logs = step(players(summed), 1.0)
     assert kernels(model) == pytest.approx([2 - 0.1 * 4, 3.0])
     assert logs["three"] == pytest.approx(6)
+    assert len(passes) == 1
+    assert str(summed) == "S descends s(x) + 3 * s(x) again"
 
 
 def test_logs_are_means_over_repeated_updates() -> None:

@@ -1,9 +1,10 @@
 """A method's card: what it does, with which values from where, and how large it is."""
 
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from itertools import groupby
 
+from tfadv.adversarial import Players
 from tfadv.methods.method import Method
 from tfadv.methods.receptive_field import receptive_field
 
@@ -15,6 +16,7 @@ def card(method: Method, channels: int, maps: int) -> str:
         maps: of the segmentor's output: classes or regions.
     """
     players = method.players(channels, [f"map_{number}" for number in range(maps)])
+    found = sizes(players)
     lines = [
         f"{method.name}: {method.summary}",
         f"paper: {method.paper}",
@@ -23,12 +25,30 @@ def card(method: Method, channels: int, maps: int) -> str:
         *(f"  {len(list(same))}x {words}" for words, same in groupby(map(str, players.schedule))),
         "hyperparameters:",
         *_hyperparameters(method),
-        *(f"{name} parameters: {net.count_params()}" for name, net in players.networks.items()),
-        f"segmentor receptive field: {receptive_field(players.networks['segmentor'])}",
+        *(f"{name} parameters: {count}" for name, count in found.parameters.items()),
+        f"segmentor receptive field: {found.receptive_field}",
         "departures from the paper:",
         *(f"  - {departure}" for departure in method.departures),
     ]
     return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What papers state of their networks, and what a golden holds.
+
+    Attributes:
+        parameters: by network, those of normalisation and its moving statistics included.
+        receptive_field: of the segmentor, in voxels along an axis.
+    """
+
+    parameters: dict[str, int]
+    receptive_field: int
+
+
+def sizes(players: Players) -> Sizes:
+    counts = {name: network.count_params() for name, network in players.networks.items()}
+    return Sizes(counts, receptive_field(players.networks["segmentor"]))
 
 
 def _hyperparameters(method: Method) -> Iterator[str]:

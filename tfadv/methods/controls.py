@@ -37,11 +37,9 @@ class Judged(Method):
         return controlled(self.build(channels, outputs), self.signal)
 
 
-@dataclass(frozen=True, kw_only=True)
-class JudgedAlone(Judged):
-    """A method whose segmentor has nothing but the verdict to learn from: it cannot be off."""
-
-    signal: str = hyperparameter("on", SOURCE, one_of("on", "frozen", "shuffled"))
+def signal_without_off() -> str:
+    """`Judged.signal` of a method whose segmentor has nothing but the verdict to learn from."""
+    return hyperparameter("on", SOURCE, one_of("on", "frozen", "shuffled"))
 
 
 def controlled(players: Players, signal: str) -> Players:
@@ -61,6 +59,7 @@ def controlled(players: Players, signal: str) -> Players:
         {name: network for name, network in players.networks.items() if name in kept},
         {name: optimizer for name, optimizer in players.optimizers.items() if name in used},
         schedule,
+        players.minibatches,
     )
 
 
@@ -68,7 +67,9 @@ def without_verdicts(update: Update) -> Update:
     """The segmentor learns from the other terms alone."""
     terms = tuple(term for term in update.terms if not term.verdict)
     trains = {name: by for name, by in update.trains.items() if name == SEGMENTOR}
-    return replace(update, terms=terms if trains else (), trains=trains)
+    # What was logged beside a verdict is part of it.
+    observes = update.observes if terms == update.terms else {}
+    return replace(update, terms=terms, trains=trains, observes=observes)
 
 
 def with_frozen_judges(update: Update) -> Update:

@@ -18,7 +18,7 @@ from tfadv.adversarial import Batch, Networks, Players, Scene, Term, Update
 from tfadv.losses.adversarial import discriminator_loss, non_saturating_segmentor_loss
 from tfadv.losses.cross_entropy import cross_entropy
 from tfadv.methods.checks import ANY, COUNT, POSITIVE, SHARE, at_least, between, multiple_of
-from tfadv.methods.controls import Judged, JudgedAlone
+from tfadv.methods.controls import Judged, signal_without_off
 from tfadv.methods.method import Method, hyperparameter, round_up
 from tfadv.methods.verdicts import Verdicts, observed, swapped
 from tfadv.networks import kohl as networks
@@ -167,9 +167,11 @@ class _KohlAdversarial(Kohl, Judged):
 
 
 @dataclass(frozen=True, kw_only=True)
-class KohlPurelyAdversarial(_KohlAdversarial, JudgedAlone):
+class KohlPurelyAdversarial(_KohlAdversarial):
     name = "kohl_purely_adversarial"
     summary = "S learns from the discriminator alone (eq. 3 and 4)"
+
+    signal: str = signal_without_off()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ import keras
 from tfadv.adversarial import Players, Term
 from tfadv.inference.targets import Targets, class_targets, region_targets
 from tfadv.methods.checks import COUNT, POSITIVE, at_least, multiple_of, one_of, scales_with_critic
-from tfadv.methods.controls import Judged, JudgedAlone
+from tfadv.methods.controls import Judged, signal_without_off
 from tfadv.methods.method import Method, hyperparameter, round_up
 from tfadv.methods.segan_updates import (
     SOFTMAX_UPDATE,
@@ -180,34 +180,41 @@ class _WithCritics(Segan, Judged):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SeganS33C(_WithCritics, JudgedAlone):
+class SeganS33C(_WithCritics):
     name = "segan_s3_3c"
     summary = "one segmentor, a critic for each region: the paper's choice"
 
+    signal: str = signal_without_off()
+
 
 @dataclass(frozen=True, kw_only=True)
-class SeganS11C(_WithCritics, JudgedAlone):
+class SeganS11C(_WithCritics):
     name = "segan_s1_1c"
     summary = "a segmentor and a critic for each region"
+
+    signal: str = signal_without_off()
 
     def segmentor(self, channels: int, maps: int) -> keras.Model:
         return networks.segmentors(channels, maps, self.width)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SeganS31C(_WithCritics, JudgedAlone):
+class SeganS31C(_WithCritics):
     name = "segan_s3_1c"
     summary = "one segmentor, one critic of all masked images together"
+
+    signal: str = signal_without_off()
 
     def compared(self, outputs: Sequence[str]) -> Comparison:
         return Comparison(tuple(outputs), ("critic",), self.scales)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SeganScale3(_WithCritics, JudgedAlone):
+class SeganScale3(_WithCritics):
     name = "segan_s3_3c_s3"
     summary = "S3-3C with the critics' last features alone (scale 3)"
 
+    signal: str = signal_without_off()
     scales: str = hyperparameter("3", "3.1: S3-3C-s3", scales_with_critic("0123"))
 
 

@@ -1,7 +1,8 @@
 """The updates of SegAN's variants: what is compared, and by which critics (eq. 2, 3)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import tensorflow as tf
 
@@ -16,17 +17,22 @@ DEAD = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass
 class Compared:
     """What a pass gives.
 
     Attributes:
         maps: S's probabilities [B, H, W, R].
-        distances: of each pair at each scale and sample, float32 [pairs, scales, B].
+        compare: gives the distances, by passes of the critics; who asks for none needs no critic.
     """
 
     maps: tf.Tensor
-    distances: tf.Tensor
+    compare: Callable[[], tf.Tensor]
+
+    @cached_property
+    def distances(self) -> tf.Tensor:
+        """Of each pair at each scale and sample, float32 [pairs, scales, B]."""
+        return self.compare()
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,10 @@ class Comparison:
         """The pass of an update; S answers as in training or as in inference."""
         image = batch["image"]
         maps = tf.sigmoid(networks["segmentor"](image, training=training))
+        return Compared(maps, lambda: self._distances(networks, batch, maps))
+
+    def _distances(self, networks: Networks, batch: Batch, maps: tf.Tensor) -> tf.Tensor:
+        image = batch["image"]
         truth = tf.cast(batch["label"], image.dtype)
         masked = [
             (image * maps[..., region, None], image * truth[..., region, None])
@@ -68,8 +78,7 @@ class Comparison:
         ]
         if self.together:
             masked = [tuple(tf.concat(kind, axis=-1) for kind in zip(*masked, strict=True))]
-        rows = [self._row(networks, number, pair) for number, pair in enumerate(masked)]
-        return Compared(maps, tf.stack(rows))
+        return tf.stack([self._row(networks, number, pair) for number, pair in enumerate(masked)])
 
     def _row(self, networks: Networks, number: int, pair: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         """Distances [scales, B] of one pair."""
@@ -148,7 +157,7 @@ def with_signs(compared: Compared, seed: tf.Tensor) -> Compared:
     """
     lots = tf.random.stateless_uniform(tf.shape(compared.distances)[-1:], seed) < 0.5
     signs = tf.where(lots, -1.0, 1.0)
-    return Compared(compared.maps, compared.distances * signs)
+    return Compared(compared.maps, lambda: compared.distances * signs)
 
 
 def _mean(scene: Scene) -> tf.Tensor:

@@ -108,7 +108,8 @@ def test_images_of_other_grids_are_brought_onto_the_first(
 def test_prediction_equals_evaluation(
     sources: Path, run: WorkDir, model_dir: Path, tmp_path: Path
 ) -> None:
-    settings, records, _, predictor = load_run(run)
+    trained, _, predictor = load_run(run)
+    settings, records = trained.settings, trained.records
     evaluate.evaluate(run, predictor, records, settings.test_folds, save_predictions=True)
     saved = sorted(run.predictions.glob("*.nii.gz"))
     assert len(saved) == 2
@@ -137,9 +138,9 @@ def test_image_is_resampled_as_in_preprocessing(
 
 
 def test_description_tells_the_wanted_spacing(run: WorkDir) -> None:
-    settings, records, _, predictor = load_run(run)
-    manifest = replace(records.manifest, wanted_spacing_mm=(0.25, 0.25, 0))
-    assert describe(predictor, settings.method, {}, manifest)["wanted_spacing_mm"] == (
+    trained, _, predictor = load_run(run)
+    manifest = replace(trained.manifest, wanted_spacing_mm=(0.25, 0.25, 0))
+    assert describe(predictor, manifest, "m", {}).wanted_spacing_mm == (
         0.25,
         0.25,
         0,
@@ -157,7 +158,8 @@ np.save(sys.argv[3], serve(volume=tf.constant(volume))["label"].numpy())
 
 @pytest.mark.slow
 def test_a_server_needs_no_code_of_ours(run: WorkDir, model_dir: Path, tmp_path: Path) -> None:
-    _, records, _, predictor = load_run(run)
+    trained, _, predictor = load_run(run)
+    records = trained.records
     volume = next(subject_volumes(records, records.manifest.folds)).image.astype(np.float32)
     np.save(tmp_path / "volume.npy", volume)
     command = [sys.executable, "-c", SERVE, model_dir, tmp_path / "volume.npy", tmp_path / "l.npy"]

@@ -1,9 +1,8 @@
 """What every named method must pass by existing. A new one fails until it has its golden."""
 
 import json
-import shutil
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,18 +14,12 @@ import tensorflow as tf
 
 from tfadv import methods
 from tfadv.adversarial import AdversarialModel, Players, Update
-from tfadv.inference.export import export
-from tfadv.methods.method import Method
-from tfadv.methods.receptive_field import receptive_field
-from tfadv.run.run import build_model, load_run
-from tfadv.run.settings import settings_of
-from tfadv.run.split import choose_split
-from tfadv.run.work_dir import Progress, WorkDir
-from tfadv.training.train import train
-from tfrecords.reading.record_set import RecordSet, subject_volumes
+from tfadv.methods.card import sizes
+from tfadv.methods.controls import SIGNALS
+from tfadv.methods.method import PRESETS, Method
+from tfrecords.errors import SettingError
 from tfrecords.sources.subject import LabelClass
 
-GOLDENS = json.loads((Path(__file__).parents[2] / "golden" / "methods.json").read_text())
 CHANNELS = 3
 OUTPUTS = ("a", "b", "c", "d")
 MANIFEST: Any = SimpleNamespace(
@@ -38,16 +31,17 @@ every_method = pytest.mark.parametrize(
 
 
 @pytest.fixture(autouse=True)
-def _float32() -> Any:
+def _float32() -> Iterator[None]:
     keras.utils.set_random_seed(1)
     keras.config.set_dtype_policy("float32")
     yield
     keras.config.set_dtype_policy("float32")
 
 
-def tiny(method: Method, **values: Any) -> Any:
+def tiny(method: type[Method], **values: Any) -> Method:
     """The small preset, smaller still."""
-    return replace(method.resolve("small"), batch_size=2, epochs=2, steps_per_epoch=2, **values)
+    small = {"precision": "float32", "batch_size": 2, "epochs": 2, "steps_per_epoch": 2}
+    return replace(method.configure("small"), **(small | values))
 
 
 def batch_for(method: Method, players: Players, replicas: int = 1) -> dict[str, tf.Tensor]:
@@ -96,23 +90,87 @@ def same(before: list[np.ndarray], after: list[np.ndarray]) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
 
 
-@every_method
-def test_sizes_equal_goldens(method: Method) -> None:
-    golden = GOLDENS[method.name]
-    players = method.build(method.resolve(), CHANNELS, OUTPUTS)
-    counts = {name: network.count_params() for name, network in players.networks.items()}
-    assert counts == golden["parameters"]
-    assert receptive_field(players.networks["segmentor"]) == golden["receptive_field"]
+GOLDENS = Path(__file__).parents[2] / "golden" / "methods"
 
 
 @every_method
-def test_update_moves_its_players_alone(method: Method) -> None:
-    players = method.build(tiny(method), CHANNELS, OUTPUTS)
+def test_sizes_equal_goldens(method: type[Method]) -> None:
+    found = asdict(sizes(method.configure().players(CHANNELS, OUTPUTS)))
+    path = GOLDENS / f"{method.name}.json"
+    assert path.is_file(), (
+        f"{path}: no such file. Count {method.name}'s sizes from the paper. If these are right, "
+        f"python tests/golden/make_methods.py writes them:\n{json.dumps(found, indent=1)}"
+    )
+    assert found == json.loads(path.read_text())
+
+
+def test_every_golden_has_its_method() -> None:
+    stale = {path.stem for path in GOLDENS.glob("*.json")} - set(methods.all_methods())
+    assert not stale, f"no methods of these names: remove {', '.join(sorted(stale))} in {GOLDENS}"
+
+
+@every_method
+def test_illegal_values_are_refused_by_name(method: type[Method]) -> None:
+    for known in fields(method):
+        for value in known.metadata["check"].illegal:
+            with pytest.raises(SettingError, match=rf"^hp\.{known.name}: expected .*received"):
+                method.configure("small", [f"{known.name}={value}"])
+            with pytest.raises(SettingError, match=rf"^hp\.{known.name}: expected .*received"):
+                method(**{known.name: value})
+        with pytest.raises(SettingError, match=rf"^hp\.{known.name}: expected"):
+            method(**{known.name: None})
+
+
+@every_method
+def test_presets_are_legal_and_every_value_has_a_source(method: type[Method]) -> None:
+    for preset in PRESETS:
+        assert method.restore(method.configure(preset).values) == method.configure(preset)
+    for known in fields(method):
+        check = known.metadata["check"]
+        assert known.metadata["source"], known.name
+        assert check.illegal or isinstance(known.default, bool), known.name
+
+
+@every_method
+@pytest.mark.parametrize("signal", SIGNALS[1:])
+def test_controls_wrap_the_players(method: type[Method], signal: str) -> None:
+    """Off: no judge is built. Frozen: it looks on. Shuffled: both move."""
+    if "signal" not in method.configure().values:
+        pytest.skip("has no judge")
+    (known,) = (known for known in fields(method) if known.name == "signal")
+    if not known.metadata["check"].holds(signal):
+        assert signal == "off"
+        with pytest.raises(SettingError, match=r"hp\.signal: .* one of on, frozen, shuffled"):
+            tiny(method, signal=signal)
+        return
+    on, players = (tiny(method, signal=s).players(CHANNELS, OUTPUTS) for s in ("on", signal))
+    model = AdversarialModel(players)
+    model.compile()
+    before = {name: weights(network) for name, network in players.networks.items()}
+    logs = model.train_step(batch_for(tiny(method), players))
+    moved = {n for n, net in players.networks.items() if trained(before[n], weights(net), net)}
+    judges = set(on.networks) - {"segmentor"}
+    assert moved == {"segmentor"} | (judges if signal == "shuffled" else set())
+    assert set(players.networks) == ({"segmentor"} if signal == "off" else set(on.networks))
+    assert all(np.isfinite(float(value)) for value in logs.values())
+    assert players.minibatches == on.minibatches
+
+
+def trained(before: list[np.ndarray], after: list[np.ndarray], network: keras.Model) -> bool:
+    """Whether trainable weights moved; moving statistics of a network that looks on may."""
+    kinds = [variable.trainable for variable in network.weights]
+    moved = [not np.array_equal(a, b) for a, b in zip(before, after, strict=True)]
+    return any(m for m, kind in zip(moved, kinds, strict=True) if kind)
+
+
+@every_method
+def test_update_moves_its_players_alone(method: type[Method]) -> None:
+    players = tiny(method).players(CHANNELS, OUTPUTS)
     model = AdversarialModel(players)
     model.compile()
     for update in players.schedule:
         before = {name: weights(network) for name, network in players.networks.items()}
-        model._perform(update, model._split(batch_for(method, players))[update.minibatch])
+        model._perform(update, model._split(batch_for(tiny(method), players))[update.minibatch])
         moved = {
             name
             for name, network in players.networks.items()
@@ -122,33 +180,35 @@ def test_update_moves_its_players_alone(method: Method) -> None:
 
 
 @every_method
-def test_each_term_reaches_all_weights_it_claims(method: Method) -> None:
-    players = method.build(tiny(method), CHANNELS, OUTPUTS)
-    batch = AdversarialModel(players)._split(batch_for(method, players))[0]
+def test_each_term_reaches_all_weights_it_claims(method: type[Method]) -> None:
+    players = tiny(method).players(CHANNELS, OUTPUTS)
+    batch = AdversarialModel(players)._split(batch_for(tiny(method), players))[0]
     for update in players.schedule:
         with tf.GradientTape(persistent=True) as tape:
-            outcome = update.loss(players.networks, batch)
-        assert tuple(outcome.terms) == update.terms
-        assert set(outcome.observed) == set(update.observes)
+            outcome = update.outcome(players.networks, batch)
         variables = [
             v for name in update.trains for v in players.networks[name].trainable_variables
         ]
-        for term, value in outcome.terms.items():
+        for term in update.terms:
+            value = outcome.terms[term.name]
             gradients = tape.gradient(value, [variable.value for variable in variables])
             for variable, gradient in zip(variables, gradients, strict=True):
-                assert gradient is not None, (term, variable.path)
-                assert np.any(gradient.numpy() != 0), (term, variable.path)
+                reached = gradient is not None and np.any(gradient.numpy() != 0)
+                assert reached != variable.path.endswith(term.unreached or "/"), (
+                    f"{term.name} and {variable.path}: a term reaches all weights, or names those "
+                    "that it cannot reach in `unreached`"
+                )
 
 
 @every_method
-def test_each_player_moves_the_loss_its_way(method: Method) -> None:
+def test_each_player_moves_the_loss_its_way(method: type[Method]) -> None:
     """After a short step, the loss with one player's new weights and the others' old ones."""
-    hp = tiny(method)
-    if hasattr(hp, "epsilon"):
+    configured = tiny(method)
+    if "epsilon" in configured.values:
         # A step takes the perturbation for a constant; found anew after it, it would be another.
-        hp = replace(hp, epsilon=1e-3)
-    for position in range(len(method.build(hp, CHANNELS, OUTPUTS).schedule)):
-        players = without_noise(method.build(hp, CHANNELS, OUTPUTS))
+        configured = tiny(method, epsilon=1e-3)
+    for position in range(len(configured.players(CHANNELS, OUTPUTS).schedule)):
+        players = without_noise(configured.players(CHANNELS, OUTPUTS))
         for network in players.networks.values():
             for variable in network.trainable_variables:
                 variable.constraint = None  # Clamping alone may move weights further than the step.
@@ -156,7 +216,7 @@ def test_each_player_moves_the_loss_its_way(method: Method) -> None:
         model = AdversarialModel(replace(players, optimizers=rates))
         model.compile()
         update = players.schedule[position]
-        batch = model._split(batch_for(method, players))[update.minibatch]
+        batch = model._split(batch_for(tiny(method), players))[update.minibatch]
         old = {name: network.get_weights() for name, network in players.networks.items()}
         before = total_loss(update, players, batch)
         model._perform(update, batch)
@@ -169,11 +229,11 @@ def test_each_player_moves_the_loss_its_way(method: Method) -> None:
 
 
 def total_loss(update: Update, players: Players, batch: dict[str, tf.Tensor]) -> float:
-    return sum(float(value) for value in update.loss(players.networks, batch).terms.values())
+    return sum(float(value) for value in update.outcome(players.networks, batch).terms.values())
 
 
 @every_method
-def test_two_replicas_equal_one(method: Method, mirrored: tf.distribute.Strategy) -> None:
+def test_two_replicas_equal_one(method: type[Method], mirrored: tf.distribute.Strategy) -> None:
     """With SGD, since Adam would hide gradients of another scale (three steps)."""
     one = _trained_weights(method, tf.distribute.get_strategy(), replicas=1)
     two = _trained_weights(method, mirrored, replicas=2)
@@ -184,9 +244,11 @@ def test_two_replicas_equal_one(method: Method, mirrored: tf.distribute.Strategy
 
 @every_method
 @pytest.mark.slow
-def test_two_replicas_train_with_noise(method: Method, mirrored: tf.distribute.Strategy) -> None:
+def test_two_replicas_train_with_noise(
+    method: type[Method], mirrored: tf.distribute.Strategy
+) -> None:
     with mirrored.scope():
-        players = method.build(tiny(method), CHANNELS, OUTPUTS)
+        players = tiny(method).players(CHANNELS, OUTPUTS)
         model = AdversarialModel(players)
         model.compile()
     if not any(random_layers(network) for network in players.networks.values()):
@@ -195,19 +257,19 @@ def test_two_replicas_train_with_noise(method: Method, mirrored: tf.distribute.S
     assert all(np.isfinite(values).all() for values in history.values())
 
 
-def _repeated(method: Method, players: Players, replicas: int) -> tf.data.Dataset:
+def _repeated(method: type[Method], players: Players, replicas: int) -> tf.data.Dataset:
     """Three equal batches."""
-    batch = batch_for(method, players, replicas)
+    batch = batch_for(tiny(method), players, replicas)
     count = batch["label"].shape[0]
     return tf.data.Dataset.from_tensor_slices(batch).repeat(3).batch(count, drop_remainder=True)
 
 
 def _trained_weights(
-    method: Method, strategy: tf.distribute.Strategy, replicas: int
+    method: type[Method], strategy: tf.distribute.Strategy, replicas: int
 ) -> dict[str, list[np.ndarray]]:
     keras.utils.set_random_seed(1)
     with strategy.scope():
-        players = without_noise(method.build(tiny(method), CHANNELS, OUTPUTS))
+        players = without_noise(tiny(method).players(CHANNELS, OUTPUTS))
         rates = {name: keras.optimizers.SGD(1e-2) for name in players.optimizers}
         model = AdversarialModel(replace(players, optimizers=rates))
         model.compile()
@@ -219,68 +281,13 @@ def _trained_weights(
 
 
 @every_method
-def test_bfloat16_step_is_finite(method: Method) -> None:
+def test_bfloat16_step_is_finite(method: type[Method]) -> None:
     keras.config.set_dtype_policy("mixed_bfloat16")
-    players = method.build(tiny(method), CHANNELS, OUTPUTS)
+    players = tiny(method).players(CHANNELS, OUTPUTS)
     model = AdversarialModel(players)
     model.compile()
-    logs = model.train_step(batch_for(method, players))
+    logs = model.train_step(batch_for(tiny(method), players))
     assert all(np.isfinite(float(value)) for value in logs.values()), logs
     assert all(np.isfinite(w).all() for n in players.networks.values() for w in weights(n))
-    image = batch_for(method, players)["image"]
+    image = batch_for(tiny(method), players)["image"]
     assert model(image).dtype == tf.float32
-
-
-@every_method
-@pytest.mark.slow
-def test_resumed_equals_undisturbed_and_export_equals_predict(
-    method: Method, records_of: Callable[[str], RecordSet], tmp_path: Path
-) -> None:
-    """Equal seeds give equal runs, killed or not; what is served is what was evaluated."""
-    hp = tiny(method)
-    records = records_of(method.view.kind)
-    killed = WorkDir(tmp_path / "killed")
-    whole = CopiedAfterFirstEpoch(tmp_path / "whole", killed.folder)
-    split = choose_split(records.manifest)
-    tf.config.experimental.enable_op_determinism()
-    settings = settings_of(method, hp, records, split, "float32", seed=3)
-    train(whole, settings)
-    assert killed.progress().epochs == 1
-    train(killed, settings)
-    assert same(*(_last_weights(run, method, hp, records) for run in (whole, killed)))
-    assert [row["epoch"] for row in killed.progress().history] == [1, 2]
-    assert whole.progress() == killed.progress()
-
-    settings, _, _, predictor = load_run(whole)
-    export(
-        predictor, settings.method, settings.hyperparameters, records.manifest, tmp_path / "model"
-    )
-    serve = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"]
-    for volume in subject_volumes(records, split.test):
-        image = tf.constant(volume.image.astype(np.float32))
-        expected, served = predictor.predict(image), serve(volume=image)
-        for name in ("label", "probabilities"):
-            np.testing.assert_array_equal(expected[name], served[name])
-
-
-class CopiedAfterFirstEpoch(WorkDir):
-    """What a kill within the second epoch would leave is kept elsewhere."""
-
-    def __init__(self, folder: Path, copy: Path) -> None:
-        super().__init__(folder)
-        self.copy = copy
-
-    def save(self, model: AdversarialModel, progress: Progress) -> None:
-        super().save(model, progress)
-        if progress.epochs == 1:
-            shutil.copytree(self.folder, self.copy)
-
-
-def _last_weights(
-    work_dir: WorkDir, method: Method, hp: Any, records: RecordSet
-) -> list[np.ndarray]:
-    """Networks and optimizers."""
-    model = build_model(method, hp, records.manifest)
-    work_dir.restore(model)
-    optimizers = [v.numpy() for o in model.players.optimizers.values() for v in o.variables]
-    return [w for n in model.players.networks.values() for w in weights(n)] + optimizers

@@ -12,7 +12,7 @@ from tfrecords.errors import UserError
 
 
 def test_paper_preset_has_the_papers_values() -> None:
-    hp = methods.get("kohl_purely_adversarial").resolve()
+    hp = methods.get("kohl_purely_adversarial").configure()
     stated = {
         "epochs": 225,
         "steps_per_epoch": 80,
@@ -33,19 +33,22 @@ def test_paper_preset_has_the_papers_values() -> None:
 @pytest.mark.parametrize(
     ("name", "weights"),
     [
-        ("kohl_purely_adversarial", (1.0, 0.0)),
-        ("kohl_cross_entropy", (0.0, 1.0)),
-        ("kohl_hybrid", (1.0, 0.5)),
+        ("kohl_purely_adversarial", {"segmentor_adversarial": 1.0}),
+        ("kohl_cross_entropy", {"segmentor_cross_entropy": 1.0}),
+        (
+            "kohl_hybrid",
+            {"segmentor_adversarial": 1.0, "segmentor_cross_entropy": 0.5},
+        ),
     ],
 )
-def test_methods_differ_in_the_weights_of_table_1(name: str, weights: tuple[float, float]) -> None:
+def test_methods_differ_in_the_weights_of_table_1(name: str, weights: dict[str, float]) -> None:
     for preset in ("paper", "small"):
-        hp = methods.get(name).resolve(preset)
-        assert (hp.adversarial_weight, hp.cross_entropy_weight) == weights
+        players = methods.get(name).configure(preset, ["width=2"]).build(1, "ab")
+        assert {term.name: term.weight for term in players.schedule[-1].terms} == weights
 
 
 def test_overrides_are_of_the_fields_type() -> None:
-    hp = methods.get("kohl_hybrid").resolve(
+    hp = methods.get("kohl_hybrid").configure(
         "small", ["width=32", "learning_rate=1e-4", "mirror=false"]
     )
     assert (hp.width, hp.learning_rate, hp.mirror) == (32, 1e-4, False)
@@ -55,15 +58,16 @@ def test_overrides_are_of_the_fields_type() -> None:
     ("override", "message"),
     [
         ("widht=32", "no such hyperparameter. It has: .*width"),
-        ("width=wide", "expected int .default 64., received 'wide'"),
-        ("width=1.5", "expected int"),
-        ("learning_rate=", "expected float .default 1e-05., received ''"),
-        ("mirror=perhaps", "expected bool"),
+        ("width=wide", "expected a whole number, at least 1 .default 64., received 'wide'"),
+        ("width=1.5", "expected a whole number"),
+        ("width=0", "expected a whole number, at least 1 .default 64., received 0"),
+        ("learning_rate=", "expected a number, a positive number .default 1e-05., received ''"),
+        ("mirror=perhaps", "expected a switch"),
     ],
 )
 def test_wrong_overrides_name_the_legal_ones(override: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        methods.get("kohl_hybrid").resolve("paper", [override])
+        methods.get("kohl_hybrid").configure("paper", [override])
 
 
 def test_unknown_method_names_the_known_ones() -> None:
@@ -73,17 +77,17 @@ def test_unknown_method_names_the_known_ones() -> None:
 
 @pytest.mark.parametrize("name", methods.all_methods())
 def test_every_hyperparameter_has_a_source(name: str) -> None:
-    for field in fields(methods.get(name).hyperparameters):
+    for field in fields(methods.get(name)):
         assert field.metadata["source"], field.name
 
 
 def test_card_tells_everything() -> None:
-    method = methods.get("kohl_hybrid")
-    text = card(method, method.resolve("small", ["width=4"]), channels=3, maps=4)
+    method = methods.get("kohl_hybrid").configure("small", ["width=4"])
+    text = card(method, channels=3, maps=4)
     for line in (
         "  3x D descends -mean[log D(y) + log(1 - D(S(x)))] (eq. 3)",
-        "  1x S descends 1 * -mean log D(S(x)) (eq. 4) + 0.5 * cross entropy (eq. 2)",
-        "  width = 4   (default 64; Network Architectures)",
+        "  1x S descends -mean log D(S(x)) (eq. 4) + 0.5 * cross entropy (eq. 2)",
+        "  width = 4   (default 64; at least 1; Network Architectures)",
         "segmentor receptive field: 188",
     ):
         assert line in text.splitlines(), line
@@ -98,7 +102,6 @@ def test_card_tells_everything() -> None:
 def test_crop_is_stated_or_holds_the_largest_slice(
     crop_size: int, largest: tuple[int, int, int], expected: tuple[int, int]
 ) -> None:
-    method = methods.get("kohl_hybrid")
-    hp = method.resolve("small", [f"crop_size={crop_size}"])
+    method = methods.get("kohl_hybrid").configure("small", [f"crop_size={crop_size}"])
     manifest: Any = SimpleNamespace(largest_shape=largest)
-    assert method.recipe(hp, manifest).size == expected
+    assert method.recipe(manifest).size == expected

@@ -20,9 +20,8 @@ CLASSES = 7
 
 @pytest.mark.parametrize("name", [*BASELINES, *ADVERSARIAL])
 def test_paper_preset_has_the_papers_values(name: str) -> None:
-    hp = methods.get(name).resolve()
-    stated = {"epochs": 5, "learning_rate": 1e-3, "discriminator_learning_rate": 1e-5}
-    assert {field: getattr(hp, field) for field in stated} == stated
+    hp = methods.get(name).configure()
+    assert (hp.epochs, hp.rate("segmentor")) == (5, 1e-3)
     # An epoch is 50,000 patches of each of 7 classes from each of 15 images.
     samples = hp.batch_size * (3 if name in ADVERSARIAL else 1)
     assert samples == 300
@@ -32,8 +31,8 @@ def test_paper_preset_has_the_papers_values(name: str) -> None:
 @pytest.mark.parametrize("preset", ["paper", "small"])
 @pytest.mark.parametrize("name", BASELINES)
 def test_baseline_and_adversarial_steps_take_equally_many_samples(name: str, preset: str) -> None:
-    baseline = methods.get(name).resolve(preset)
-    adversarial = methods.get(f"{name}_adversarial").resolve(preset)
+    baseline = methods.get(name).configure(preset)
+    adversarial = methods.get(f"{name}_adversarial").configure(preset)
     assert baseline.batch_size == 3 * adversarial.batch_size
     assert baseline.epochs == adversarial.epochs
     assert baseline.steps_per_epoch == adversarial.steps_per_epoch
@@ -42,11 +41,11 @@ def test_baseline_and_adversarial_steps_take_equally_many_samples(name: str, pre
 @pytest.mark.parametrize(("network", "patch", "margin"), [("fcn", 51, 15), ("dilated", 87, 33)])
 @pytest.mark.parametrize("ending", ["", "_adversarial"])
 def test_patches_and_margins(network: str, ending: str, patch: int, margin: int) -> None:
-    method = methods.get(f"moeskops_{network}{ending}")
+    method = methods.get(f"moeskops_{network}{ending}").configure()
     assert method.view == Patches(patch, 21)
     manifest: Any = None
-    assert method.recipe(method.resolve(), manifest).size == (patch, patch)
-    assert method.tiling(method.resolve(), manifest) == WholeSlices(margin)
+    assert method.recipe(manifest).size == (patch, patch)
+    assert method.tiling(manifest) == WholeSlices(margin)
 
 
 @pytest.mark.parametrize("size", [51, 87])
@@ -62,8 +61,7 @@ def test_discriminator_sees_the_25_central_pixels(size: int) -> None:
 def built(name: str) -> tuple[Players, AdversarialModel]:
     """Without dropout, whose noise would differ between two looks at one batch."""
     keras.utils.set_random_seed(1)
-    method = methods.get(name)
-    players = method.build(method.resolve("small", ["dropout=0"]), 1, "abcdefg")
+    players = methods.get(name).configure("small", ["dropout=0"]).build(1, "abcdefg")
     model = AdversarialModel(players)
     model.compile()
     return players, model
@@ -92,7 +90,7 @@ def test_adversarial_update_lowers_la_for_the_discriminator_and_raises_it_for_th
     old = {network.name: network.get_weights() for network in (segmentor, discriminator)}
 
     def la() -> float:
-        return float(update.loss(players.networks, same).terms["adversarial"])
+        return float(update.outcome(players.networks, same).terms["adversarial"])
 
     before = la()
     model._perform(update, same)
@@ -114,7 +112,9 @@ def test_separate_optimizers_move_the_segmentor_by_ls_and_la(name: str) -> None:
     assert [u.minibatch for u in players.schedule] == [0, 1, 2]
     kinds = {type(optimizer) for optimizer in players.optimizers.values()}
     assert kinds == {keras.optimizers.RMSprop}
-    rates = methods.get(name).learning_rates(methods.get(name).resolve(), epoch=0)
+    rates = {
+        optimizer: methods.get(name).configure().rate(optimizer) for optimizer in players.optimizers
+    }
     assert rates == {"segmentor": 1e-3, "discriminator": 1e-5, "adversarial": 1e-5}
 
 
@@ -128,7 +128,7 @@ def test_discriminator_tells_manual_from_generated_maps() -> None:
     for _ in range(10):
         model._perform(discrimination, same)
         model._perform(adversarial, same)
-    true = discrimination.loss(players.networks, same).observed["discriminator_true"]
-    generated = adversarial.loss(players.networks, same).observed["discriminator_generated"]
+    true = discrimination.outcome(players.networks, same).observed["discriminator_true"]
+    generated = adversarial.outcome(players.networks, same).observed["discriminator_generated"]
     assert float(true) > 0.8
     assert float(generated) < 0.2

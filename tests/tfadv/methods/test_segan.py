@@ -1,5 +1,6 @@
 """Xue et al. 2018: variants, the loss on masked images, and the clamp."""
 
+from dataclasses import fields
 from typing import Any
 
 import keras
@@ -16,9 +17,10 @@ OUTPUTS = ("WT", "TC", "ET")
 
 def built(name: str, *overrides: str, outputs: tuple[str, ...] = OUTPUTS) -> Players:
     keras.utils.set_random_seed(1)
-    method = methods.get(name)
-    hp = method.resolve("small", ["width=4", "critic_width=4", *overrides])
-    return method.build(hp, 2, outputs)
+    known = {field.name for field in fields(methods.get(name))}
+    small = [f"{width}=4" for width in ("width", "critic_width") if width in known]
+    method = methods.get(name).configure("small", [*small, *overrides])
+    return method.build(2, outputs)
 
 
 def batch(outputs: int = 3) -> dict[str, tf.Tensor]:
@@ -29,7 +31,7 @@ def batch(outputs: int = 3) -> dict[str, tf.Tensor]:
 
 
 def test_paper_preset_has_the_papers_values() -> None:
-    hp = methods.get("segan_s3_3c").resolve()
+    hp = methods.get("segan_s3_3c").configure()
     stated = {
         "batch_size": 64,
         "learning_rate": 2e-5,
@@ -39,7 +41,6 @@ def test_paper_preset_has_the_papers_values() -> None:
         "width": 64,
         "critic_width": 64,
         "scales": "0123",
-        "dice_weight": 0.0,
     }
     assert {name: getattr(hp, name) for name in stated} == stated
 
@@ -74,7 +75,7 @@ def test_scale_0_is_the_mean_absolute_error_of_masked_images() -> None:
     players = built("segan_s3_3c_s0")
     (update,) = players.schedule
     same = batch()
-    found = update.loss(players.networks, same)
+    found = update.outcome(players.networks, same)
     maps = tf.sigmoid(players.networks["segmentor"](same["image"], training=True)).numpy()
     image, truth = same["image"].numpy(), same["label"].numpy().astype(np.float32)
     # [B, H, W, C, R]
@@ -87,7 +88,7 @@ def test_loss_is_the_mean_over_scales_and_critics(name: str) -> None:
     """Of a true map of zeros C is given zeros, of S(x) the masked image: by hand."""
     players = built(name)
     same = batch() | {"label": tf.zeros([2, 32, 32, 3], tf.uint8)}
-    found = players.schedule[1].loss(players.networks, same)
+    found = players.schedule[1].outcome(players.networks, same)
     maps = tf.sigmoid(players.networks["segmentor"](same["image"], training=True))
     masked = [same["image"] * maps[..., region, None] for region in range(3)]
     if name == "segan_s3_1c":
@@ -111,7 +112,7 @@ def test_equal_maps_cost_nothing() -> None:
     segmentor.get_layer("logits").bias.assign([-100.0] * 3)
     same = batch() | {"label": tf.zeros([2, 32, 32, 3], tf.uint8)}
     for update in players.schedule:
-        (value,) = update.loss(players.networks, same).terms.values()
+        (value,) = update.outcome(players.networks, same).terms.values()
         np.testing.assert_allclose(value, 0.0, atol=1e-7)
 
 
@@ -141,7 +142,7 @@ def test_clamped_share_counts_parameters_at_the_bound() -> None:
     for variable in variables:
         variable.assign(tf.zeros_like(variable))
     variables[0].assign(tf.fill(variables[0].shape, -0.5))
-    share = players.schedule[0].loss(players.networks, batch()).observed["clamped_share"]
+    share = players.schedule[0].outcome(players.networks, batch()).observed["clamped_share"]
     sizes = [int(np.prod(v.shape)) for v in variables]
     np.testing.assert_allclose(share, sizes[0] / sum(sizes), rtol=1e-6)
 

@@ -2,7 +2,6 @@
 
 import subprocess
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +9,8 @@ import pandas as pd
 import pytest
 
 from tfadv import methods
-from tfadv.run.run import build_model
-from tfadv.run.settings import Settings
+from tfadv.run.run import Run
+from tfadv.run.split import HeldOut
 from tfadv.run.work_dir import Progress, WorkDir
 from tfrecords.reading.record_set import open_record_set
 
@@ -20,15 +19,13 @@ Launch = Callable[..., subprocess.CompletedProcess[str]]
 
 def write_blind_run(folder: Path, method_name: str, records_dir: Path) -> None:
     """A run whose segmentor finds background alone, so that its scores are known."""
-    method, records = methods.get(method_name), open_record_set(records_dir)
-    hp = method.resolve("small")
-    model = build_model(method, hp, records.manifest)
+    method = methods.get(method_name).configure("small")
+    run = Run.new(method, open_record_set(records_dir), HeldOut(("1",), ("1",)))
+    model = run.build_model()
     model.segmentor.set_weights([np.zeros_like(w) for w in model.segmentor.get_weights()])
     model.segmentor.get_layer("logits").bias.assign([1.0, 0.0, 0.0])
     work_dir = WorkDir(folder)
-    folds = (("0",), ("1",), ("1",))
-    where = str(records_dir.resolve())
-    work_dir.begin(Settings(method.name, asdict(hp), where, *folds, "float32", 0))
+    work_dir.begin(run.settings)
     work_dir.save(model, Progress(1, 1, 0.0, [{"epoch": 1, "val_dice": 0.0}]))
 
 

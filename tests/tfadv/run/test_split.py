@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tfadv.run.split import choose_split, positive_subjects, training_subjects
+from tfadv.run.split import HeldOut, choose_split, positive_subjects, training_subjects
 from tfrecords.errors import UserError
 from tfrecords.sources.subject import TRAINING, UNLABELLED
 
@@ -19,25 +19,25 @@ def manifest(*folds: str, subjects: Any = ()) -> Any:
 
 
 def test_last_fold_tests_and_the_one_before_validates() -> None:
-    split = choose_split(manifest("0", "1", "2", "3"))
+    split = choose_split(manifest("0", "1", "2", "3"), HeldOut())
     assert (split.training, split.validation, split.test) == (("0", "1"), ("2",), ("3",))
 
 
 def test_chosen_folds_leave_the_others_for_training() -> None:
-    split = choose_split(manifest("0", "1", "2", "3"), ("0",), ("1", "3"))
+    split = choose_split(manifest("0", "1", "2", "3"), HeldOut(("0",), ("1", "3")))
     assert split.training == ("2",)
 
 
 def test_the_same_folds_may_choose_the_epoch_and_test_it() -> None:
-    split = choose_split(manifest("0", "1"), ("1",), ("1",))
+    split = choose_split(manifest("0", "1"), HeldOut(("1",), ("1",)))
     assert (split.training, split.validation, split.test) == (("0",), ("1",), ("1",))
 
 
 def test_the_fold_of_groups_that_only_train_always_trains() -> None:
-    split = choose_split(manifest("0", "1", TRAINING))
+    split = choose_split(manifest("0", "1", TRAINING), HeldOut())
     assert (split.training, split.validation, split.test) == ((TRAINING,), ("0",), ("1",))
     with pytest.raises(UserError, match=r"among \['0', '1'\]"):
-        choose_split(manifest("0", "1", TRAINING), ("0",), (TRAINING,))
+        choose_split(manifest("0", "1", TRAINING), HeldOut(("0",), (TRAINING,)))
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_the_fold_of_groups_that_only_train_always_trains() -> None:
 )
 def test_impossible_splits_are_refused(validation: tuple[str, ...], test: tuple[str, ...]) -> None:
     with pytest.raises(UserError, match="expected different folds, or twice"):
-        choose_split(manifest("0", "1", "2"), validation, test)
+        choose_split(manifest("0", "1", "2"), HeldOut(validation, test))
 
 
 def clinic() -> Any:

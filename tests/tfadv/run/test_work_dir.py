@@ -21,7 +21,6 @@ def settings(**changed: Any) -> Settings:
         "training_folds": ("0",),
         "validation_folds": ("1",),
         "test_folds": ("2",),
-        "precision": "float32",
         "seed": 0,
     }
     return Settings(**(values | changed))
@@ -93,7 +92,7 @@ def test_a_kill_before_progress_leaves_the_earlier_epoch(tmp_path: Path) -> None
     work_dir.begin(settings())
     work_dir.save(network(1), progress(1, best=1))
     network(2).save_weights(work_dir.checkpoints / "epoch-0002.weights.h5")
-    (work_dir.checkpoints / "writing-1.weights.h5").write_bytes(b"half")
+    (work_dir.checkpoints / ".1-epoch-0002.weights.h5").write_bytes(b"half")
     restored = network(0)
     assert work_dir.restore(restored).epochs == 1
     work_dir.save(network(5), progress(2, best=2))

@@ -29,7 +29,7 @@ def test_a_line_overrides_the_studys_hyperparameters(tmp_path: Path) -> None:
     text = SMALLEST.replace("[lines", "hp = {width = 8, epochs = 3}\n[lines")
     study = read_study(written(tmp_path, text + "hp = {width = 16, shuffled_kinds = true}\n"))
     assert study.overrides("a") == ["width=16", "epochs=3", "shuffled_kinds=True"]
-    hp = methods.get("kohl_hybrid").resolve("paper", study.overrides("a"))
+    hp = methods.get("kohl_hybrid").configure("paper", study.overrides("a"))
     assert (hp.width, hp.epochs, hp.shuffled_kinds) == (16, 3, True)
 
 
@@ -86,7 +86,7 @@ def test_a_missing_study_is_named(tmp_path: Path) -> None:
 def test_the_studies_at_hand_can_be_read_and_resolved(path: Path) -> None:
     study = read_study(path)
     for name, line in study.lines.items():
-        hp = methods.get(line.method).resolve(study.preset, study.overrides(name))
+        hp = methods.get(line.method).configure(study.preset, study.overrides(name))
         assert {key: getattr(hp, key) for key in study.hp} == study.hp | {
             key: value for key, value in line.hp.items() if key in study.hp
         }

@@ -1,22 +1,21 @@
 """What a method costs: that the figures are of what they say."""
 
 import time
-from typing import Any
 
 import pytest
 
 from tfadv import methods
+from tfadv.run.run import Run
 from tfadv.training import cost
 from tfadv.training.cost import Cost
 from tfrecords.reading.record_set import RecordSet
 
 
 def test_costs_of_a_tiny_method(records: RecordSet) -> None:
-    method = methods.get("kohl_hybrid")
-    hp = method.resolve("small", ["width=2", "discriminator_width=2", "batch_size=2"])
-    run: Any = (method, hp, records, "float32", 2)
-    inference, shape = cost.inference_cost(*run)
-    step = cost.step_cost(*run)
+    tiny = ["width=2", "discriminator_width=2", "batch_size=2", "steps_per_epoch=3"]
+    run = Run.new(methods.get("kohl_hybrid").configure("small", tiny), records)
+    inference, shape = cost.inference_cost(run, 2)
+    step = cost.step_cost(run, 2)
     assert shape == (6, 30, 32)
     assert 0 < inference.seconds < 60
     assert 0 < step.seconds < 60

@@ -2,7 +2,6 @@
 
 import os
 import signal
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,86 +14,82 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tfadv import methods
-from tfadv.run.settings import settings_of
-from tfadv.run.split import choose_split, training_subjects
+from tfadv.adversarial import AdversarialModel, Batch, Networks, Players, Term, Update
+from tfadv.evaluation.criterion import Criterion
+from tfadv.run.run import Run
 from tfadv.run.work_dir import Progress, WorkDir
-from tfadv.training import train as training
-from tfadv.training.callbacks import (
-    Checkpoints,
-    StopAtDeadCritic,
-    StopAtDivergence,
-    StopAtSignal,
-)
+from tfadv.training.callbacks import Checkpoints, LearningRates
+from tfadv.training.stops import StopAtDeadPlayer, StopAtDivergence, StopAtSignal
 from tfadv.training.train import train
-from tfrecords.errors import UserError
-from tfrecords.reading.batches import training_batches
+from tfrecords.errors import SettingError, UserError
 from tfrecords.reading.record_set import RecordSet
 
 
+def tiny(records: RecordSet, *overrides: str, **values: Any) -> Run:
+    small = ["precision=float32", "batch_size=2", "epochs=2", "steps_per_epoch=2"]
+    method = methods.get("kohl_cross_entropy").configure("small", [*small, *overrides])
+    return Run.new(method, records, **values)
+
+
 def tiny_run(
-    name: str, tmp_path: Path, records: RecordSet, seed: int = 0, **values: Any
+    name: str, tmp_path: Path, records: RecordSet, *overrides: str, seed: int = 0
 ) -> WorkDir:
-    method = methods.get("kohl_cross_entropy")
-    hp = replace(
-        method.resolve("small"), **({"batch_size": 2, "epochs": 2, "steps_per_epoch": 2} | values)
-    )
     work_dir = WorkDir(tmp_path / name)
-    split = choose_split(records.manifest)
-    train(work_dir, settings_of(method, hp, records, split, "float32", seed))
+    train(work_dir, tiny(records, *overrides, seed=seed))
     return work_dir
 
 
 def test_a_seed_gives_its_own_run(records: RecordSet, tmp_path: Path) -> None:
     """That equal seeds give equal runs, the conformance suite tests for every method."""
-    runs = [tiny_run(f"run{seed}", tmp_path, records, seed, epochs=1) for seed in (3, 4)]
+    runs = [tiny_run(f"run{seed}", tmp_path, records, "epochs=1", seed=seed) for seed in (3, 4)]
     assert runs[0].progress().history != runs[1].progress().history
 
 
-def test_fraction_and_criterion_are_part_of_the_run(records: RecordSet) -> None:
-    method = methods.get("kohl_cross_entropy")
-    chosen: Any = (method, method.resolve("small"), records, choose_split(records.manifest))
-    settings = settings_of(*chosen, "float32", 0, positive_fraction=0.5, selected_by="label_2")
-    assert (settings.positive_fraction, settings.selected_by) == (0.5, "label_2")
-    with pytest.raises(UserError, match="one of mean, label_1, label_2, received tumour"):
-        settings_of(*chosen, "float32", 0, selected_by="tumour")
-    for fraction in (0.0, 1.5):
-        with pytest.raises(UserError, match="--positive_fraction: expected a share in"):
-            settings_of(*chosen, "float32", 0, positive_fraction=fraction)
+def test_a_wrong_criterion_is_refused_before_anything_is_written(
+    records: RecordSet, tmp_path: Path
+) -> None:
+    run = tiny(records, selected_by="tumour")
+    with pytest.raises(SettingError, match="select_by: expected one of mean, label_1, label_2"):
+        train(WorkDir(tmp_path / "run"), run)
+    assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(("selected_by", "best", "dice"), [("mean", 3, 0.5), ("tumour", 1, 0.3)])
-def test_the_chosen_criterion_selects_the_epoch(selected_by: str, best: int, dice: float) -> None:
+@pytest.mark.parametrize(
+    ("criterion", "best", "value"),
+    [
+        (Criterion("dice", "mean"), 3, 0.5),
+        (Criterion("dice", "tumour"), 1, 0.3),
+        (Criterion("hausdorff95_mm", "tumour"), 2, 1.0),
+    ],
+)
+def test_the_chosen_criterion_selects_the_epoch(
+    criterion: Criterion, best: int, value: float
+) -> None:
     saved: Any = SimpleNamespace(save=lambda model, progress: None)
     progress = Progress()
-    callback = Checkpoints(saved, progress, selected_by)
+    callback = Checkpoints(saved, progress, criterion)
     callback.set_model(keras.Sequential())
-    for epoch, (mean, tumour) in enumerate([(0.4, 0.3), (0.35, 0.2), (0.5, 0.1)]):
-        callback.on_epoch_end(epoch, {"val_dice": mean, "val_dice_tumour": tumour})
-    assert (progress.best_epoch, progress.best_dice) == (best, dice)
+    for epoch, (mean, tumour, mm) in enumerate([(0.4, 0.3, 3), (0.35, 0.2, 1), (0.5, 0.1, 2)]):
+        logs = {
+            "val_dice": mean,
+            "val_dice_tumour": tumour,
+            "val_hausdorff95_mm_tumour": float(mm),
+        }
+        callback.on_epoch_end(epoch, logs)
+    assert (progress.best_epoch, progress.best) == (best, value)
 
 
-def test_a_run_trains_on_the_chosen_fraction(
-    records: RecordSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    drawn: list[Any] = []
-
-    def noted(*arguments: Any, **others: Any) -> tf.data.Dataset:
-        drawn.append(arguments[-1])
-        return training_batches(*arguments, **others)
-
-    monkeypatch.setattr(training, "training_batches", noted)
-    method = methods.get("kohl_cross_entropy")
-    hp = replace(method.resolve("small"), batch_size=2, epochs=1, steps_per_epoch=1)
-    split = choose_split(records.manifest, ("2",), ("2",))
-    settings = settings_of(method, hp, records, split, "float32", 0, positive_fraction=0.4)
-    train(WorkDir(tmp_path / "run"), settings)
-    assert drawn == [training_subjects(records.manifest, split.training, 0.4, 0)]
-    assert len(drawn[0]) == 3  # Of two subjects in each group, one positive is left out.
+def test_a_second_training_in_one_folder_is_refused(records: RecordSet, tmp_path: Path) -> None:
+    with (
+        WorkDir(tmp_path / "run").locked(),
+        pytest.raises(UserError, match="another process trains or evaluates this run"),
+    ):
+        tiny_run("run", tmp_path, records)
 
 
 def test_divergence_stops_with_step_term_and_advice(records: RecordSet, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"epoch 1, step \d+: .*segmentor_cross_entropy.*--hp"):
-        tiny_run("run", tmp_path, records, learning_rate=float("inf"), steps_per_epoch=4)
+        tiny_run("run", tmp_path, records, "learning_rate=1e30", "steps_per_epoch=4")
     assert not list((tmp_path / "run" / "checkpoints").iterdir())
 
 
@@ -114,19 +109,24 @@ def test_a_loss_beyond_all_bounds_is_divergence() -> None:
         callback.on_train_batch_end(1, {"loss": -1e10, "fine": 1.0})
 
 
-def test_a_critic_whose_loss_stays_at_zero_is_dead() -> None:
-    """Of the terms that a player alone ascends; others may be zero."""
-    ascent: Any = SimpleNamespace(trains={"c": "c"}, ascends={"c"}, terms=("critic",))
-    other: Any = SimpleNamespace(trains={"s": "s", "d": "d"}, ascends={"s"}, terms=("both",))
-    callback = StopAtDeadCritic(SimpleNamespace(schedule=[ascent, other]))
+def update(term: str, dies: str) -> Update:
+    def forward(networks: Networks, batch: Batch) -> None:
+        return None
+
+    return Update("u", {"c": "c"}, (Term(term, lambda scene: scene.shared),), forward, dies=dies)
+
+
+def test_a_loss_that_stays_at_zero_ends_the_run_where_its_update_says_so() -> None:
+    """A Wasserstein critic's loss is negative: that is no zero."""
+    schedule = (update("critic", "it is dead. Raise clamp"), update("other", ""))
+    callback = StopAtDeadPlayer(Players({}, {}, schedule))
     callback.on_epoch_begin(2)
     for step in range(19):
-        callback.on_train_batch_end(step, {"critic": 0.0, "both": 0.0})
-    callback.on_train_batch_end(30, {"critic": 1e-6, "both": 0.0})
-    with pytest.raises(
-        UserError, match="epoch 3: critic has been zero for 20 steps: the critic is"
-    ):
-        callback.on_train_batch_end(19, {"critic": 0.0, "both": 0.0})
+        callback.on_train_batch_end(step, {"critic": 0.0, "other": 0.0})
+    callback.on_train_batch_end(30, {"critic": 1e-6, "other": 0.0})
+    callback.on_train_batch_end(30, {"critic": -2.0, "other": 0.0})
+    with pytest.raises(UserError, match="epoch 3: critic has been zero for 20 steps: it is dead"):
+        callback.on_train_batch_end(19, {"critic": 0.0, "other": 0.0})
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -170,17 +170,27 @@ def test_a_run_writes_history_and_tensorboard(run: WorkDir) -> None:
 
 
 def test_learning_rate_halves() -> None:
-    method = methods.get("kohl_hybrid")
-    hp = method.resolve()
-    rates = [method.learning_rates(hp, epoch)["segmentor"] for epoch in (0, 74, 75, 149, 150)]
+    method = methods.get("kohl_hybrid").configure()
+    rates = [method.rate("segmentor", epoch) for epoch in (0, 74, 75, 149, 150)]
     np.testing.assert_allclose(rates, [1e-5, 1e-5, 5e-6, 5e-6, 2.5e-6])
-    fixed = {method.learning_rates(hp, epoch)["discriminator"] for epoch in (0, 224)}
-    assert fixed == {1e-5}
+    assert {method.rate("discriminator", epoch) for epoch in (0, 224)} == {1e-5}
 
 
 def test_warm_up_lets_the_discriminator_learn_alone() -> None:
-    method = methods.get("kohl_purely_adversarial")
-    hp = method.resolve("small", ["discriminator_warmup=2"])
-    rates = [method.learning_rates(hp, epoch) for epoch in (1, 2)]
-    assert [rate["segmentor"] for rate in rates] == [0.0, hp.learning_rate]
-    assert keras.config.dtype_policy().name == "float32"
+    warm = methods.get("kohl_purely_adversarial").configure("small", ["discriminator_warmup=2"])
+    assert [warm.rate("segmentor", epoch) for epoch in (1, 2)] == [0.0, warm.learning_rate]
+
+
+def test_every_optimizer_has_its_rate_in_the_logs() -> None:
+    """Of critics, too, whose names are the regions'."""
+    method = methods.get("segan_s3_3c").configure("small", ["width=2", "critic_width=2"])
+    model = AdversarialModel(method.build(1, ("WT", "TC")))
+    callback = LearningRates(method)
+    callback.set_model(model)
+    logs: dict[str, float] = {}
+    callback.on_epoch_end(0, logs)
+    assert logs == {
+        "segmentor_learning_rate": 1e-4,
+        "critic_WT_learning_rate": 1e-4,
+        "critic_TC_learning_rate": 1e-4,
+    }

@@ -1,4 +1,4 @@
-"""The discriminator's controls: frozen at its random start, and told by lot which map is true."""
+"""Controls of a judge's signal: off, frozen at its random start, told by lot which map is true."""
 
 from typing import Any
 
@@ -17,8 +17,8 @@ def model(*overrides: str) -> AdversarialModel:
     keras.utils.set_random_seed(1)
     method = methods.get("kohl_hybrid")
     tiny = ["width=2", "discriminator_width=2", "label_noise=0", "discriminator_poolings=1"]
-    hp = method.resolve("small", [*tiny, *overrides])
-    made = AdversarialModel(method.build(hp, 1, ["background", "tumour"]))
+    configured = method.configure("small", ["precision=float32", *tiny, *overrides])
+    made = AdversarialModel(configured.players(1, ["background", "tumour"]))
     made.compile()
     return made
 
@@ -31,14 +31,14 @@ def batch(pairs: int) -> dict[str, tf.Tensor]:
 
 def discriminator_loss(made: AdversarialModel, data: dict[str, tf.Tensor]) -> float:
     networks: Any = made.players.networks
-    outcome = made.players.schedule[0].loss(networks, data)
+    outcome = made.players.schedule[0].outcome(networks, data)
     return float(outcome.terms["discriminator_loss"])
 
 
 def test_lots_swap_half_of_the_pairs() -> None:
     """With one pair, the loss is that of the right or of the wrong kinds, each about as often."""
     data = batch(1)
-    right, lots = model(), model("shuffled_kinds=true")
+    right, lots = model(), model("signal=shuffled")
     networks: Any = right.players.networks
     truth = tf.one_hot(data["label"], 2)
     fake = tf.nn.softmax(networks["segmentor"](data["image"], training=True))
@@ -61,7 +61,7 @@ def test_lots_swap_half_of_the_pairs() -> None:
 
 
 def test_lots_follow_the_step() -> None:
-    made = model("shuffled_kinds=true")
+    made = model("signal=shuffled")
     data = batch(8)
     first, again = discriminator_loss(made, data), discriminator_loss(made, data)
     assert first == again
@@ -69,17 +69,25 @@ def test_lots_follow_the_step() -> None:
     assert discriminator_loss(made, data) != first
 
 
-@pytest.mark.parametrize("rate", [0.0, 1e-3])
-def test_at_rate_zero_the_discriminator_stays_as_it_began(rate: float) -> None:
-    made = model(f"discriminator_learning_rate={rate}")
+@pytest.mark.parametrize("signal", ["on", "frozen", "off"])
+def test_a_frozen_judge_stays_as_it_began_and_an_absent_one_is_not_built(signal: str) -> None:
+    made = model(f"signal={signal}")
     before = {name: net.get_weights() for name, net in made.players.networks.items()}
     minibatches = batch(4 * made.players.minibatches)
     made.fit(tf.data.Dataset.from_tensors(minibatches), epochs=1, verbose=0)
     moved = {
-        name: any(
+        name
+        for name, net in made.players.networks.items()
+        if any(
             not np.array_equal(old, new)
             for old, new in zip(before[name], net.get_weights(), strict=True)
         )
-        for name, net in made.players.networks.items()
     }
-    assert moved == {"segmentor": True, "discriminator": rate > 0}
+    assert moved == ({"segmentor", "discriminator"} if signal == "on" else {"segmentor"})
+    assert ("discriminator" in made.players.networks) == (signal != "off")
+
+
+def test_the_segmentor_sees_the_same_minibatches_under_all_controls() -> None:
+    found = {signal: model(f"signal={signal}").players for signal in ("on", "off", "frozen")}
+    assert {players.minibatches for players in found.values()} == {4}
+    assert {players.schedule[-1].minibatch for players in found.values()} == {3}

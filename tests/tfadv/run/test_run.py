@@ -1,0 +1,61 @@
+"""A run: what determines it, and what comes from it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tfadv import methods
+from tfadv.run.run import Run
+from tfadv.run.split import HeldOut, training_subjects
+from tfrecords.errors import SettingError
+from tfrecords.reading.record_set import RecordSet
+
+TINY = ["precision=float32", "width=2", "discriminator_width=2", "batch_size=2"]
+
+
+def hybrid(records: RecordSet, *overrides: str, **values: float) -> Run:
+    method = methods.get("kohl_hybrid").configure("small", [*TINY, *overrides])
+    return Run.new(method, records, HeldOut(("2",), ("2",)), **values)  # type: ignore[arg-type]
+
+
+def test_settings_open_the_same_run(records: RecordSet) -> None:
+    run = hybrid(records, "shift=2", seed=3, positive_fraction=0.5)
+    again = Run.open(run.settings)
+    assert (again.settings, again.method) == (run.settings, run.method)
+    assert again.method.shift == 2.0
+    assert Path(again.settings.records).is_absolute()
+
+
+@pytest.mark.parametrize("fraction", [0.0, 1.5, float("nan")])
+def test_shares_beyond_their_bounds_are_refused(records: RecordSet, fraction: float) -> None:
+    with pytest.raises(SettingError, match="positive_fraction: expected a share in"):
+        hybrid(records, positive_fraction=fraction)
+
+
+def test_negative_seeds_are_refused(records: RecordSet) -> None:
+    with pytest.raises(SettingError, match="seed: expected at least 0, received -1"):
+        hybrid(records, seed=-1)
+
+
+def test_the_chosen_fraction_trains(records: RecordSet) -> None:
+    run = hybrid(records, positive_fraction=0.4)
+    assert run.subjects == training_subjects(records.manifest, ("0", "1"), 0.4, 0)
+    assert len(run.subjects) == 3  # Of two subjects in each group, one positive is left out.
+
+
+def test_a_batch_holds_the_minibatches_of_a_step(records: RecordSet) -> None:
+    run = hybrid(records, "discriminator_steps=2")
+    model = run.build_model()
+    batch = next(iter(run.batches(model, range(1))))
+    assert model.players.minibatches == 3
+    assert batch["image"].shape == (6, 32, 32, 2)
+
+
+def test_the_predictor_segments_with_the_models_segmentor(records: RecordSet) -> None:
+    run = hybrid(records)
+    model = run.build_model()
+    volume = np.random.default_rng(0).integers(1, 500, (6, 30, 32, 2)).astype(np.float32)
+    answer = run.predictor(model).predict(volume)
+    assert answer["label"].shape == (6, 30, 32)
+    assert answer["probabilities"].shape == (6, 30, 32, 3)
