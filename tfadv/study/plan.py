@@ -1,4 +1,4 @@
-"""A study file: which runs there will be.
+"""A study file: which trials there will be.
 
     title = "Does the adversary help?"
     records = "records/prostate"      # relative to where the program runs, as everywhere
@@ -20,7 +20,7 @@
     validation = ["1"]
     test = ["0"]
 
-The runs are all combinations of line, split, seed and fraction.
+The trials are all combinations of line, split, seed and fraction.
 """
 
 import sys
@@ -54,8 +54,8 @@ class Line:
 
 @with_config(Strict)
 @dataclass(frozen=True)
-class Folds:
-    """One split of the record set's folds; all others train."""
+class HeldOut:
+    """The folds of one split that do not train."""
 
     validation: tuple[str, ...]
     test: tuple[str, ...]
@@ -75,7 +75,7 @@ class Study:
     seeds: Annotated[tuple[int, ...], MinLen(1)] = (0,)
     fractions: Annotated[tuple[Annotated[float, Gt(0), Le(1)], ...], MinLen(1)] = (1.0,)
     hp: dict[str, Value] = field(default_factory=dict)
-    splits: tuple[Folds, ...] = ()
+    splits: tuple[HeldOut, ...] = ()
 
     def overrides(self, line: str) -> list[str]:
         """A line's hyperparameters as `name=value`, the study's before its own."""
@@ -83,19 +83,24 @@ class Study:
 
 
 @dataclass(frozen=True)
-class Run:
+class Trial:
     """One training of a study, and its evaluation."""
 
     line: str
-    split: Folds
+    split: HeldOut
     seed: int
     fraction: float
 
     @property
     def name(self) -> str:
-        """The run's folder."""
+        """Of its folder."""
         tested = "+".join(self.split.test)
         return f"{self.line}-test{tested}-seed{self.seed}-fraction{self.fraction:g}"
+
+
+def trial_folder(folder: Path, trial: Trial) -> Path:
+    """The work_dir of a trial of the study in this folder."""
+    return folder / "runs" / trial.name
 
 
 def read_study(path: Path) -> Study:
@@ -114,17 +119,17 @@ def read_study(path: Path) -> Study:
         ) from None
 
 
-def all_runs(study: Study, folds: Sequence[str]) -> list[Run]:
-    """Every run, lines side by side, so that a study cut short still compares them.
+def all_trials(study: Study, folds: Sequence[str]) -> list[Trial]:
+    """Every trial, lines side by side, so that a study cut short still compares them.
 
     Args:
         folds: of the record set, for a study without splits.
     """
     splits = study.splits or tuple(
-        Folds((folds[(place + 1) % len(folds)],), (fold,)) for place, fold in enumerate(folds)
+        HeldOut((folds[(place + 1) % len(folds)],), (fold,)) for place, fold in enumerate(folds)
     )
     return [
-        Run(line, split, seed, fraction)
+        Trial(line, split, seed, fraction)
         for seed in study.seeds
         for fraction in study.fractions
         for split in splits

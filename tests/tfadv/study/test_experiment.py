@@ -27,23 +27,25 @@ def performed(records: RecordSet, tmp_path_factory: pytest.TempPathFactory) -> E
     )
     study = replace(study, splits=())
     experiment = open_experiment(study, tmp_path_factory.mktemp("experiment"))
-    for run in experiment.settings:
-        if run.split.test == ("0",) and (run.line, run.fraction) != ("both", 0.5):
-            perform(study, run, experiment.folder)
+    for trial in experiment.settings:
+        if trial.split.test == ("0",) and (trial.line, trial.fraction) != ("both", 0.5):
+            perform(experiment.work_dir(trial), experiment.settings[trial])
     return experiment
 
 
 def test_every_fold_is_tested_with_every_line_and_fraction(performed: Experiment) -> None:
     assert len(performed.settings) == 2 * 2 * 3
-    for run, settings in performed.settings.items():
-        assert settings.test_folds == run.split.test
+    for trial, settings in performed.settings.items():
+        assert settings.test_folds == trial.split.test
         assert settings.selected_by == "label_2"
         assert settings.hyperparameters["epochs"] == 1
-        assert settings.hyperparameters["shift"] == (2.0 if run.line == "both" else 4.0)
+        assert settings.hyperparameters["shift"] == (2.0 if trial.line == "both" else 4.0)
 
 
 def test_pending_runs_are_those_not_performed(performed: Experiment) -> None:
-    done = {run.name for run in performed.settings} - {run.name for run in performed.pending()}
+    done = {trial.name for trial in performed.settings} - {
+        trial.name for trial in performed.pending()
+    }
     assert done == {
         "plain-test0-seed0-fraction1",
         "plain-test0-seed0-fraction0.5",
@@ -52,13 +54,13 @@ def test_pending_runs_are_those_not_performed(performed: Experiment) -> None:
 
 
 def test_an_unfinished_evaluation_is_done_again(performed: Experiment) -> None:
-    run = performed.named("plain-test0-seed0-fraction1")
-    picture = performed.work_dir(run).picture
+    trial = performed.named("plain-test0-seed0-fraction1")
+    picture = performed.work_dir(trial).picture
     content = picture.read_bytes()
     picture.unlink()
-    assert run in performed.pending()
+    assert trial in performed.pending()
     picture.write_bytes(content)
-    assert run not in performed.pending()
+    assert trial not in performed.pending()
 
 
 def test_results_are_those_of_the_runs(performed: Experiment) -> None:
@@ -72,8 +74,8 @@ def test_results_are_those_of_the_runs(performed: Experiment) -> None:
     one = results[(results["line"] == "both") & (results["subject"] == subjects[0])].set_index(
         "region"
     )
-    run = performed.named("both-test0-seed0-fraction1")
-    metrics = pd.read_csv(performed.work_dir(run).metrics).set_index(["subject", "region"])
+    trial = performed.named("both-test0-seed0-fraction1")
+    metrics = pd.read_csv(performed.work_dir(trial).metrics).set_index(["subject", "region"])
     for region in ("label_1", "label_2"):
         expected = metrics.loc[(subjects[0], region), "dice"]
         assert one.loc[region, "dice"] == pytest.approx(expected)

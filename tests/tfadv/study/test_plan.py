@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tfadv import methods
-from tfadv.study.plan import Folds, Run, all_runs, read_study
+from tfadv.study.plan import HeldOut, Trial, all_trials, read_study
 from tfrecords.errors import UserError
 
 ROOT = Path(__file__).parents[3]
@@ -33,29 +33,29 @@ def test_a_line_overrides_the_studys_hyperparameters(tmp_path: Path) -> None:
     assert (hp.width, hp.epochs, hp.shuffled_kinds) == (16, 3, True)
 
 
-def test_runs_are_all_combinations_with_lines_side_by_side(tmp_path: Path) -> None:
+def test_trials_are_all_combinations_with_lines_side_by_side(tmp_path: Path) -> None:
     text = SMALLEST.replace("[lines", "seeds = [0, 7]\nfractions = [1, 0.5]\n[lines", 1)
     study = read_study(written(tmp_path, text + '[lines.b]\nmethod = "kohl_hybrid"\n'))
-    runs = all_runs(study, ("0", "1", "2", "3"))
-    assert len(runs) == len({run.name for run in runs}) == 2 * 2 * 2 * 4
-    assert [run.line for run in runs[:4]] == ["a", "b", "a", "b"]
-    assert runs[0] == Run("a", Folds(("1",), ("0",)), 0, 1.0)
-    assert runs[6] == Run("a", Folds(("0",), ("3",)), 0, 1.0)
-    assert runs[-1].name == "b-test3-seed7-fraction0.5"
+    trials = all_trials(study, ("0", "1", "2", "3"))
+    assert len(trials) == len({trial.name for trial in trials}) == 2 * 2 * 2 * 4
+    assert [trial.line for trial in trials[:4]] == ["a", "b", "a", "b"]
+    assert trials[0] == Trial("a", HeldOut(("1",), ("0",)), 0, 1.0)
+    assert trials[6] == Trial("a", HeldOut(("0",), ("3",)), 0, 1.0)
+    assert trials[-1].name == "b-test3-seed7-fraction0.5"
 
 
 def test_each_fold_tests_once_and_selects_once(tmp_path: Path) -> None:
     """Kohl et al. 2017: of four folds two train, one selects, one is held out."""
-    runs = all_runs(read_study(written(tmp_path, SMALLEST)), ("0", "1", "2", "3"))
-    assert sorted(run.split.test for run in runs) == [("0",), ("1",), ("2",), ("3",)]
-    assert sorted(run.split.validation for run in runs) == [("0",), ("1",), ("2",), ("3",)]
-    assert all(run.split.test != run.split.validation for run in runs)
+    trials = all_trials(read_study(written(tmp_path, SMALLEST)), ("0", "1", "2", "3"))
+    assert sorted(trial.split.test for trial in trials) == [("0",), ("1",), ("2",), ("3",)]
+    assert sorted(trial.split.validation for trial in trials) == [("0",), ("1",), ("2",), ("3",)]
+    assert all(trial.split.test != trial.split.validation for trial in trials)
 
 
 def test_prescribed_splits_take_the_place_of_rotation(tmp_path: Path) -> None:
     text = SMALLEST + '[[splits]]\nvalidation = ["1"]\ntest = ["0", "2"]\n'
-    (run,) = all_runs(read_study(written(tmp_path, text)), ("0", "1", "2", "3"))
-    assert run.name == "a-test0+2-seed0-fraction1"
+    (trial,) = all_trials(read_study(written(tmp_path, text)), ("0", "1", "2", "3"))
+    assert trial.name == "a-test0+2-seed0-fraction1"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from tfadv.evaluation import measures
 from tfadv.run.work_dir import WorkDir
 from tfadv.study import report, words
-from tfadv.study.plan import Line, Study, all_runs
+from tfadv.study.plan import Line, Study, all_trials
 from tfrecords.files import write_json
 from tfrecords.geometry.nifti import write_label
 from tfrecords.reading.record_set import open_record_set
@@ -64,7 +64,7 @@ def written(
     study = Study("A <b> & c", place, lines, score=score, seeds=seeds, fractions=fractions)
     random = np.random.default_rng(0)
     rows = []
-    for run in all_runs(study, manifest.held_out_folds):
+    for run in all_trials(study, manifest.held_out_folds):
         work_dir = WorkDir(folder / "runs" / run.name)
         later = run.line != next(iter(lines))
         logged = {"val_dice": 0.5, f"val_dice_{score}": 0.4}
