@@ -33,7 +33,7 @@ def main(names: list[str]) -> None:
 
     path = Path(names[0])
     study = plan.read_study(path)
-    experiment = open_experiment(study, Path(OUT_DIR.value or f"experiments/{path.stem}"))
+    experiment = open_experiment(study, Path(OUT_DIR.value or f"experiments/{path.stem}"), path)
     if ONLY.value is not None:
         trial = experiment.named(ONLY.value)
         runner.perform(experiment.work_dir(trial), experiment.settings[trial])

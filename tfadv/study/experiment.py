@@ -8,6 +8,7 @@ import pandas as pd
 
 from tfadv.run.settings import Settings
 from tfadv.run.work_dir import WorkDir
+from tfadv.study.naming import naming_entries
 from tfadv.study.plan import Study, Trial, all_trials, trial_folder
 from tfadv.study.report import write_report
 from tfadv.study.results import run_results
@@ -62,9 +63,20 @@ class Experiment:
         return write_report(self.study, self.folder, self.write_results())
 
 
-def open_experiment(study: Study, folder: Path) -> Experiment:
-    """Raises UserError, before any trial begins, where one of them could not."""
+def open_experiment(study: Study, folder: Path, file: Path) -> Experiment:
+    """A study's trials with their settings.
+
+    Args:
+        folder: of trials and report.
+        file: of the study, for errors.
+
+    Raises:
+        UserError: before any trial begins, where one of them could not.
+    """
     records = open_record_set(study.records)
     trials = all_trials(study, records.manifest.held_out_folds)
-    settings = {trial: trial_settings(study, trial, records) for trial in trials}
+    settings = {}
+    for trial in trials:
+        with naming_entries(file, study, trial):
+            settings[trial] = trial_settings(study, trial, records)
     return Experiment(study, folder, records.manifest, settings)

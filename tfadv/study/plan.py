@@ -29,9 +29,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from annotated_types import Gt, Le, MinLen
+from annotated_types import MinLen
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
+from tfadv.study.entries import (
+    FoldNames,
+    Fractions,
+    Hyperparameters,
+    LineName,
+    Seeds,
+    faults,
+    repeated,
+)
 from tfrecords.errors import UserError
 
 if sys.version_info >= (3, 11):
@@ -39,7 +48,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-Value = bool | int | float | str
 Strict = ConfigDict(extra="forbid")
 
 
@@ -49,7 +57,7 @@ class Line:
     """What a study compares: a method and what sets it apart."""
 
     method: str
-    hp: dict[str, Value] = field(default_factory=dict)
+    hp: Hyperparameters = field(default_factory=dict)
 
 
 @with_config(Strict)
@@ -57,8 +65,8 @@ class Line:
 class HeldOut:
     """The folds of one split that do not train."""
 
-    validation: tuple[str, ...]
-    test: tuple[str, ...]
+    validation: FoldNames
+    test: FoldNames
 
 
 @with_config(Strict)
@@ -68,13 +76,13 @@ class Study:
 
     title: str
     records: Path
-    lines: Annotated[dict[str, Line], MinLen(1)]
+    lines: Annotated[dict[LineName, Line], MinLen(1)]
     preset: Literal["paper", "small"] = "paper"
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
     score: str = "mean"
-    seeds: Annotated[tuple[int, ...], MinLen(1)] = (0,)
-    fractions: Annotated[tuple[Annotated[float, Gt(0), Le(1)], ...], MinLen(1)] = (1.0,)
-    hp: dict[str, Value] = field(default_factory=dict)
+    seeds: Seeds = (0,)
+    fractions: Fractions = (1.0,)
+    hp: Hyperparameters = field(default_factory=dict)
     splits: tuple[HeldOut, ...] = ()
 
     def overrides(self, line: str) -> list[str]:
@@ -106,17 +114,19 @@ def trial_folder(folder: Path, trial: Trial) -> Path:
 def read_study(path: Path) -> Study:
     """Raises UserError that names the wrong entry."""
     try:
-        content = tomllib.loads(path.read_text())
-        return TypeAdapter(Study).validate_python(content)
+        study = TypeAdapter(Study).validate_python(tomllib.loads(path.read_text()))
+        if study.splits:
+            all_trials(study, ())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UserError(f"{path}: expected a study file (TOML), received: {error}") from None
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
-        )
         raise UserError(
-            f"{path}: expected a study as at the head of tfadv/study/plan.py, received {faults}"
+            f"{path}: expected a study as at the head of tfadv/study/plan.py, received "
+            f"{faults(error)}"
         ) from None
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    return study
 
 
 def all_trials(study: Study, folds: Sequence[str]) -> list[Trial]:
@@ -124,14 +134,23 @@ def all_trials(study: Study, folds: Sequence[str]) -> list[Trial]:
 
     Args:
         folds: of the record set, for a study without splits.
+
+    Raises:
+        UserError: two trials would have one folder.
     """
     splits = study.splits or tuple(
         HeldOut((folds[(place + 1) % len(folds)],), (fold,)) for place, fold in enumerate(folds)
     )
-    return [
+    trials = [
         Trial(line, split, seed, fraction)
         for seed in study.seeds
         for fraction in study.fractions
         for split in splits
         for line in study.lines
     ]
+    if again := repeated(trial.name for trial in trials):
+        raise UserError(
+            "splits, lines: expected trials with folders of their own, received several called "
+            f"{again[0]}. Name lines otherwise, or test other folds in each split"
+        )
+    return trials

@@ -8,13 +8,16 @@ import pandas as pd
 import pytest
 
 from tfadv.evaluation import measures
+from tfadv.run.settings import Settings
 from tfadv.run.split import training_subjects
+from tfadv.study import experiment
 from tfadv.study.experiment import Experiment, open_experiment
-from tfadv.study.plan import Line, Study
+from tfadv.study.plan import Line, Study, Trial
 from tfadv.study.runner import perform
-from tfrecords.errors import UserError
+from tfrecords.errors import SettingError, UserError
 from tfrecords.reading.record_set import RecordSet
 
+FILE = Path("studies/small.toml")
 TINY = {"width": 2, "discriminator_width": 2, "batch_size": 2, "epochs": 1, "steps_per_epoch": 2}
 
 
@@ -26,11 +29,11 @@ def performed(records: RecordSet, tmp_path_factory: pytest.TempPathFactory) -> E
         "Small", records.folder, lines, "small", hp=TINY, fractions=(1.0, 0.5), score="label_2"
     )
     study = replace(study, splits=())
-    experiment = open_experiment(study, tmp_path_factory.mktemp("experiment"))
-    for trial in experiment.settings:
+    opened = open_experiment(study, tmp_path_factory.mktemp("experiment"), FILE)
+    for trial in opened.settings:
         if trial.split.test == ("0",) and (trial.line, trial.fraction) != ("both", 0.5):
-            perform(experiment.work_dir(trial), experiment.settings[trial])
-    return experiment
+            perform(opened.work_dir(trial), opened.settings[trial])
+    return opened
 
 
 def test_every_fold_is_tested_with_every_line_and_fraction(performed: Experiment) -> None:
@@ -102,13 +105,13 @@ def test_the_report_is_written_of_what_is_finished(performed: Experiment) -> Non
 def test_nothing_finished_is_said(records: RecordSet, tmp_path: Path) -> None:
     study = Study("x", records.folder, {"a": Line("kohl_hybrid")})
     with pytest.raises(UserError, match="no run is finished"):
-        open_experiment(study, tmp_path).write_results()
+        open_experiment(study, tmp_path, FILE).write_results()
 
 
 def test_a_changed_study_is_refused(performed: Experiment) -> None:
     study = replace(performed.study, hp={**TINY, "width": 4})
     with pytest.raises(UserError, match="width: 2 there, 4 given"):
-        open_experiment(study, performed.folder).pending()
+        open_experiment(study, performed.folder, FILE).pending()
 
 
 def test_an_unknown_run_is_named(performed: Experiment) -> None:
@@ -128,8 +131,32 @@ def test_a_study_that_asks_too_much_is_refused_before_any_run(
     changed: dict, message: str, performed: Experiment, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=message):
-        open_experiment(replace(performed.study, **changed), tmp_path)
+        open_experiment(replace(performed.study, **changed), tmp_path, FILE)
 
 
 def test_numbers_are_finite_where_they_exist(performed: Experiment) -> None:
     assert np.isfinite(performed.write_results()["dice"]).all()
+
+
+@pytest.mark.parametrize(
+    ("setting", "entry"),
+    [("hp.shift", "lines.both.hp.shift"), ("hp.width", "hp.width"), ("selected_by", "score")],
+)
+def test_a_wrong_setting_is_told_as_an_entry_of_the_file(
+    setting: str,
+    entry: str,
+    performed: Experiment,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The second line's trials are refused."""
+
+    def refuse(study: Study, trial: Trial, records: RecordSet) -> Settings:
+        if trial.line == "both":
+            raise SettingError(setting, "expected 2, received 3")
+        return performed.settings[trial]
+
+    monkeypatch.setattr(experiment, "trial_settings", refuse)
+    with pytest.raises(UserError) as refusal:
+        open_experiment(performed.study, tmp_path, FILE)
+    assert str(refusal.value) == f"studies/small.toml: {entry}: expected 2, received 3"

@@ -9,6 +9,7 @@ from tfadv.study.plan import HeldOut, Trial, all_trials, read_study
 from tfrecords.errors import UserError
 
 ROOT = Path(__file__).parents[3]
+SPLIT = '[[splits]]\nvalidation = ["1"]\ntest = ["0"]\n'
 SMALLEST = 'title = "x"\nrecords = "r"\n[lines.a]\nmethod = "kohl_hybrid"\n'
 
 
@@ -58,6 +59,11 @@ def test_prescribed_splits_take_the_place_of_rotation(tmp_path: Path) -> None:
     assert trial.name == "a-test0+2-seed0-fraction1"
 
 
+def with_entry(entry: str) -> str:
+    """The smallest study with an entry more, of all lines."""
+    return SMALLEST.replace("[lines", f"{entry}\n[lines")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -69,12 +75,42 @@ def test_prescribed_splits_take_the_place_of_rotation(tmp_path: Path) -> None:
         (SMALLEST.replace("[lines", "seeds = []\n[lines"), "seeds: .*at least 1"),
         (SMALLEST.replace("[lines", 'preset = "big"\n[lines'), "preset: "),
         ('title = "x"\nrecords = "r"\nlines = {}\n', "lines: .*at least 1"),
+        (with_entry("hp = {epochs = 0}"), "hp: epochs: .*at least 1, received 0"),
+        (with_entry("hp = {epochs = 1.5}"), "hp: epochs: expected a whole number"),
+        (SMALLEST + "hp = {epochs = -1}\n", "lines.a.hp: epochs: .*received -1"),
+        (with_entry("seeds = [0, 1, 0]"), "seeds: expected different ones, received 0 several"),
+        (with_entry("seeds = [-1]"), "seeds.0: .*greater than or equal to 0"),
+        (with_entry("seeds = [4294967295]"), "seeds.0: .*less than 4294967295"),
+        (with_entry("fractions = [1, 1.0]"), "fractions: expected numbers that differ in"),
+        (with_entry("fractions = [0.1234567, 0.1234568]"), "received 0.123457 several times"),
+        (SMALLEST + '[lines.a]\nmethod = "kohl_hybrid"\n', "TOML"),
+        (SMALLEST + '[[splits]]\nvalidation = ["1"]\ntest = []\n', "splits.0.test: .*at least 1"),
+        (SMALLEST + 2 * SPLIT, "folders of their own, .* called a-test0-seed0-fraction1"),
+        (
+            SMALLEST.replace("[lines.a]", "[lines.a-test0]")
+            + SMALLEST[SMALLEST.index("[lines") :]
+            + SPLIT
+            + SPLIT.replace('"0"', '"0-test0"'),
+            "folders of their own",
+        ),
     ],
 )
 def test_a_wrong_study_is_one_message(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=message) as error:
         read_study(written(tmp_path, text))
-    assert "study.toml: expected a study" in str(error.value)
+    assert "study.toml: expected " in str(error.value) or "study.toml: splits" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["", " ", "../../x", "/tmp/x", "a\\\\b", "a\\u0000b", "a\\nb", 101 * "a", 51 * "ä"]
+)
+def test_a_lines_name_is_fit_for_a_folder(name: str, tmp_path: Path) -> None:
+    text = SMALLEST.replace("lines.a", f'lines."{name}"')
+    with pytest.raises(UserError, match=r"study\.toml: .*lines\..*expected"):
+        read_study(written(tmp_path, text))
+    longest = SMALLEST.replace("lines.a", f'lines."{100 * "a"}"')
+    assert list(read_study(written(tmp_path, longest)).lines) == [100 * "a"]
 
 
 def test_a_missing_study_is_named(tmp_path: Path) -> None:
