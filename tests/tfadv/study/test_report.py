@@ -12,7 +12,7 @@ import pytest
 
 from tfadv.evaluation import measures
 from tfadv.run.work_dir import WorkDir
-from tfadv.study import report, words
+from tfadv.study import report
 from tfadv.study.plan import Line, Study, all_trials
 from tfrecords.files import write_json
 from tfrecords.geometry.nifti import write_label
@@ -170,26 +170,3 @@ def test_without_label_maps_there_are_no_pictures(
     page = str(Text(report.write_report(study, tmp_path, results).read_text()))
     assert "No subject has saved label maps of all lines." in page
     assert not (tmp_path / "figures" / "pictures.png").exists()
-
-
-def sentence(**changes: Any) -> str:
-    row = {"region": "x", "measure": "dice", "fraction": 0.5, "first": "a", "second": "b"}
-    row |= {"subjects": 9, "difference": -0.25, "low": -0.5, "high": 0.125, "rank_biserial": -1.0}
-    return words.sentence(pd.Series(row | {"wilcoxon_p": 0.001, "wilcoxon_p_holm": 0.02} | changes))
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({}, "a is better than b by 0.250 (95 % interval -0.125 to 0.500, 9 subjects, corrected"),
-        ({"wilcoxon_p_holm": 0.0001}, "corrected Wilcoxon p < 0.001)."),
-        ({"measure": "hausdorff95_mm"}, "b is better than a by 0.2 (95 % interval -0.1 to 0.5"),
-        ({"wilcoxon_p_holm": 0.06}, "no difference holds between a and b: 0.250 in favour of a ("),
-        ({"rank_biserial": 0.5}, "the mean, 0.250 in favour of a, and the ranks point in opposite"),
-        ({"wilcoxon_p": np.nan}, "a and b are 0.250 apart; no test (all subjects differ by the"),
-        ({"difference": np.nan}, "a and b have no subject in common yet."),
-    ],
-)
-def test_a_sentence_says_no_more_than_the_test(changes: dict[str, Any], said: str) -> None:
-    assert sentence(**changes).startswith("x, ")
-    assert said in sentence(**changes)
