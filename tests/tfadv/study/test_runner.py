@@ -36,3 +36,19 @@ def test_a_longer_training_that_is_killed_leaves_no_old_evaluation(
     with pytest.raises(KeyboardInterrupt):
         perform(work_dir, SETTINGS)
     assert not work_dir.picture.exists()
+
+
+def test_a_trial_leaves_with_its_study_before_it_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+
+    def stop(*_: object) -> None:
+        done.append("train")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "leave_with_parent", lambda: done.append("watch"))
+    monkeypatch.setattr(runner.train, "train", stop)
+    with pytest.raises(KeyboardInterrupt):
+        perform(WorkDir(tmp_path), SETTINGS)
+    assert done == ["watch", "train"]
