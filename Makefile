@@ -6,6 +6,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/python
+TFADV := $(BIN)/tfadv
 METHOD ?= kohl_purely_adversarial
 WORK_DIR ?= runs/demo
 MODEL ?= models/demo
@@ -16,16 +17,16 @@ SUBJECT := data/demo_tumour/tumour_000/tumour_000
 .venv/.installed: requirements.txt requirements-dev.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet -r requirements-dev.txt
+	$(BIN)/pip install --quiet -r requirements-dev.txt -e .
 	touch $@
 
 demo: .venv/.installed
-	$(RUN) launch/preprocess.py --out_dir records/demo_tumour
-	$(RUN) launch/train.py --method $(METHOD) --preset small --work_dir $(WORK_DIR) \
+	$(TFADV) preprocess --out_dir records/demo_tumour
+	$(TFADV) train --method $(METHOD) --preset small --work_dir $(WORK_DIR) \
 	  --epochs 12 --hp.halve_every=4 --hp.batch_size=5 --hp.discriminator_learning_rate=5e-5
-	$(RUN) launch/evaluate.py --work_dir $(WORK_DIR)
-	$(RUN) launch/export.py --work_dir $(WORK_DIR) --out_dir $(MODEL)
-	$(RUN) launch/predict.py --model $(MODEL) --output predictions/tumour_000.nii.gz \
+	$(TFADV) evaluate --work_dir $(WORK_DIR)
+	$(TFADV) export --work_dir $(WORK_DIR) --out_dir $(MODEL)
+	$(TFADV) predict --model $(MODEL) --output predictions/tumour_000.nii.gz \
 	  --image $(SUBJECT)_t1.nii.gz --image $(SUBJECT)_t1ce.nii.gz \
 	  --image $(SUBJECT)_t2.nii.gz --image $(SUBJECT)_flair.nii.gz
 	@echo; cat $(WORK_DIR)/summary.txt

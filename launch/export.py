@@ -1,34 +1,6 @@
-"""Exports a trained run's best epoch as a SavedModel.
+"""`tfadv export`, from a clone."""
 
-python launch/export.py --work_dir runs/kohl_purely_adversarial
-
-serving_default(volume: float32 [Z, Y, X, C], raw intensities) gives label (uint8 [Z, Y, X]) and
-probabilities (float32 [Z, Y, X, K]). What a client must know stands in assets/description.json.
-"""
-
-from pathlib import Path
-
-from absl import flags
-
-from launch import cli
-
-WORK_DIR = flags.DEFINE_string("work_dir", None, "Run made by launch/train.py.", required=True)
-OUT_DIR = flags.DEFINE_string("out_dir", None, "Model to write. [models/METHOD]")
-
-
-def main() -> None:
-    # Imported here, so that --help and wrong flags do not wait for TensorFlow.
-    from tfadv.inference.export import export  # noqa: PLC0415
-    from tfadv.run.run import load_run  # noqa: PLC0415
-    from tfadv.run.work_dir import WorkDir  # noqa: PLC0415
-
-    settings, records, _, predictor = load_run(WorkDir(Path(WORK_DIR.value)))
-    out_dir = Path(OUT_DIR.value or f"models/{settings.method}")
-    export(predictor, settings.method, settings.hyperparameters, records.manifest, out_dir)
-    images = " ".join(f"--image {name}.nii.gz" for name in records.manifest.modalities)
-    print(f"model: {out_dir}")
-    print(f"Next: python launch/predict.py --model {out_dir} {images} --output label.nii.gz")
-
+from tfadv.programs.main import main
 
 if __name__ == "__main__":
-    cli.run(main)
+    main("export")

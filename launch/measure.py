@@ -1,43 +1,6 @@
-"""Measures what a method costs here: time and peak memory of one training step and one volume.
+"""`tfadv measure`, from a clone."""
 
-python launch/measure.py --method reciprocal --records records/brats --hp.width=8
-
-Nothing is trained or written. Choose crop size, width and batch size with it before a long run.
-"""
-
-from pathlib import Path
-
-from absl import flags
-
-from launch import cli
-
-METHOD = flags.DEFINE_string("method", None, "See launch/methods.py.", required=True)
-RECORDS = flags.DEFINE_string("records", "records/demo_tumour", "Record set to measure on.")
-PRESET = flags.DEFINE_enum(
-    "preset", "paper", ["paper", "small"], "The paper's values, or ones that fit a CPU."
-)
-HP = flags.DEFINE_multi_string("hp", [], "One hyperparameter: --hp.name=value. Repeatable.")
-PRECISION = flags.DEFINE_enum(
-    "precision", "float32", ["float32", "mixed_bfloat16"], "Of the networks' inner layers."
-)
-REPETITIONS = flags.DEFINE_integer("repetitions", 3, "Whose median is told.", 1)
-
-
-def main() -> None:
-    # Imported here, so that --help and wrong flags do not wait for TensorFlow.
-    from tfadv import methods  # noqa: PLC0415
-    from tfadv.training import cost  # noqa: PLC0415
-    from tfrecords.reading.record_set import open_record_set  # noqa: PLC0415
-
-    method = methods.get(METHOD.value)
-    hp = method.resolve(PRESET.value, HP.value)
-    records = open_record_set(Path(RECORDS.value))
-    run = (method, hp, records, PRECISION.value, REPETITIONS.value)
-    # The cheaper one first: a process' peak never falls.
-    found, shape = cost.inference_cost(*run)
-    print(f"volume of {'x'.join(map(str, shape))}: {found}")
-    print(f"training step, batch {hp.batch_size}: {cost.step_cost(*run)}")
-
+from tfadv.programs.main import main
 
 if __name__ == "__main__":
-    cli.run(main)
+    main("measure")

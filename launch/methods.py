@@ -1,32 +1,6 @@
-"""Lists the named methods, or prints one method's card.
+"""`tfadv methods`, from a clone."""
 
-python launch/methods.py
-python launch/methods.py kohl_hybrid --channels 3 --classes 4
-"""
-
-from absl import flags
-
-from launch import cli
-
-CHANNELS = flags.DEFINE_integer("channels", 4, "Modalities of the images.", 1)
-CLASSES = flags.DEFINE_integer("classes", 4, "Maps of the output: classes, or regions.", 1)
-PRESET = flags.DEFINE_enum("preset", "paper", ["paper", "small"], "Whose values the card shows.")
-HP = flags.DEFINE_multi_string("hp", [], "One hyperparameter: --hp.name=value. Repeatable.")
-
-
-def main(names: list[str]) -> None:
-    # Imported here, so that --help and wrong flags do not wait for TensorFlow.
-    from tfadv import methods  # noqa: PLC0415
-    from tfadv.methods.card import card  # noqa: PLC0415
-
-    if not names:
-        for name, method in methods.all_methods().items():
-            print(f"{name:26} {method.summary}")
-    for name in names:
-        method = methods.get(name)
-        hp = method.resolve(PRESET.value, HP.value)
-        print(card(method, hp, CHANNELS.value, CLASSES.value))
-
+from tfadv.programs.main import main
 
 if __name__ == "__main__":
-    cli.run_with_names(main)
+    main("methods")

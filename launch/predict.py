@@ -1,34 +1,6 @@
-"""Segments one subject with an exported model; the label map lies on the first image's grid.
+"""`tfadv predict`, from a clone."""
 
-python launch/predict.py --model models/kohl_hybrid --image t1.nii.gz --output label.nii.gz
-
-Give one --image per modality, in the order of the model's assets/description.json.
-"""
-
-from pathlib import Path
-
-from absl import flags
-
-from launch import cli
-
-MODEL = flags.DEFINE_string("model", None, "Model made by launch/export.py.", required=True)
-IMAGE = flags.DEFINE_multi_string("image", None, "One file per modality.", required=True)
-RESAMPLE = flags.DEFINE_bool(
-    "resample",
-    False,
-    "Bring images that lie on other grids onto the first one's, such as ADC onto T2w.",
-)
-OUTPUT = flags.DEFINE_string("output", None, "NIfTI file to write.", required=True)
-
-
-def main() -> None:
-    # Imported here, so that --help and wrong flags do not wait for TensorFlow.
-    from tfadv.inference.prediction import predict  # noqa: PLC0415
-
-    images = [Path(image) for image in IMAGE.value]
-    predict(Path(MODEL.value), images, Path(OUTPUT.value), resample=RESAMPLE.value)
-    print(f"label map: {OUTPUT.value}")
-
+from tfadv.programs.main import main
 
 if __name__ == "__main__":
-    cli.run(main)
+    main("predict")

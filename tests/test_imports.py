@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[1]
 # know each other.
 ORDER = (
     ("launch",),
+    ("tfadv/programs",),
     ("tfadv/study",),
     ("tfadv/training",),
     ("tfadv/evaluation",),
@@ -27,6 +28,8 @@ LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 TENSORFLOW = {"tensorflow", "keras"}
 # Imports of tensorflow and keras stand at the heads of files there, and nowhere else.
 WITH_TENSORFLOW = ("tfadv/", "tfrecords/reading")
+# Programs answer --help at once: what imports TensorFlow, they import when they run.
+WITHOUT_TENSORFLOW = ("tfadv/programs/",)
 
 
 def room_of(path: str) -> str:
@@ -34,9 +37,14 @@ def room_of(path: str) -> str:
     return next((room for room in LEVEL if f"{path}/".startswith(f"{room}/")), "")
 
 
-def imported(path: Path) -> Iterator[str]:
-    """What a file imports, at its head or within functions, as a/b/c."""
-    for node in ast.walk(ast.parse(path.read_text())):
+def may_import_tensorflow(path: str) -> bool:
+    return path.startswith(WITH_TENSORFLOW) and not path.startswith(WITHOUT_TENSORFLOW)
+
+
+def imported(path: Path, head: bool = False) -> Iterator[str]:
+    """What a file imports, at its head or within functions as well, as a/b/c."""
+    tree = ast.parse(path.read_text())
+    for node in tree.body if head else ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name.replace(".", "/") for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -58,7 +66,7 @@ def faults(path: str, names: Iterator[str]) -> list[str]:
     for name in names:
         target = room_of(name)
         top = name.split("/")[0]
-        if top in TENSORFLOW and not path.startswith(WITH_TENSORFLOW):
+        if top in TENSORFLOW and not may_import_tensorflow(path):
             found.append(f"{path} imports {top}")
         if target and target != room and LEVEL[room] >= LEVEL[target]:
             found.append(f"{path} imports {name}")
@@ -82,9 +90,20 @@ def test_imports_run_one_way() -> None:
     assert found == []
 
 
+def test_programs_do_not_import_tensorflow_with_their_heads() -> None:
+    programs = sorted((ROOT / "tfadv" / "programs").glob("*.py"))
+    assert len(programs) > 10
+    for path in programs:
+        for name in imported(path, head=True):
+            in_project = f"{name}/".startswith(("tfadv/", "tfrecords/"))
+            assert not in_project or not may_import_tensorflow(name), f"{path} imports {name}"
+
+
 def test_wrong_ways_are_seen() -> None:
     assert faults("tfadv/evaluation/measures.py", iter(["tfadv/study/plan/Study"]))
     assert faults("tfadv/networks/kohl.py", iter(["tfadv/losses/dice"]))
     assert faults("tfrecords/records/views.py", iter(["tensorflow"]))
     assert faults("launch/train.py", iter(["tensorflow"]))
+    assert faults("tfadv/programs/train.py", iter(["keras"]))
+    assert faults("tfadv/study/runner.py", iter(["tfadv/programs/cli"]))
     assert not faults("tfadv/evaluation/measures.py", iter(["tfrecords/geometry/overlap", "numpy"]))

@@ -1,7 +1,7 @@
 """The keras.Model that trains several networks against each other, on any schedule of updates."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import keras
@@ -11,8 +11,23 @@ Batch = dict[str, tf.Tensor]
 Networks = Mapping[str, keras.Model]
 
 
+class Scene(NamedTuple):
+    """What an update's terms look at.
+
+    Attributes:
+        shared: what the update's pass gave, computed once for all terms.
+    """
+
+    networks: Networks
+    batch: Batch
+    shared: Any
+
+
+Value = Callable[[Scene], tf.Tensor]
+
+
 class Outcome(NamedTuple):
-    """What an update's loss function returns: scalars by name.
+    """What an update computes: scalars by name.
 
     Attributes:
         terms: weighted; their sum is differentiated.
@@ -24,28 +39,67 @@ class Outcome(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Term:
+    """A summand of an update's loss.
+
+    Attributes:
+        name: in logs.
+        value: a scalar, the mean over the replica's minibatch.
+        words: its formula, for the method's card.
+        verdict: whether it tells the segmentor what a judge says of its maps.
+        unreached: ends of the paths of weights that it cannot reach, by mathematics.
+    """
+
+    name: str
+    value: Value
+    words: str = ""
+    weight: float = 1.0
+    verdict: bool = False
+    unreached: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return self.words if self.weight == 1 else f"{self.weight:g} * {self.words}"
+
+
+@dataclass(frozen=True)
 class Update:
     """One gradient step on one minibatch.
 
     Attributes:
         name: "discriminator".
-        loss: (networks, batch) -> Outcome, each scalar the mean over the replica's minibatch.
         trains: the optimizer, by name, of each network that moves. An optimizer serves one network.
-        terms: names of the loss's terms, each of which reaches every network in `trains`.
-        observes: names of the loss's observations.
+        terms: of the loss. Each reaches every network in `trains`.
+        forward: the pass that all terms share: (networks, batch) -> `Scene.shared`.
+        observes: scalars that are only logged, by name.
         ascends: networks among `trains` that climb the loss instead (gradient reversal).
         minibatch: which of the step's minibatches; updates with equal numbers share theirs.
-        words: the update in words, for the method's card.
+        by: who does what, for the method's card: "D descends".
+        shuffle: of an update that trains a judge: makes its verdicts meaningless, by lot: (shared,
+            an int64 [2] seed) -> shared.
+        dies: of an update whose loss is never negative: what to do when it stays at zero, for then
+            it teaches nothing; empty where zero is no reason to stop.
     """
 
     name: str
-    loss: Callable[[Networks, Batch], Outcome]
     trains: Mapping[str, str]
-    terms: tuple[str, ...]
-    observes: tuple[str, ...] = ()
+    terms: tuple[Term, ...]
+    forward: Callable[[Networks, Batch], Any]
+    observes: Mapping[str, Value] = field(default_factory=dict)
     ascends: frozenset[str] = frozenset()
     minibatch: int = 0
-    words: str = ""
+    by: str = ""
+    shuffle: Callable[[Any, tf.Tensor], Any] | None = None
+    dies: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.by} {' + '.join(map(str, self.terms))}"
+
+    def outcome(self, networks: Networks, batch: Batch) -> Outcome:
+        scene = Scene(networks, batch, self.forward(networks, batch))
+        return Outcome(
+            {term.name: term.weight * term.value(scene) for term in self.terms},
+            {name: value(scene) for name, value in self.observes.items()},
+        )
 
 
 @dataclass(frozen=True)
@@ -118,7 +172,7 @@ class AdversarialModel(keras.Model):
         watched = {name: [v.value for v in own] for name, own in variables.items()}
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(watched)
-            outcome = update.loss(networks, batch)
+            outcome = update.outcome(networks, batch)
             # `apply` sums over replicas: here, and nowhere else, the sum becomes a mean.
             replicas = tf.distribute.get_strategy().num_replicas_in_sync
             loss = tf.add_n(list(outcome.terms.values())) / replicas
@@ -138,7 +192,7 @@ def _tracker_names(players: Players) -> list[str]:
         name
         for update in players.schedule
         for name in (
-            *update.terms,
+            *(term.name for term in update.terms),
             *update.observes,
             *(f"{optimizer}_gradient_norm" for optimizer in update.trains.values()),
         )

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from tfrecords.errors import UserError
+from tfrecords.errors import SettingError, UserError
 
 CHUNK_BYTES = 2**20
 VERSION = "format_version"
@@ -94,6 +94,8 @@ def read_json(path: Path, kind: type[Content], version: int, remedy: str) -> Con
         )
     try:
         return TypeAdapter(kind).validate_python(content)
+    except SettingError as error:  # Of a dataclass that checks itself.
+        raise UserError(f"{path}: {error}. {remedy}") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

@@ -1,7 +1,6 @@
 """A tiny record set, written once, and models small enough to train in seconds."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -10,16 +9,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from scipy import ndimage
+from tensorflow.python.framework.config import disable_op_determinism
 
 from tfadv import methods
-from tfadv.inference.export import export
-from tfadv.run.run import load_run
-from tfadv.run.settings import settings_of
-from tfadv.run.split import choose_split
+from tfadv.inference.export import describe, export
+from tfadv.run.run import Run, load_run
 from tfadv.run.work_dir import WorkDir
 from tfadv.training.train import train
 from tfrecords.reading.record_set import RecordSet, open_record_set
-from tfrecords.records.views import View
+from tfrecords.records.views import VIEWS, Patches
 from tfrecords.sources import layouts
 from tfrecords.writing.preprocessing import Options, preprocess
 
@@ -30,6 +28,16 @@ tf.config.set_logical_device_configuration(
 
 SHAPE = (32, 30, 6)  # (x, y, z)
 SUBJECTS = 6
+
+
+@pytest.fixture(autouse=True)
+def _chance_afterwards() -> Iterator[None]:
+    """Ends op determinism with the test that asks for it: for others, it would be another program.
+
+    TensorFlow's public names can only switch it on.
+    """
+    yield
+    disable_op_determinism()
 
 
 @pytest.fixture(scope="session")
@@ -82,7 +90,9 @@ def records_of(
         if kind == records.manifest.view.kind:
             return records
         folder = tmp_path_factory.mktemp(kind)
-        options = Options(view=View(kind, patches_per_class=4), folds=3, workers=1)
+        options = Options(
+            view=Patches(per_class=4) if kind == "patches" else VIEWS[kind](), folds=3, workers=1
+        )
         preprocess(layouts.find("table", sources), folder, options)
         return open_record_set(folder)
 
@@ -93,10 +103,9 @@ def records_of(
 def run(records: RecordSet, tmp_path_factory: pytest.TempPathFactory) -> WorkDir:
     """A trained run of `kohl_cross_entropy`: good enough that its predictions are not trivial."""
     work_dir = WorkDir(tmp_path_factory.mktemp("runs") / "run")
-    method = methods.get("kohl_cross_entropy")
-    hp = replace(method.resolve("small"), batch_size=6, epochs=2, steps_per_epoch=20)
-    split = choose_split(records.manifest)
-    train(work_dir, settings_of(method, hp, records, split, "float32", seed=0))
+    values = ["precision=float32", "batch_size=6", "epochs=2", "steps_per_epoch=20"]
+    method = methods.get("kohl_cross_entropy").configure("small", values)
+    train(work_dir, Run.new(method, records))
     return work_dir
 
 
@@ -104,6 +113,7 @@ def run(records: RecordSet, tmp_path_factory: pytest.TempPathFactory) -> WorkDir
 def model_dir(run: WorkDir, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """That run, exported."""
     folder = tmp_path_factory.mktemp("models") / "model"
-    settings, records, _, predictor = load_run(run)
-    export(predictor, settings.method, settings.hyperparameters, records.manifest, folder)
+    trained, _, predictor = load_run(run)
+    method = trained.method
+    export(predictor, describe(predictor, trained.manifest, method.name, method.values), folder)
     return folder

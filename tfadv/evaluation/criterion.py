@@ -37,7 +37,7 @@ class Criterion:
         ranked = [measure.name for measure in measures.MEASURES if measure.better != "neither"]
         if name not in ranked or region not in regions:
             raise SettingError(
-                "selected_by",
+                "select_by",
                 f"expected one of {', '.join(regions)}, or one of {', '.join(ranked)} with one of "
                 f"them, as in {ranked[0]}:{regions[-1]}, received {text}",
             )

@@ -58,7 +58,7 @@ def measure(work_dirs: Sequence[WorkDir]) -> Scores:
     names = runs.names(work_dirs, settings)
     loaded = [load_run(work_dir) for work_dir in work_dirs]
     predictors = {run: predictor for run, (*_, predictor) in zip(names, loaded, strict=True)}
-    records, folds = loaded[0][1], settings[0].test_folds
+    records, folds = loaded[0].run.records, settings[0].test_folds
     origins = {subject.name: subject for subject in records.manifest.subjects}
     images = 1 + sum(
         len(degradation.strengths) for degradation in degradations.DEGRADATIONS.values()

@@ -1,44 +1,87 @@
-"""A trained run as a SavedModel that needs no code of ours."""
+"""A segmentor as a SavedModel that needs no code of ours, and what a client must know of it."""
 
 import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from tfadv.inference.predictor import Predictor
-from tfrecords.errors import UserError
-from tfrecords.files import write_json
+from tfrecords.errors import SettingError, UserError
+from tfrecords.files import read_json, write_json
 from tfrecords.records.manifest import Manifest
+from tfrecords.sources.subject import LabelClass
 
 DESCRIPTION = "description.json"
+VERSION = 1  # Of the description.
 
 
-def export(
-    predictor: Predictor,
-    method: str,
-    hyperparameters: Mapping[str, Any],
-    manifest: Manifest,
-    out_dir: Path,
-) -> None:
+@dataclass(frozen=True)
+class Description:
+    """A model's channels, classes and grid, and what it was trained by.
+
+    Attributes:
+        maps: names of what the probabilities stand for.
+        exclusive: whether these are classes, of which each voxel has one.
+        spacing_mm, wanted_spacing_mm: see `Manifest`.
+    """
+
+    dataset: str
+    modalities: tuple[str, ...]
+    classes: tuple[LabelClass, ...]
+    regions: dict[str, tuple[str, ...]]
+    maps: tuple[str, ...]
+    exclusive: bool
+    orientation: str
+    spacing_mm: tuple[float, float, float]
+    wanted_spacing_mm: tuple[float, float, float] | None
+    image_dtype: str
+    normalisation: str
+    method: str
+    hyperparameters: dict[str, bool | int | float | str]
+
+
+def describe(
+    predictor: Predictor, manifest: Manifest, method: str, hyperparameters: Mapping[str, Any]
+) -> Description:
+    return Description(
+        manifest.dataset,
+        manifest.modalities,
+        manifest.classes,
+        dict(manifest.regions),
+        predictor.targets.names,
+        predictor.targets.exclusive,
+        manifest.orientation,
+        manifest.spacing_mm,
+        manifest.wanted_spacing_mm,
+        manifest.image_dtype,
+        predictor.scheme,
+        method,
+        dict(hyperparameters),
+    )
+
+
+def export(predictor: Predictor, description: Description, out_dir: Path) -> None:
     """Writes serving_default(volume) -> {label, probabilities}, its description among the assets.
 
     Atomic: `out_dir` is complete, or what it was before.
 
     Raises:
-        UserError: `out_dir` exists and is not a SavedModel.
+        SettingError: `out_dir` exists and is not a SavedModel.
     """
     if out_dir.exists() and not (out_dir / "saved_model.pb").is_file():
-        raise UserError(f"--out_dir: {out_dir} exists and is no SavedModel; choose another folder")
+        raise SettingError(
+            "out_dir", f"{out_dir} exists and is no SavedModel; choose another folder"
+        )
     out_dir.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out_dir.parent, prefix=".export-") as folder:
-        description = Path(folder) / DESCRIPTION
-        write_json(description, describe(predictor, method, hyperparameters, manifest))
-        predictor.description = tf.saved_model.Asset(str(description))
+        path = Path(folder) / DESCRIPTION
+        write_json(path, description, VERSION)
+        predictor.description = tf.saved_model.Asset(str(path))
         new = Path(folder) / "model"
         tf.saved_model.save(predictor, str(new), {"serving_default": predictor.predict})
         if out_dir.exists():
@@ -46,22 +89,9 @@ def export(
         shutil.move(new, out_dir)
 
 
-def describe(
-    predictor: Predictor, method: str, hyperparameters: Mapping[str, Any], manifest: Manifest
-) -> dict[str, object]:
-    """What a client must know of the model's channels, classes and grid."""
-    return {
-        "dataset": manifest.dataset,
-        "modalities": manifest.modalities,
-        "classes": [asdict(label_class) for label_class in manifest.classes],
-        "regions": manifest.regions,
-        "maps": predictor.targets.names,
-        "exclusive": predictor.targets.exclusive,
-        "orientation": manifest.orientation,
-        "spacing_mm": manifest.spacing_mm,
-        "wanted_spacing_mm": manifest.wanted_spacing_mm,
-        "image_dtype": manifest.image_dtype,
-        "normalisation": predictor.scheme,
-        "method": method,
-        "hyperparameters": dict(hyperparameters),
-    }
+def read_description(model_dir: Path) -> Description:
+    """Raises UserError where there is no model of ours, or one of another version."""
+    path = model_dir / "assets" / DESCRIPTION
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; expected a model made by launch/export.py")
+    return read_json(path, Description, VERSION, "Export the run again")

@@ -1,14 +1,14 @@
 """Image files to a label map on the first one's grid, by an exported model."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
-from tfadv.inference.export import DESCRIPTION
-from tfrecords.errors import UserError
+from tfadv.inference.export import read_description
+from tfrecords.errors import SettingError
 from tfrecords.geometry.grid import working_grid
 from tfrecords.geometry.nifti import is_nifti, write_label
 from tfrecords.geometry.resample import read_onto_first, to_source, to_working
@@ -31,25 +31,22 @@ def predict(
     Raises:
         UserError: no such model, unreadable images, or other modalities than the model's.
     """
-    path = model_dir / "assets" / DESCRIPTION
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; expected a model made by launch/export.py")
+    description = read_description(model_dir)
     if not is_nifti(output):
-        raise UserError(f"--output: expected a name ending in .nii or .nii.gz, received {output}")
-    description = json.loads(path.read_text())
-    if "wanted_spacing_mm" not in description:
-        raise UserError(f"{model_dir}: made by an older version; export the run again")
-    modalities = description["modalities"]
+        raise SettingError(
+            "output", f"expected a name ending in .nii or .nii.gz, received {output}"
+        )
+    modalities = description.modalities
     if resample and len(images) == len(modalities):
         array, source = read_onto_first(images)
     else:
         subject = Subject(output.name, tuple(images), output)
         array, source = scan.load_image(subject, len(modalities))
-    spacing_mm = tuple(description["spacing_mm"])
-    working = working_grid(source, description["orientation"], description["wanted_spacing_mm"])
+    spacing_mm = description.spacing_mm
+    working = working_grid(source, description.orientation, description.wanted_spacing_mm)
     ratio = np.array(working.spacing_mm) / spacing_mm
     if (np.abs(ratio - 1) > SPACING_TOLERANCE).any():
-        print(f"warning: the model was trained at {spacing_mm} mm; {images[0]} is {source}")
+        logging.warning("the model was trained at %s mm; %s is %s", spacing_mm, images[0], source)
     volume = np.stack(
         [to_working(array[..., c], source, working, label=False) for c in range(array.shape[-1])],
         axis=-1,

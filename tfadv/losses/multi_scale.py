@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 
-def scale_distances(predicted: Sequence[tf.Tensor], true: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-    """The mean absolute error at each scale: eq. 3 is their mean.
+def scale_distances(predicted: Sequence[tf.Tensor], true: Sequence[tf.Tensor]) -> tf.Tensor:
+    """The mean absolute error at each scale, of each sample: eq. 3 is the mean of all.
 
     Args:
         predicted: features of the image masked by the predicted map, one [B, h, w, k] per scale;
@@ -14,6 +14,11 @@ def scale_distances(predicted: Sequence[tf.Tensor], true: Sequence[tf.Tensor]) -
         true: the same of the image masked by the true map.
 
     Returns:
-        float32 scalars in [0, inf).
+        float32 [scales, B] in [0, inf).
     """
-    return [tf.reduce_mean(tf.abs(p - t)) for p, t in zip(predicted, true, strict=True)]
+    return tf.stack(
+        [
+            tf.reduce_mean(tf.abs(p - t), axis=list(range(1, len(p.shape))))
+            for p, t in zip(predicted, true, strict=True)
+        ]
+    )

@@ -4,11 +4,11 @@ import importlib
 import pkgutil
 
 from tfadv.methods.method import Method
-from tfrecords.errors import UserError
+from tfrecords.errors import SettingError
 
 
-def all_methods() -> dict[str, Method]:
-    """Every named method by name. A fifth one is one new file."""
+def all_methods() -> dict[str, type[Method]]:
+    """Every named method by name. A fifth paper is one new file."""
     rooms = (
         importlib.import_module(f"{__name__}.{room.name}")
         for room in pkgutil.iter_modules(__path__)
@@ -17,9 +17,11 @@ def all_methods() -> dict[str, Method]:
     return {method.name: method for method in found}
 
 
-def get(name: str) -> Method:
-    """Raises UserError with the known names."""
+def get(name: str) -> type[Method]:
+    """Raises SettingError with the known names."""
     methods = all_methods()
     if name not in methods:
-        raise UserError(f"--method: expected one of {', '.join(sorted(methods))}, received {name}")
+        raise SettingError(
+            "method", f"expected one of {', '.join(sorted(methods))}, received {name}"
+        )
     return methods[name]

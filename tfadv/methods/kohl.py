@@ -7,86 +7,39 @@ baseline, (1, 1/2) the hybrid of Table 1.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import keras
 import tensorflow as tf
 
-from tfadv.adversarial import Batch, Networks, Outcome, Players, Update
+from tfadv.adversarial import Batch, Networks, Players, Scene, Term, Update
 from tfadv.losses.adversarial import discriminator_loss, non_saturating_segmentor_loss
 from tfadv.losses.cross_entropy import cross_entropy
-from tfadv.methods.method import Hyperparameters, Method, hyperparameter
+from tfadv.methods.checks import ANY, COUNT, POSITIVE, SHARE, at_least, between, multiple_of
+from tfadv.methods.controls import Judged, JudgedAlone
+from tfadv.methods.method import Method, hyperparameter, round_up
+from tfadv.methods.verdicts import Verdicts, observed, swapped
 from tfadv.networks import kohl as networks
 from tfrecords.reading.augmentation import Augmentation
 from tfrecords.reading.batches import Recipe
 from tfrecords.records.manifest import Manifest
-from tfrecords.records.views import View
+from tfrecords.records.views import Slices
 
 DOWNSAMPLING = 16  # Of the segmentor: slices are multiples of it.
 
 
-@dataclass(frozen=True)
-class KohlHyperparameters(Hyperparameters):
+@dataclass(frozen=True, kw_only=True)
+class Kohl(Method):
     """Values of the paper's section "Training" and "Network Architectures", or ours."""
 
-    epochs: int = hyperparameter(225, "Training", small=30)
-    steps_per_epoch: int = hyperparameter(80, "Training: batches of S per epoch")
-    batch_size: int = hyperparameter(5, "Training: of one minibatch, per replica", small=8)
-    normalisation: str = hyperparameter("z_score", "ours: not stated")
-    crop_size: int = hyperparameter(
-        416, "MRI dataset: slice size; 0 takes the largest slice of the record set", small=0
-    )
-    rotation_rad: float = hyperparameter(math.pi / 8, "Training")
-    shift: float = hyperparameter(50.0, "Training: voxels", small=4.0)
-    mirror: bool = hyperparameter(True, "Training")
-    favoured_share: float = hyperparameter(
-        0.7, "Training: 3.5 of 5 from the aggressive set; here the dataset's first group"
-    )
-    width: int = hyperparameter(64, "Network Architectures", small=16)
-    convolutions: int = hyperparameter(1, "Network Architectures: per level", small=2)
-    discriminator_width: int = hyperparameter(64, "Network Architectures", small=16)
-    discriminator_poolings: int = hyperparameter(
-        5,
-        "ours: not stated; 416 becomes 13, and fewer keep the last maps of small slices large",
-        small=2,
-    )
-    label_noise: float = hyperparameter(
-        0.0,
-        "ours: standard deviation of Gaussian noise on D's label maps (instance noise, Sonderby et "
-        "al. 2017), so that D judges shapes and not how sharp a map is",
-        small=0.5,
-    )
-    shuffled_kinds: bool = hyperparameter(
-        False,
-        "ours: a control: of each pair of a true and a generated map, D is told by lot which is "
-        "true, so that its verdict says nothing. (Frozen at its random start it is with a "
-        "discriminator_learning_rate of 0)",
-    )
-    adversarial_weight: float = hyperparameter(1.0, "Table 1, eq. 4")
-    cross_entropy_weight: float = hyperparameter(0.0, "Table 1, eq. 2")
-    discriminator_steps: int = hyperparameter(3, "Training: k, minibatches of D for one of S")
-    learning_rate: float = hyperparameter(1e-5, "Training: Adam, S", small=1e-3)
-    halve_every: int = hyperparameter(
-        75, "Training: epochs after which S's rate is halved", small=10
-    )
-    discriminator_learning_rate: float = hyperparameter(
-        1e-5, "Training: Adam, D, fixed", small=2e-5
-    )
-    discriminator_warmup: int = hyperparameter(
-        0, "ours: first epochs in which D alone learns (S's rate is 0)"
-    )
-    beta_1: float = hyperparameter(0.9, "ours: not stated, Adam's default", small=0.5)
-
-
-class Kohl(Method):
     paper = (
         "Kohl et al. 2017, Adversarial Networks for the Detection of Aggressive Prostate Cancer, "
         "arXiv:1702.08014"
     )
-    view = View("slices")
-    hyperparameters = KohlHyperparameters
-    departures = (
+    view = Slices()
+    departures: ClassVar[Sequence[str]] = (
         "down- and upsampling are not stated: 2x2 max-pooling, 2x nearest-neighbour upsampling",
         "leaky slope not stated: 0.2, as in Isola et al. 2017, whom the paper follows",
         "Adam's beta_1 not stated: 0.9",
@@ -96,140 +49,198 @@ class Kohl(Method):
         "(--foreground_slices)",
     )
 
-    def build(self, hp: KohlHyperparameters, channels: int, outputs: Sequence[str]) -> Players:
-        classes = len(outputs)
-        players = {"segmentor": networks.segmentor(channels, classes, hp.width, hp.convolutions)}
-        optimizers = {"segmentor": keras.optimizers.Adam(hp.learning_rate, beta_1=hp.beta_1)}
-        if not hp.adversarial_weight:
-            return Players(players, optimizers, (_segmentor_update(hp, 0),))
-        players["discriminator"] = networks.discriminator(
-            channels, classes, hp.discriminator_width, hp.discriminator_poolings, hp.label_noise
-        )
-        optimizers["discriminator"] = keras.optimizers.Adam(
-            hp.discriminator_learning_rate, beta_1=hp.beta_1
-        )
-        # What a step draws follows its number, which checkpoints hold: a resumed run draws alike.
-        steps = optimizers["discriminator"].iterations
-        lots = _Lots(lambda: steps.value) if hp.shuffled_kinds else None
-        k = hp.discriminator_steps
-        schedule = (
-            *(_discriminator_update(number, lots) for number in range(k)),
-            _segmentor_update(hp, k),
-        )
-        return Players(players, optimizers, schedule)
+    epochs: int = hyperparameter(225, "Training", COUNT, small=30)
+    steps_per_epoch: int = hyperparameter(80, "Training: batches of S per epoch", COUNT)
+    batch_size: int = hyperparameter(5, "Training: of one minibatch, per replica", COUNT, small=8)
+    crop_size: int = hyperparameter(
+        416,
+        "MRI dataset: slice size; 0 takes the largest slice of the record set",
+        multiple_of(DOWNSAMPLING, or_zero=True),
+        small=0,
+    )
+    rotation_rad: float = hyperparameter(math.pi / 8, "Training", between(0, math.pi))
+    shift: float = hyperparameter(50.0, "Training: voxels", at_least(0), small=4.0)
+    mirror: bool = hyperparameter(True, "Training", ANY)
+    favoured_share: float = hyperparameter(
+        0.7, "Training: 3.5 of 5 from the aggressive set; here the dataset's first group", SHARE
+    )
+    width: int = hyperparameter(64, "Network Architectures", COUNT, small=16)
+    convolutions: int = hyperparameter(1, "Network Architectures: per level", COUNT, small=2)
+    learning_rate: float = hyperparameter(1e-5, "Training: Adam, S", POSITIVE, small=1e-3)
+    halve_every: int = hyperparameter(
+        75, "Training: epochs after which S's rate is halved", COUNT, small=10
+    )
+    beta_1: float = hyperparameter(
+        0.9, "ours: not stated, Adam's default", between(0, 0.9999), small=0.5
+    )
 
-    def recipe(self, hp: KohlHyperparameters, manifest: Manifest) -> Recipe:
+    def recipe(self, manifest: Manifest) -> Recipe:
         _, height, width = manifest.largest_shape
-        size = (hp.crop_size or _round_up(height), hp.crop_size or _round_up(width))
-        augmentation = Augmentation(hp.rotation_rad, hp.shift, hp.mirror)
+        size = tuple(self.crop_size or round_up(side, DOWNSAMPLING) for side in (height, width))
         return Recipe(
             self.view,
             size,
-            hp.batch_size,
-            hp.normalisation,
-            augmentation,
-            favoured_share=hp.favoured_share,
+            self.batch_size,
+            self.normalisation,
+            Augmentation(self.rotation_rad, self.shift, self.mirror),
+            favoured_share=self.favoured_share,
         )
 
-    def learning_rates(self, hp: KohlHyperparameters, epoch: int) -> Mapping[str, float]:
-        rate = hp.learning_rate * 0.5 ** (epoch // hp.halve_every)
-        if not hp.adversarial_weight:
-            return {"segmentor": rate}
-        return {
-            "segmentor": 0.0 if epoch < hp.discriminator_warmup else rate,
-            "discriminator": hp.discriminator_learning_rate,
-        }
+    def rate(self, optimizer: str, epoch: int = 0) -> float:
+        return self.learning_rate * 0.5 ** (epoch // self.halve_every)
+
+    def segmentor(self, channels: int, outputs: Sequence[str]) -> keras.Model:
+        return networks.segmentor(channels, len(outputs), self.width, self.convolutions)
+
+    def adam(self, optimizer: str) -> keras.optimizers.Optimizer:
+        return keras.optimizers.Adam(self.rate(optimizer), beta_1=self.beta_1)
 
 
-def _round_up(extent: int) -> int:
-    return -(-extent // DOWNSAMPLING) * DOWNSAMPLING
+@dataclass(frozen=True, kw_only=True)
+class KohlCrossEntropy(Kohl):
+    name = "kohl_cross_entropy"
+    summary = "the baseline: cross entropy alone (eq. 2)"
+
+    def build(self, channels: int, outputs: Sequence[str]) -> Players:
+        networks = {"segmentor": self.segmentor(channels, outputs)}
+        schedule = (segmentor_update(0, cross_entropy_term(1.0)),)
+        return Players(networks, {"segmentor": self.adam("segmentor")}, schedule)
 
 
-@dataclass(frozen=True)
-class _Lots:
-    """Swaps what D said of the true and of the generated map, in about half of the pairs."""
+@dataclass(frozen=True, kw_only=True)
+class _KohlAdversarial(Kohl, Judged):
+    """What the methods with a discriminator have beside the baseline's."""
 
-    step: Callable[[], tf.Tensor]
+    discriminator_width: int = hyperparameter(64, "Network Architectures", COUNT, small=16)
+    discriminator_poolings: int = hyperparameter(
+        5,
+        "ours: not stated; 416 becomes 13, and fewer keep the last maps of small slices large",
+        between(0, 5),
+        small=2,
+    )
+    label_noise: float = hyperparameter(
+        0.0,
+        "ours: standard deviation of Gaussian noise on D's label maps (instance noise, Sonderby et "
+        "al. 2017), so that D judges shapes and not how sharp a map is",
+        at_least(0),
+        small=0.5,
+    )
+    adversarial_weight: float = hyperparameter(1.0, "Table 1, eq. 4", POSITIVE)
+    discriminator_steps: int = hyperparameter(
+        3, "Training: k, minibatches of D for one of S", COUNT
+    )
+    discriminator_learning_rate: float = hyperparameter(
+        1e-5, "Training: Adam, D, fixed", POSITIVE, small=2e-5
+    )
+    discriminator_warmup: int = hyperparameter(
+        0, "ours: first epochs in which D alone learns (S's rate is 0)", at_least(0)
+    )
 
-    def swap(self, true: tf.Tensor, generated: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        seed = tf.stack([tf.cast(self.step(), tf.int64), 0])
-        swapped = tf.random.stateless_uniform(tf.shape(true), seed) < 0.5
-        return tf.where(swapped, generated, true), tf.where(swapped, true, generated)
+    def build(self, channels: int, outputs: Sequence[str]) -> Players:
+        segmentor = self.segmentor(channels, outputs)
+        discriminator = networks.discriminator(
+            channels,
+            len(outputs),
+            self.discriminator_width,
+            self.discriminator_poolings,
+            self.label_noise,
+        )
+        k = self.discriminator_steps
+        schedule = (
+            *(discriminator_update(number) for number in range(k)),
+            segmentor_update(k, *self.segmentor_terms()),
+        )
+        return Players(
+            {"segmentor": segmentor, "discriminator": discriminator},
+            {name: self.adam(name) for name in ("segmentor", "discriminator")},
+            schedule,
+        )
+
+    def segmentor_terms(self) -> tuple[Term, ...]:
+        """Of S's loss."""
+        return (adversarial_term(self.adversarial_weight),)
+
+    def rate(self, optimizer: str, epoch: int = 0) -> float:
+        if optimizer == "discriminator":
+            return self.discriminator_learning_rate
+        return 0.0 if epoch < self.discriminator_warmup else super().rate(optimizer, epoch)
 
 
-def _discriminator_update(minibatch: int, lots: _Lots | None) -> Update:
+@dataclass(frozen=True, kw_only=True)
+class KohlPurelyAdversarial(_KohlAdversarial, JudgedAlone):
+    name = "kohl_purely_adversarial"
+    summary = "S learns from the discriminator alone (eq. 3 and 4)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class KohlHybrid(_KohlAdversarial):
+    name = "kohl_hybrid"
+    summary = "the discriminator and half the cross entropy (Table 1)"
+
+    cross_entropy_weight: float = hyperparameter(0.5, "Table 1, eq. 2", POSITIVE)
+
+    def segmentor_terms(self) -> tuple[Term, ...]:
+        return (*super().segmentor_terms(), cross_entropy_term(self.cross_entropy_weight))
+
+
+def discriminator_update(minibatch: int) -> Update:
     """D descends eq. 3."""
 
-    def loss(networks: Networks, batch: Batch) -> Outcome:
-        segmentor, discriminator = networks["segmentor"], networks["discriminator"]
-        logits = segmentor(batch["image"], training=True)
-        truth = tf.one_hot(batch["label"], logits.shape[-1])
-        true = discriminator([batch["image"], truth], training=True)
-        generated = discriminator([batch["image"], tf.nn.softmax(logits)], training=True)
-        observed = {
-            "discriminator_true": tf.reduce_mean(tf.sigmoid(true)),
-            "discriminator_generated": tf.reduce_mean(tf.sigmoid(generated)),
-        }
-        if lots:
-            true, generated = lots.swap(true, generated)
-        return Outcome({"discriminator_loss": discriminator_loss(true, generated)}, observed)
-
-    return Update(
-        name="discriminator",
-        loss=loss,
-        trains={"discriminator": "discriminator"},
-        terms=("discriminator_loss",),
-        observes=("discriminator_true", "discriminator_generated"),
-        minibatch=minibatch,
-        words="D descends -mean[log D(y) + log(1 - D(S(x)))] (eq. 3)"
-        + (", y and S(x) swapped by lot" if lots else ""),
-    )
-
-
-def _segmentor_update(hp: KohlHyperparameters, minibatch: int) -> Update:
-    """S descends the weighted sum of eq. 4 and eq. 2."""
-    weights = {
-        "segmentor_adversarial": hp.adversarial_weight,
-        "segmentor_cross_entropy": hp.cross_entropy_weight,
-    }
-    formulas = {
-        "segmentor_adversarial": "-mean log D(S(x)) (eq. 4)",
-        "segmentor_cross_entropy": "cross entropy (eq. 2)",
-    }
-    terms = tuple(name for name, weight in weights.items() if weight)
-
-    def loss(networks: Networks, batch: Batch) -> Outcome:
+    def judge(networks: Networks, batch: Batch) -> Verdicts:
         logits = networks["segmentor"](batch["image"], training=True)
-        values = {}
-        if hp.adversarial_weight:
-            pair = [batch["image"], tf.nn.softmax(logits)]
-            generated = networks["discriminator"](pair, training=True)
-            values["segmentor_adversarial"] = non_saturating_segmentor_loss(generated)
-        if hp.cross_entropy_weight:
-            values["segmentor_cross_entropy"] = cross_entropy(batch["label"], logits)
-        return Outcome({name: weights[name] * value for name, value in values.items()}, {})
+        truth = tf.one_hot(batch["label"], logits.shape[-1])
+        discriminator = networks["discriminator"]
+        return Verdicts(
+            discriminator([batch["image"], truth], training=True),
+            discriminator([batch["image"], tf.nn.softmax(logits)], training=True),
+        )
 
+    loss = Term(
+        "discriminator_loss",
+        lambda scene: discriminator_loss(*scene.shared),
+        "-mean[log D(y) + log(1 - D(S(x)))] (eq. 3)",
+    )
     return Update(
-        name="segmentor",
-        loss=loss,
-        trains={"segmentor": "segmentor"},
-        terms=terms,
+        "discriminator",
+        {"discriminator": "discriminator"},
+        (loss,),
+        judge,
+        observed("discriminator"),
         minibatch=minibatch,
-        words="S descends " + " + ".join(f"{weights[name]:g} * {formulas[name]}" for name in terms),
+        by="D descends",
+        shuffle=swapped,
     )
 
 
-METHODS = (
-    Kohl("kohl_purely_adversarial", "S learns from the discriminator alone (eq. 3 and 4)"),
-    Kohl(
-        "kohl_cross_entropy",
-        "the baseline: cross entropy alone (eq. 2)",
-        adversarial_weight=0.0,
-        cross_entropy_weight=1.0,
-    ),
-    Kohl(
-        "kohl_hybrid",
-        "the discriminator and half the cross entropy (Table 1)",
-        cross_entropy_weight=0.5,
-    ),
-)
+def segmentor_update(minibatch: int, *terms: Term) -> Update:
+    """S descends terms of its logits."""
+    return Update(
+        "segmentor",
+        {"segmentor": "segmentor"},
+        terms,
+        lambda networks, batch: networks["segmentor"](batch["image"], training=True),
+        minibatch=minibatch,
+        by="S descends",
+    )
+
+
+def adversarial_term(weight: float) -> Term:
+    def value(scene: Scene) -> tf.Tensor:
+        pair = [scene.batch["image"], tf.nn.softmax(scene.shared)]
+        generated = scene.networks["discriminator"](pair, training=True)
+        return non_saturating_segmentor_loss(generated)
+
+    words = "-mean log D(S(x)) (eq. 4)"
+    return Term("segmentor_adversarial", value, words, weight, verdict=True)
+
+
+def cross_entropy_term(weight: float) -> Term:
+    return Term(
+        "segmentor_cross_entropy",
+        lambda scene: cross_entropy(scene.batch["label"], scene.shared),
+        "cross entropy (eq. 2)",
+        weight,
+    )
+
+
+METHODS = (KohlPurelyAdversarial, KohlCrossEntropy, KohlHybrid)

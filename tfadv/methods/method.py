@@ -2,16 +2,18 @@
 
 import abc
 from collections.abc import Mapping, Sequence
-from dataclasses import Field, dataclass, field, fields
-from typing import Any, ClassVar, TypeVar
+from dataclasses import Field, asdict, dataclass, field, fields
+from typing import Any, ClassVar, Self, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from tfadv.adversarial import Players
 from tfadv.inference.targets import Targets, class_targets
 from tfadv.inference.tiling import SlidingWindow, Tiling
-from tfrecords.errors import UserError
+from tfadv.methods.checks import COUNT, Check, one_of
+from tfrecords.errors import SettingError
 from tfrecords.reading.batches import Recipe
+from tfrecords.reading.normalisation import SCHEMES
 from tfrecords.records.manifest import Manifest
 from tfrecords.records.views import View
 
@@ -19,55 +21,92 @@ PRESETS = ("paper", "small")
 Value = TypeVar("Value")
 
 
-def hyperparameter(default: Value, source: str, small: Value | None = None) -> Value:
+def hyperparameter(default: Value, source: str, check: Check, small: Value | None = None) -> Value:
     """A dataclass field whose default stands here once.
 
     Args:
         default: the paper's value, used by `--preset paper`.
         source: where the paper states it, or "ours" with the reason.
+        check: what it may be.
         small: the value of `--preset small`, where it differs.
     """
-    return field(default=default, metadata={"source": source, "small": small})
+    return field(default=default, metadata={"source": source, "check": check, "small": small})
 
 
-@dataclass(frozen=True)
-class Hyperparameters:
-    """What every method has; each method's own dataclass adds to it."""
-
-    epochs: int = hyperparameter(100, "ours")
-    steps_per_epoch: int = hyperparameter(100, "ours")
-    batch_size: int = hyperparameter(1, "ours")
-    normalisation: str = hyperparameter("z_score", "ours")
-
-
+@dataclass(frozen=True, kw_only=True)
 class Method(abc.ABC):
-    """A named algorithm that `--method` accepts. A room subclasses it and declares its instances.
+    """A named algorithm that `--method` accepts, configured: it holds its hyperparameters.
+
+    A room subclasses it, once for each named method, and lists these in METHODS. A method has
+    the hyperparameters that it uses, and no others.
 
     Attributes:
         name: the value of --method.
         summary: one line.
-        values: what sets this method apart from the others of its room.
-        small: the same for `--preset small`, where that needs other values.
         paper: the citation.
         view: how subjects are cut into what it trains on; the number of patches is the user's.
         departures: from the paper, each with its reason.
+
+    Raises:
+        SettingError: a value of another type, or that its check refuses.
     """
 
+    name: ClassVar[str]
+    summary: ClassVar[str]
     paper: ClassVar[str]
-    view: View
+    view: ClassVar[View]
     departures: ClassVar[Sequence[str]] = ()
-    hyperparameters: ClassVar[type[Hyperparameters]]
 
-    def __init__(
-        self, name: str, summary: str, small: Mapping[str, Any] | None = None, **values: Any
-    ) -> None:
-        self.name = name
-        self.summary = summary
-        self.values = values
-        self.small = small or {}
+    epochs: int = hyperparameter(100, "ours", COUNT)
+    steps_per_epoch: int = hyperparameter(100, "ours", COUNT)
+    batch_size: int = hyperparameter(1, "ours", COUNT)
+    normalisation: str = hyperparameter("z_score", "ours: not stated", one_of(*SCHEMES))
+    precision: str = hyperparameter(
+        "float32",
+        "ours: of the networks' inner layers",
+        one_of("float32", "mixed_bfloat16"),
+        small="mixed_bfloat16",
+    )
+
+    def __post_init__(self) -> None:
+        for known in fields(self):
+            _require(known, getattr(self, known.name))
+
+    @classmethod
+    def configure(cls, preset: str = "paper", overrides: Sequence[str] = ()) -> Self:
+        """This method with a preset's values, some overridden by `name=value`.
+
+        Raises:
+            SettingError: unknown name, wrong type or illegal value; names the legal ones.
+        """
+        if preset not in PRESETS:
+            raise SettingError(
+                "preset", f"expected one of {', '.join(PRESETS)}, received {preset!r}"
+            )
+        values = {
+            known.name: known.metadata["small"]
+            for known in fields(cls)
+            if preset == "small" and known.metadata["small"] is not None
+        }
+        for override in overrides:
+            name, _, text = override.partition("=")
+            values[name] = _parsed(cls._known(name), text)
+        return cls(**values)
+
+    @classmethod
+    def restore(cls, values: Mapping[str, Any]) -> Self:
+        """This method with the values that `values` gave. Raises SettingError as `configure`."""
+        for name in values:
+            cls._known(name)
+        return cls(**values)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """All hyperparameters by name."""
+        return asdict(self)
 
     @abc.abstractmethod
-    def build(self, hp: Any, channels: int, outputs: Sequence[str]) -> Players:
+    def build(self, channels: int, outputs: Sequence[str]) -> Players:
         """Networks, optimizers and schedule.
 
         Args:
@@ -76,54 +115,62 @@ class Method(abc.ABC):
         """
 
     @abc.abstractmethod
-    def recipe(self, hp: Any, manifest: Manifest) -> Recipe:
-        """How this method's examples are cropped, augmented and drawn; `batch` is a minibatch."""
+    def recipe(self, manifest: Manifest) -> Recipe:
+        """How this method's examples are cropped, augmented and drawn."""
 
     @abc.abstractmethod
-    def learning_rates(self, hp: Any, epoch: int) -> Mapping[str, float]:
-        """The learning rate of each optimizer in an epoch, counted from 0."""
+    def rate(self, optimizer: str, epoch: int = 0) -> float:
+        """The learning rate of an optimizer in an epoch, counted from 0."""
+
+    def players(self, channels: int, outputs: Sequence[str]) -> Players:
+        """What trains: what `build` gives, or what a control makes of it."""
+        return self.build(channels, outputs)
 
     def targets(self, manifest: Manifest) -> Targets:
         """What the segmentor's maps stand for: the manifest's exclusive classes."""
         return class_targets(manifest)
 
-    def tiling(self, hp: Any, manifest: Manifest) -> Tiling:
+    def tiling(self, manifest: Manifest) -> Tiling:
         """How the segmentor covers whole volumes: by windows of the training crop's size."""
-        return SlidingWindow(self.recipe(hp, manifest).size)
+        return SlidingWindow(self.recipe(manifest).size)
 
-    def resolve(self, preset: str = "paper", overrides: Sequence[str] = ()) -> Any:
-        """Hyperparameters from a preset and `name=value` overrides.
-
-        Raises:
-            UserError: unknown name or wrong type; names the legal ones.
-        """
-        values = {
-            f.name: f.metadata["small"]
-            for f in fields(self.hyperparameters)
-            if preset == "small" and f.metadata["small"] is not None
-        }
-        values |= self.values
-        if preset == "small":
-            values |= self.small
-        for override in overrides:
-            name, _, text = override.partition("=")
-            values[name] = self._parse(name, text)
-        return self.hyperparameters(**values)
-
-    def _parse(self, name: str, text: str) -> Any:
-        known: dict[str, Field[Any]] = {f.name: f for f in fields(self.hyperparameters)}
+    @classmethod
+    def _known(cls, name: str) -> "Field[Any]":
+        known = {f.name: f for f in fields(cls)}
         if name not in known:
-            legal = ", ".join(sorted(known))
-            raise UserError(f"--hp.{name}: {self.name} has no such hyperparameter. It has: {legal}")
-        kind = type(known[name].default)
-        try:
-            return TypeAdapter(kind).validate_python(text)
-        except ValidationError:
-            raise UserError(
-                f"--hp.{name}: expected {kind.__name__} (default {self.default(name)}), "
-                f"received {text!r}"
-            ) from None
+            raise SettingError(
+                f"hp.{name}",
+                f"{cls.name} has no such hyperparameter. It has: {', '.join(sorted(known))}",
+            )
+        return known[name]
 
-    def default(self, name: str) -> Any:
-        """The paper preset's value of a hyperparameter."""
-        return self.values.get(name, getattr(self.hyperparameters, name))
+
+def _parsed(known: "Field[Any]", text: str) -> Any:
+    """A value from the command line."""
+    try:
+        return TypeAdapter(type(known.default)).validate_python(text)
+    except ValidationError:
+        raise _wrong(known, text) from None
+
+
+def _require(known: "Field[Any]", value: Any) -> None:
+    """Raises SettingError where a value is not of the hyperparameter's type, or is refused."""
+    kind = type(known.default)
+    fits = type(value) is kind or (kind is float and type(value) is int)
+    if not fits or not known.metadata["check"].holds(value):
+        raise _wrong(known, value)
+
+
+def _wrong(known: "Field[Any]", received: Any) -> SettingError:
+    words = known.metadata["check"].words
+    kind = {int: "a whole number", float: "a number", str: "a word", bool: "a switch"}
+    return SettingError(
+        f"hp.{known.name}",
+        f"expected {kind[type(known.default)]}, {words} (default {known.default}), "
+        f"received {received!r}",
+    )
+
+
+def round_up(extent: int, multiple: int) -> int:
+    """The least multiple that is not below the extent."""
+    return -(-extent // multiple) * multiple

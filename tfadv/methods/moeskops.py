@@ -10,139 +10,168 @@ This is a gradient reversal, not the non-saturating loss of Goodfellow et al. Th
 alone, on as many samples a step.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import ClassVar
 
 import keras
 import tensorflow as tf
 
-from tfadv.adversarial import Batch, Networks, Outcome, Players, Update
+from tfadv.adversarial import Batch, Networks, Players, Scene, Term, Update
 from tfadv.inference.tiling import Tiling, WholeSlices
 from tfadv.losses.cross_entropy import cross_entropy
-from tfadv.methods.method import Hyperparameters, Method, hyperparameter
+from tfadv.methods.checks import COUNT, POSITIVE, between
+from tfadv.methods.controls import Judged
+from tfadv.methods.method import Method, hyperparameter
+from tfadv.methods.verdicts import GENERATED, TRUE, Verdicts, observed, swapped
 from tfadv.networks import moeskops as networks
 from tfadv.networks.moeskops import DILATED, FCN, Architecture
 from tfrecords.reading.augmentation import Augmentation
 from tfrecords.reading.batches import Recipe
 from tfrecords.records.manifest import Manifest
-from tfrecords.records.views import View
+from tfrecords.records.views import Patches
 
-MANUAL, GENERATED = 0, 1  # The discriminator's output nodes.
+MANUAL, MADE = 0, 1  # The discriminator's output nodes: of manual and of generated maps.
 
 
-@dataclass(frozen=True)
-class MoeskopsHyperparameters(Hyperparameters):
+def _patches(architecture: Architecture) -> Patches:
+    """Of the size at which all maps of the labels' size are seen whole."""
+    return Patches(_size(architecture), networks.LABEL_SIZE)
+
+
+def _size(architecture: Architecture) -> int:
+    return networks.LABEL_SIZE + 2 * architecture.margin
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moeskops(Method):
     """Values of the paper's sections 2.2 and 3.1, or ours."""
 
-    epochs: int = hyperparameter(5, "3.1", small=24)
-    steps_per_epoch: int = hyperparameter(
-        17500,
-        "3.1: 50,000 patches of each of 7 classes from each of 15 images, 300 a step",
-        small=60,
-    )
-    batch_size: int = hyperparameter(
-        300,
-        "3.1: of one minibatch, per replica; 300/3 with the adversary's three minibatches",
-        small=105,
-    )
-    normalisation: str = hyperparameter("z_score", "ours: not stated")
-    learning_rate: float = hyperparameter(1e-3, "3.1: RMSprop, Ls")
-    discriminator_learning_rate: float = hyperparameter(
-        1e-5, "3.1: RMSprop, Ld and La, of both networks", small=1e-4
-    )
-    dropout: float = hyperparameter(0.5, "ours: 2.2 states dropout for the 1x1 layers, no rate")
-    momentum: float = hyperparameter(
-        0.9, "ours: of batch normalisation's moving statistics; Keras' 0.99 lags in short runs"
-    )
-
-
-class Moeskops(Method):
     paper = (
         "Moeskops et al. 2017, Adversarial Training and Dilated Convolutions for Brain MRI "
         "Segmentation, arXiv:1707.03195"
     )
-    hyperparameters = MoeskopsHyperparameters
-    departures = (
+    departures: ClassVar[Sequence[str]] = (
         "batch normalisation stands between convolution and ReLU, and not on the output layers",
-        "the discriminator's batch normalisation sees manual and generated maps together in both "
-        "of its updates; with minibatches of one kind it stays at chance (docs/results.md)",
         "dropout's rate not stated: 0.5 of what each 1x1 layer receives",
         "intensity normalisation not stated: z-score over non-zero voxels",
         "slices are axial in both datasets; the paper says so of the elderly subjects alone",
         "the epoch with the best validation Dice is evaluated; the paper has no validation set and "
         "takes the last",
     )
+    architecture: ClassVar[Architecture]
 
-    def __init__(
-        self,
-        name: str,
-        summary: str,
-        architecture: Architecture,
-        *,
-        adversarial: bool = False,
-        **values: Any,
-    ) -> None:
-        super().__init__(name, summary, **values)
-        self.architecture = architecture
-        self.adversarial = adversarial
-        label_size = networks.LABEL_SIZE
-        self.view = View("patches", label_size + 2 * architecture.margin, label_size)
+    epochs: int = hyperparameter(5, "3.1", COUNT, small=24)
+    steps_per_epoch: int = hyperparameter(
+        17500,
+        "3.1: 50,000 patches of each of 7 classes from each of 15 images, 300 a step",
+        COUNT,
+        small=60,
+    )
+    batch_size: int = hyperparameter(300, "3.1: of one minibatch, per replica", COUNT, small=105)
+    learning_rate: float = hyperparameter(1e-3, "3.1: RMSprop, Ls", POSITIVE)
+    dropout: float = hyperparameter(
+        0.5, "ours: 2.2 states dropout for the 1x1 layers, no rate", between(0, 0.99)
+    )
+    momentum: float = hyperparameter(
+        0.9,
+        "ours: of batch normalisation's moving statistics; Keras' 0.99 lags in short runs",
+        between(0, 1),
+    )
 
-    def build(self, hp: MoeskopsHyperparameters, channels: int, outputs: Sequence[str]) -> Players:
-        classes = len(outputs)
-        players = {
-            "segmentor": networks.segmentor(
-                channels, classes, self.architecture, hp.dropout, hp.momentum
-            )
-        }
-        optimizers = {"segmentor": keras.optimizers.RMSprop(hp.learning_rate)}
-        if not self.adversarial:
-            return Players(players, optimizers, (SEGMENTATION_UPDATE,))
-        players["discriminator"] = networks.discriminator(channels, classes, hp.momentum)
-        for name in ("discriminator", "adversarial"):
-            optimizers[name] = keras.optimizers.RMSprop(hp.discriminator_learning_rate)
-        schedule = (SEGMENTATION_UPDATE, DISCRIMINATION_UPDATE, ADVERSARIAL_UPDATE)
-        return Players(players, optimizers, schedule)
+    def build(self, channels: int, outputs: Sequence[str]) -> Players:
+        segmentor = networks.segmentor(
+            channels, len(outputs), self.architecture, self.dropout, self.momentum
+        )
+        optimizers = {"segmentor": self.rmsprop("segmentor")}
+        return Players({"segmentor": segmentor}, optimizers, (SEGMENTATION_UPDATE,))
 
-    def recipe(self, hp: MoeskopsHyperparameters, manifest: Manifest) -> Recipe:
-        size = (self.view.patch_size, self.view.patch_size)
-        return Recipe(self.view, size, hp.batch_size, hp.normalisation, Augmentation())
+    def recipe(self, manifest: Manifest) -> Recipe:
+        size = (_size(self.architecture),) * 2
+        return Recipe(self.view, size, self.batch_size, self.normalisation, Augmentation())
 
-    def tiling(self, hp: MoeskopsHyperparameters, manifest: Manifest) -> Tiling:
+    def tiling(self, manifest: Manifest) -> Tiling:
         return WholeSlices(self.architecture.margin)
 
-    def learning_rates(self, hp: MoeskopsHyperparameters, epoch: int) -> Mapping[str, float]:
-        rates = {"segmentor": hp.learning_rate}
-        if self.adversarial:
-            rates |= dict.fromkeys(("discriminator", "adversarial"), hp.discriminator_learning_rate)
-        return rates
+    def rate(self, optimizer: str, epoch: int = 0) -> float:
+        return self.learning_rate
+
+    def rmsprop(self, optimizer: str) -> keras.optimizers.Optimizer:
+        return keras.optimizers.RMSprop(self.rate(optimizer))
 
 
-def _segmentation_loss(players: Networks, batch: Batch) -> Outcome:
-    """Ls."""
-    logits = players["segmentor"](batch["image"], training=True)
-    return Outcome({"segmentor_cross_entropy": cross_entropy(batch["label"], logits)}, {})
+@dataclass(frozen=True, kw_only=True)
+class MoeskopsAdversarial(Moeskops, Judged):
+    """What the methods with a discriminator have beside the baselines'."""
+
+    departures: ClassVar[Sequence[str]] = (
+        *Moeskops.departures,
+        "the discriminator's batch normalisation sees manual and generated maps together in both "
+        "of its updates; with minibatches of one kind it stays at chance (docs/results.md)",
+    )
+
+    batch_size: int = hyperparameter(
+        100, "3.1: of one minibatch, per replica: a third of 300", COUNT, small=35
+    )
+    discriminator_learning_rate: float = hyperparameter(
+        1e-5, "3.1: RMSprop, Ld and La, of both networks", POSITIVE, small=1e-4
+    )
+
+    def build(self, channels: int, outputs: Sequence[str]) -> Players:
+        alone = super().build(channels, outputs)
+        discriminator = networks.discriminator(channels, len(outputs), self.momentum)
+        return Players(
+            {**alone.networks, "discriminator": discriminator},
+            {
+                **alone.optimizers,
+                **{name: self.rmsprop(name) for name in ("discriminator", "adversarial")},
+            },
+            (*alone.schedule, DISCRIMINATION_UPDATE, ADVERSARIAL_UPDATE),
+        )
+
+    def rate(self, optimizer: str, epoch: int = 0) -> float:
+        return self.learning_rate if optimizer == "segmentor" else self.discriminator_learning_rate
 
 
-def _discrimination_loss(players: Networks, batch: Batch) -> Outcome:
-    """Ld."""
-    # The segmentor only looks on: its moving statistics stay.
-    manual, _ = _discriminated(players, batch, segmentor_training=False)
-    observed = {"discriminator_true": tf.reduce_mean(tf.nn.softmax(manual)[:, MANUAL])}
-    return Outcome({"discriminator_manual": _discrimination(manual, MANUAL)}, observed)
+@dataclass(frozen=True, kw_only=True)
+class MoeskopsFcn(Moeskops):
+    name = "moeskops_fcn"
+    summary = "the fully convolutional network, cross entropy alone"
+    architecture = FCN
+    view = _patches(FCN)
 
 
-def _adversarial_loss(players: Networks, batch: Batch) -> Outcome:
-    """La."""
-    _, generated = _discriminated(players, batch, segmentor_training=True)
-    observed = {"discriminator_generated": tf.reduce_mean(tf.nn.softmax(generated)[:, MANUAL])}
-    return Outcome({"adversarial": _discrimination(generated, GENERATED)}, observed)
+@dataclass(frozen=True, kw_only=True)
+class MoeskopsDilated(Moeskops):
+    name = "moeskops_dilated"
+    summary = "the dilated network, cross entropy alone"
+    architecture = DILATED
+    view = _patches(DILATED)
 
 
-def _discriminated(
-    players: Networks, batch: Batch, *, segmentor_training: bool
-) -> tuple[tf.Tensor, tf.Tensor]:
+@dataclass(frozen=True, kw_only=True)
+class MoeskopsFcnAdversarial(MoeskopsAdversarial):
+    name = "moeskops_fcn_adversarial"
+    summary = "the fully convolutional network and the discriminator, alternating"
+    architecture = FCN
+    view = _patches(FCN)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoeskopsDilatedAdversarial(MoeskopsAdversarial):
+    name = "moeskops_dilated_adversarial"
+    summary = "the dilated network and the discriminator, alternating"
+    architecture = DILATED
+    view = _patches(DILATED)
+
+
+def _segmented(players: Networks, batch: Batch) -> tf.Tensor:
+    """S's logits."""
+    return players["segmentor"](batch["image"], training=True)
+
+
+def _judged(players: Networks, batch: Batch, *, segmentor_training: bool) -> Verdicts:
     """D's logits [B, 2] of a minibatch's manual and of its generated label maps.
 
     Each loss uses one of them. D still sees both together, because its batch normalisation would
@@ -153,13 +182,20 @@ def _discriminated(
     manual = tf.one_hot(batch["label"], generated.shape[-1])
     images = tf.tile(_central_image(batch["image"]), [2, 1, 1, 1])
     logits = discriminator([images, tf.concat([manual, generated], 0)], training=True)
-    of_manual, of_generated = tf.split(logits, 2)
-    return of_manual, of_generated
+    return Verdicts(*tf.split(logits, 2))
 
 
 def _discrimination(logits: tf.Tensor, node: int) -> tf.Tensor:
     """Cross entropy of the discriminator's logits [B, 2] with one node for all samples."""
     return cross_entropy(tf.fill(tf.shape(logits)[:1], node), logits)
+
+
+def _manual_loss(scene: Scene) -> tf.Tensor:
+    return _discrimination(scene.shared.true, MANUAL)
+
+
+def _generated_loss(scene: Scene) -> tf.Tensor:
+    return _discrimination(scene.shared.generated, MADE)
 
 
 def _central_image(patches: tf.Tensor) -> tf.Tensor:
@@ -168,51 +204,48 @@ def _central_image(patches: tf.Tensor) -> tf.Tensor:
     return patches[:, rim:-rim, rim:-rim]
 
 
+SEGMENTATION = Term(
+    "segmentor_cross_entropy",
+    lambda scene: cross_entropy(scene.batch["label"], scene.shared),
+    "Ls, the cross entropy (2.3, update 1)",
+)
+MANUAL_MAPS = Term(
+    "discriminator_manual",
+    _manual_loss,
+    "Ld, the discrimination loss on manual label maps (2.3, update 2)",
+)
+GENERATED_MAPS = Term(
+    "adversarial",
+    _generated_loss,
+    "La, the discrimination loss on S(x) (2.3, update 3)",
+    verdict=True,
+)
+OBSERVED = observed("discriminator", lambda logits: tf.nn.softmax(logits)[:, MANUAL])
+
 SEGMENTATION_UPDATE = Update(
-    name="segmentation",
-    loss=_segmentation_loss,
-    trains={"segmentor": "segmentor"},
-    terms=("segmentor_cross_entropy",),
-    minibatch=0,
-    words="S descends Ls, the cross entropy (2.3, update 1)",
+    "segmentation", {"segmentor": "segmentor"}, (SEGMENTATION,), _segmented, by="S descends"
 )
 DISCRIMINATION_UPDATE = Update(
-    name="discrimination",
-    loss=_discrimination_loss,
-    trains={"discriminator": "discriminator"},
-    terms=("discriminator_manual",),
-    observes=("discriminator_true",),
+    "discrimination",
+    {"discriminator": "discriminator"},
+    (MANUAL_MAPS,),
+    # The segmentor only looks on: its moving statistics stay.
+    partial(_judged, segmentor_training=False),
+    {name: value for name, value in OBSERVED.items() if name.endswith(TRUE)},
     minibatch=1,
-    words="D descends Ld, the discrimination loss on manual label maps (2.3, update 2)",
+    by="D descends",
+    shuffle=swapped,
 )
 ADVERSARIAL_UPDATE = Update(
-    name="adversarial",
-    loss=_adversarial_loss,
-    trains={"discriminator": "discriminator", "segmentor": "adversarial"},
-    terms=("adversarial",),
-    observes=("discriminator_generated",),
+    "adversarial",
+    {"discriminator": "discriminator", "segmentor": "adversarial"},
+    (GENERATED_MAPS,),
+    partial(_judged, segmentor_training=True),
+    {name: value for name, value in OBSERVED.items() if name.endswith(GENERATED)},
     ascends=frozenset({"segmentor"}),
     minibatch=2,
-    words="D descends and S ascends La, the discrimination loss on S(x) (2.3, update 3)",
+    by="D descends and S ascends",
+    shuffle=swapped,
 )
 
-METHODS = (
-    Moeskops("moeskops_fcn", "the fully convolutional network, cross entropy alone", FCN),
-    Moeskops("moeskops_dilated", "the dilated network, cross entropy alone", DILATED),
-    Moeskops(
-        "moeskops_fcn_adversarial",
-        "the fully convolutional network and the discriminator, alternating",
-        FCN,
-        adversarial=True,
-        batch_size=100,
-        small={"batch_size": 35},
-    ),
-    Moeskops(
-        "moeskops_dilated_adversarial",
-        "the dilated network and the discriminator, alternating",
-        DILATED,
-        adversarial=True,
-        batch_size=100,
-        small={"batch_size": 35},
-    ),
-)
+METHODS = (MoeskopsFcn, MoeskopsDilated, MoeskopsFcnAdversarial, MoeskopsDilatedAdversarial)

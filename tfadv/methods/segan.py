@@ -10,135 +10,218 @@ one segmentor (S3) or one per region (S1), and single scales (s0, s3). "3" is th
 regions; here it is the dataset's.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import keras
-import tensorflow as tf
 
-from tfadv.adversarial import Batch, Networks, Outcome, Players, Update
+from tfadv.adversarial import Players, Term
 from tfadv.inference.targets import Targets, class_targets, region_targets
-from tfadv.losses.cross_entropy import cross_entropy
-from tfadv.losses.dice import dice_loss
-from tfadv.losses.multi_scale import scale_distances
-from tfadv.methods.method import Hyperparameters, Method, hyperparameter
+from tfadv.methods.checks import COUNT, POSITIVE, at_least, multiple_of, one_of, scales_with_critic
+from tfadv.methods.controls import Judged, JudgedAlone
+from tfadv.methods.method import Method, hyperparameter, round_up
+from tfadv.methods.segan_updates import (
+    SOFTMAX_UPDATE,
+    Comparison,
+    critic_update,
+    dice_term,
+    segmentor_update,
+)
 from tfadv.networks import segan as networks
 from tfrecords.reading.augmentation import Augmentation
 from tfrecords.reading.batches import Recipe
+from tfrecords.reading.normalisation import SCHEMES
 from tfrecords.records.manifest import Manifest
-from tfrecords.records.views import View
+from tfrecords.records.views import Slices
 
 DOWNSAMPLING = 16  # Of the segmentor: slices are multiples of it.
+MASKED = "S's maps are zero where all modalities are: there the loss never sees them"
 
 
-@dataclass(frozen=True)
-class SeganHyperparameters(Hyperparameters):
-    """Values of the paper's sections 2 and 3, or ours."""
-
-    epochs: int = hyperparameter(100, "ours: not stated", small=30)
-    steps_per_epoch: int = hyperparameter(
-        494, "ours: 247 training subjects with 128 slices, 64 a step", small=80
-    )
-    batch_size: int = hyperparameter(64, "2.3: per replica", small=16)
-    normalisation: str = hyperparameter("min_max", "2.4, footnote: [0, 1]")
-    crop_size: int = hyperparameter(
-        160, "3: slice size; 0 takes the largest slice of the record set", small=0
-    )
-    shift: float = hyperparameter(10.0, "3: voxels, random 160 x 160 of 180 x 180", small=4.0)
-    width: int = hyperparameter(64, "Fig. 1", small=16)
-    critic_width: int = hyperparameter(64, "Fig. 1", small=16)
-    clamp: float = hyperparameter(
-        0.05, "the authors' code; 2.4 gives 0.01 as an example, for all parameters of C"
-    )
-    scales: str = hyperparameter("0123", "eq. 3 and 3.1: digits of the scales that are averaged")
-    critic_per_region: bool = hyperparameter(True, "3.1: 3C, or 1C")
-    segmentor_per_region: bool = hyperparameter(False, "3.1: S1, or S3")
-    dice_weight: float = hyperparameter(0.0, "ours: not in the paper, but in its authors' code")
-    learning_rate: float = hyperparameter(2e-5, "2.3: RMSprop, S", small=1e-4)
-    critic_learning_rate: float = hyperparameter(2e-5, "2.3: RMSprop, C", small=1e-4)
-
-
+@dataclass(frozen=True, kw_only=True)
 class Segan(Method):
+    """Values of the paper's sections 2 and 3, or ours: what all variants share."""
+
     paper = (
         "Xue et al. 2018, SegAN: Adversarial Network with Multi-scale L1 Loss for Medical Image "
         "Segmentation, arXiv:1706.01805"
     )
-    view = View("slices")
-    hyperparameters = SeganHyperparameters
-    departures = (
+    view = Slices()
+    departures: ClassVar[Sequence[str]] = (
         "leaky slope not stated: 0.2",
         "resizing not stated: bilinear; skips are concatenated, as in the U-net that is followed",
-        "C sees both masked images of a minibatch in one pass, so that its batch normalisation is "
-        "the same function of both",
-        "where C alone learns, S answers as in inference, so that its moving statistics stay",
-        "variant s0 has no critic: no parameter of it is part of the loss",
-        "S's maps are zero where all modalities are: there the loss never sees them",
         "epochs not stated: 100; the epoch with the best validation Dice is evaluated",
     )
+
+    epochs: int = hyperparameter(100, "ours: not stated", COUNT, small=30)
+    steps_per_epoch: int = hyperparameter(
+        494, "ours: 247 training subjects with 128 slices, 64 a step", COUNT, small=80
+    )
+    batch_size: int = hyperparameter(64, "2.3: per replica", COUNT, small=16)
+    normalisation: str = hyperparameter("min_max", "2.4, footnote: [0, 1]", one_of(*SCHEMES))
+    crop_size: int = hyperparameter(
+        160,
+        "3: slice size; 0 takes the largest slice of the record set",
+        multiple_of(DOWNSAMPLING, or_zero=True),
+        small=0,
+    )
+    shift: float = hyperparameter(
+        10.0, "3: voxels, random 160 x 160 of 180 x 180", at_least(0), small=4.0
+    )
+    width: int = hyperparameter(64, "Fig. 1", COUNT, small=16)
+    learning_rate: float = hyperparameter(2e-5, "2.3: RMSprop, S", POSITIVE, small=1e-4)
 
     def targets(self, manifest: Manifest) -> Targets:
         return region_targets(manifest)
 
-    def build(self, hp: SeganHyperparameters, channels: int, outputs: Sequence[str]) -> Players:
-        maps = len(outputs)
-        segmentor = (
-            networks.segmentors(channels, maps, hp.width)
-            if hp.segmentor_per_region
-            else networks.segmentor(channels, maps, hp.width, masked=True)
-        )
-        players = {"segmentor": segmentor}
-        optimizers = {"segmentor": rmsprop(hp.learning_rate)}
-        for critic in _critics(hp, outputs):
-            seen = channels if hp.critic_per_region else channels * len(outputs)
-            players[critic] = networks.critic(seen, hp.critic_width, hp.clamp, critic)
-            optimizers[critic] = rmsprop(hp.critic_learning_rate)
-        game = _Game(hp, tuple(outputs))
-        schedule = (game.critic_update(), game.segmentor_update())
-        return Players(players, optimizers, schedule if game.critics else schedule[1:])
-
-    def recipe(self, hp: SeganHyperparameters, manifest: Manifest) -> Recipe:
+    def recipe(self, manifest: Manifest) -> Recipe:
         _, height, width = manifest.largest_shape
-        size = (hp.crop_size or _round_up(height), hp.crop_size or _round_up(width))
         targets = self.targets(manifest)
         return Recipe(
             self.view,
-            size,
-            hp.batch_size,
-            hp.normalisation,
-            Augmentation(shift=hp.shift),
+            tuple(self.crop_size or round_up(side, DOWNSAMPLING) for side in (height, width)),
+            self.batch_size,
+            self.normalisation,
+            Augmentation(shift=self.shift),
             regions=() if targets.exclusive else targets.members,
         )
 
-    def learning_rates(self, hp: SeganHyperparameters, epoch: int) -> Mapping[str, float]:
-        return {"segmentor": hp.learning_rate}
+    def rate(self, optimizer: str, epoch: int = 0) -> float:
+        return self.learning_rate
+
+    def segmentor(self, channels: int, maps: int) -> keras.Model:
+        return networks.segmentor(channels, maps, self.width, masked=True)
 
 
-class SeganUnet(Segan):
+@dataclass(frozen=True, kw_only=True)
+class SeganUnetSoftmax(Segan):
     """3.2: "the exact same architecture as our SegAN segmentor", with the softmax loss."""
+
+    name = "segan_unet_softmax"
+    summary = "the baseline: the same segmentor with the softmax loss"
 
     def targets(self, manifest: Manifest) -> Targets:
         return class_targets(manifest)
 
-    def build(self, hp: SeganHyperparameters, channels: int, outputs: Sequence[str]) -> Players:
+    def build(self, channels: int, outputs: Sequence[str]) -> Players:
         return Players(
-            {"segmentor": networks.segmentor(channels, len(outputs), hp.width)},
-            {"segmentor": rmsprop(hp.learning_rate)},
+            {"segmentor": networks.segmentor(channels, len(outputs), self.width)},
+            {"segmentor": rmsprop(self.rate("segmentor"))},
             (SOFTMAX_UPDATE,),
         )
 
 
-def _softmax_loss(players: Networks, batch: Batch) -> Outcome:
-    logits = players["segmentor"](batch["image"], training=True)
-    return Outcome({"segmentor_cross_entropy": cross_entropy(batch["label"], logits)}, {})
+@dataclass(frozen=True, kw_only=True)
+class SeganScale0(Segan):
+    """3.1: the masked images alone. It has no critic, of whose parameters none would be seen."""
+
+    name = "segan_s3_3c_s0"
+    summary = "S3-3C with the masked images alone (scale 0)"
+    departures: ClassVar[Sequence[str]] = (*Segan.departures, MASKED)
+
+    def build(self, channels: int, outputs: Sequence[str]) -> Players:
+        return Players(
+            {"segmentor": self.segmentor(channels, len(outputs))},
+            {"segmentor": rmsprop(self.rate("segmentor"))},
+            (segmentor_update(Comparison(tuple(outputs), (), "0")),),
+        )
 
 
-SOFTMAX_UPDATE = Update(
-    name="segmentor",
-    loss=_softmax_loss,
-    trains={"segmentor": "segmentor"},
-    terms=("segmentor_cross_entropy",),
-    words="S descends the softmax loss (3.2)",
-)
+@dataclass(frozen=True, kw_only=True)
+class _WithCritics(Segan, Judged):
+    """What the variants with critics have beside the others'."""
+
+    departures: ClassVar[Sequence[str]] = (
+        *Segan.departures,
+        MASKED,
+        "C sees both masked images of a minibatch in one pass, so that its batch normalisation is "
+        "the same function of both",
+        "where C alone learns, S answers as in inference, so that its moving statistics stay",
+    )
+
+    critic_width: int = hyperparameter(64, "Fig. 1", COUNT, small=16)
+    clamp: float = hyperparameter(
+        0.05,
+        "the authors' code; 2.4 gives 0.01 as an example, for all parameters of C",
+        POSITIVE,
+    )
+    scales: str = hyperparameter(
+        "0123",
+        "eq. 3 and 3.1: digits of the scales that are averaged, 0 the masked image itself",
+        scales_with_critic("0123"),
+    )
+    critic_learning_rate: float = hyperparameter(2e-5, "2.3: RMSprop, C", POSITIVE, small=1e-4)
+
+    def compared(self, outputs: Sequence[str]) -> Comparison:
+        """3C: each region by a critic of its own."""
+        return Comparison(tuple(outputs), tuple(f"critic_{name}" for name in outputs), self.scales)
+
+    def terms(self) -> tuple[Term, ...]:
+        """Of S's loss, beside the multi-scale L1."""
+        return ()
+
+    def build(self, channels: int, outputs: Sequence[str]) -> Players:
+        segmentor = self.segmentor(channels, len(outputs))
+        compared = self.compared(outputs)
+        seen = channels * compared.regions_together
+        critics = {
+            name: networks.critic(seen, self.critic_width, self.clamp, name)
+            for name in compared.critics
+        }
+        return Players(
+            {"segmentor": segmentor, **critics},
+            {name: rmsprop(self.rate(name)) for name in ("segmentor", *critics)},
+            (critic_update(compared, self.clamp), segmentor_update(compared, *self.terms())),
+        )
+
+    def rate(self, optimizer: str, epoch: int = 0) -> float:
+        return self.learning_rate if optimizer == "segmentor" else self.critic_learning_rate
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeganS33C(_WithCritics, JudgedAlone):
+    name = "segan_s3_3c"
+    summary = "one segmentor, a critic for each region: the paper's choice"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeganS11C(_WithCritics, JudgedAlone):
+    name = "segan_s1_1c"
+    summary = "a segmentor and a critic for each region"
+
+    def segmentor(self, channels: int, maps: int) -> keras.Model:
+        return networks.segmentors(channels, maps, self.width)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeganS31C(_WithCritics, JudgedAlone):
+    name = "segan_s3_1c"
+    summary = "one segmentor, one critic of all masked images together"
+
+    def compared(self, outputs: Sequence[str]) -> Comparison:
+        return Comparison(tuple(outputs), ("critic",), self.scales)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeganScale3(_WithCritics, JudgedAlone):
+    name = "segan_s3_3c_s3"
+    summary = "S3-3C with the critics' last features alone (scale 3)"
+
+    scales: str = hyperparameter("3", "3.1: S3-3C-s3", scales_with_critic("0123"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeganDice(_WithCritics):
+    name = "segan_s3_3c_dice"
+    summary = "multi-scale L1 and soft Dice"
+
+    dice_weight: float = hyperparameter(
+        1.0, "ours: not in the paper, but in its authors' code", POSITIVE
+    )
+
+    def terms(self) -> tuple[Term, ...]:
+        return (dice_term(self.dice_weight),)
 
 
 def rmsprop(rate: float) -> keras.optimizers.Optimizer:
@@ -150,120 +233,12 @@ def rmsprop(rate: float) -> keras.optimizers.Optimizer:
     return keras.optimizers.RMSprop(rate, rho=0.99, epsilon=1e-16)
 
 
-def _round_up(extent: int) -> int:
-    return -(-extent // DOWNSAMPLING) * DOWNSAMPLING
-
-
-def _critics(hp: SeganHyperparameters, outputs: Sequence[str]) -> tuple[str, ...]:
-    """Names of the critics; none where the masked image alone is compared."""
-    if hp.scales == "0":
-        return ()
-    return tuple(f"critic_{name}" for name in outputs) if hp.critic_per_region else ("critic",)
-
-
-@dataclass(frozen=True)
-class _Game:
-    """The updates of one variant on the maps called `outputs`."""
-
-    hp: SeganHyperparameters
-    outputs: tuple[str, ...]
-
-    @property
-    def critics(self) -> tuple[str, ...]:
-        return _critics(self.hp, self.outputs)
-
-    @property
-    def pairs(self) -> tuple[str, ...]:
-        """What is compared: each region, or all together."""
-        return self.outputs if self.hp.critic_per_region else ("all",)
-
-    def critic_update(self) -> Update:
-        def loss(players: Networks, batch: Batch) -> Outcome:
-            maps = tf.sigmoid(players["segmentor"](batch["image"], training=False))
-            distances = self._distances(players, batch, maps)
-            observed = {
-                f"distance_{pair}": tf.reduce_mean(by_scale)
-                for pair, by_scale in zip(self.pairs, tf.unstack(distances), strict=True)
-            }
-            observed["clamped_share"] = self._clamped_share(players)
-            return Outcome({"critic_multi_scale_l1": tf.reduce_mean(distances)}, observed)
-
-        return Update(
-            name="critic",
-            loss=loss,
-            trains={critic: critic for critic in self.critics},
-            terms=("critic_multi_scale_l1",),
-            observes=(*(f"distance_{pair}" for pair in self.pairs), "clamped_share"),
-            ascends=frozenset(self.critics),
-            words=f"C ascends the multi-scale L1 loss (eq. 2, 3), clamped to {self.hp.clamp:g}",
-        )
-
-    def segmentor_update(self) -> Update:
-        scales = tuple(f"scale_{scale}" for scale in self.hp.scales)
-        terms = ["segmentor_multi_scale_l1"]
-        words = "S descends the multi-scale L1 loss (eq. 2, 3)"
-        if self.hp.dice_weight:
-            terms.append("segmentor_dice")
-            words += f" + {self.hp.dice_weight:g} * soft Dice loss"
-
-        def loss(players: Networks, batch: Batch) -> Outcome:
-            maps = tf.sigmoid(players["segmentor"](batch["image"], training=True))
-            distances = self._distances(players, batch, maps)
-            values = {"segmentor_multi_scale_l1": tf.reduce_mean(distances)}
-            if self.hp.dice_weight:
-                values["segmentor_dice"] = self.hp.dice_weight * dice_loss(maps, batch["label"])
-            by_scale = tf.unstack(tf.reduce_mean(distances, axis=0))
-            return Outcome(values, dict(zip(scales, by_scale, strict=True)))
-
-        return Update(
-            name="segmentor",
-            loss=loss,
-            trains={"segmentor": "segmentor"},
-            terms=tuple(terms),
-            observes=scales,
-            words=words,
-        )
-
-    def _distances(self, players: Networks, batch: Batch, maps: tf.Tensor) -> tf.Tensor:
-        """The distance of each pair at each scale, [pairs, scales]."""
-        image = batch["image"]
-        truth = tf.cast(batch["label"], image.dtype)
-        masked = [
-            (image * maps[..., region, None], image * truth[..., region, None])
-            for region in range(len(self.outputs))
-        ]
-        if not self.hp.critic_per_region:
-            masked = [tuple(tf.concat(kind, axis=-1) for kind in zip(*masked, strict=True))]
-        rows = []
-        for number, (predicted, true) in enumerate(masked):
-            features = [tf.concat([predicted, true], axis=0)]
-            if self.critics:
-                features += players[self.critics[number]](features[0], training=True)
-            chosen = [tf.split(features[int(scale)], 2) for scale in self.hp.scales]
-            rows.append(scale_distances(*zip(*chosen, strict=True)))
-        return tf.convert_to_tensor(rows)
-
-    def _clamped_share(self, players: Networks) -> tf.Tensor:
-        """The share of the critics' parameters that stand at the clamp."""
-        weights = [v for critic in self.critics for v in players[critic].trainable_variables]
-        flat = tf.concat([tf.reshape(variable, [-1]) for variable in weights], axis=0)
-        return tf.reduce_mean(tf.cast(tf.abs(flat) >= self.hp.clamp, tf.float32))
-
-
 METHODS = (
-    Segan("segan_s3_3c", "one segmentor, a critic for each region: the paper's choice"),
-    Segan(
-        "segan_s1_1c",
-        "a segmentor and a critic for each region",
-        segmentor_per_region=True,
-    ),
-    Segan(
-        "segan_s3_1c",
-        "one segmentor, one critic of all masked images together",
-        critic_per_region=False,
-    ),
-    Segan("segan_s3_3c_s0", "S3-3C with the masked images alone (scale 0)", scales="0"),
-    Segan("segan_s3_3c_s3", "S3-3C with the critics' last features alone (scale 3)", scales="3"),
-    SeganUnet("segan_unet_softmax", "the baseline: the same segmentor with the softmax loss"),
-    Segan("segan_s3_3c_dice", "multi-scale L1 and soft Dice", dice_weight=1.0),
+    SeganS33C,
+    SeganS11C,
+    SeganS31C,
+    SeganScale0,
+    SeganScale3,
+    SeganUnetSoftmax,
+    SeganDice,
 )

@@ -1,49 +1,133 @@
-"""A run's model and predictor."""
+"""A run: a configured method on a record set. Model, predictor and batches come from it."""
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple, Self
 
 import keras
 import tensorflow as tf
 
+from tfadv import methods
 from tfadv.adversarial import AdversarialModel
 from tfadv.inference.predictor import Predictor
 from tfadv.methods.method import Method
-from tfadv.run.settings import Settings
+from tfadv.run.settings import MEAN, Settings
+from tfadv.run.split import HeldOut, choose_split, training_subjects
 from tfadv.run.work_dir import WorkDir
+from tfrecords.reading.batches import training_batches
 from tfrecords.reading.record_set import RecordSet, open_record_set
 from tfrecords.records.manifest import Manifest
 
 
-def build_model(
-    method: Method,
-    hp: Any,
-    manifest: Manifest,
-    precision: str = "float32",
-    strategy: tf.distribute.Strategy | None = None,
-) -> AdversarialModel:
-    """A method's compiled model for a record set."""
-    keras.config.set_dtype_policy(precision)
-    with (strategy or tf.distribute.get_strategy()).scope():
-        outputs = method.targets(manifest).names
-        players = method.build(hp, len(manifest.modalities), outputs)
-        model = AdversarialModel(players)
-        model.compile()
-    return model
+@dataclass(frozen=True)
+class Run:
+    """What training, evaluation, export and studies take their parts from."""
+
+    settings: Settings
+    method: Method
+    records: RecordSet
+
+    @classmethod
+    def new(
+        cls,
+        method: Method,
+        records: RecordSet,
+        held_out: HeldOut | None = None,
+        *,
+        seed: int = 0,
+        positive_fraction: float = 1.0,
+        selected_by: str = MEAN,
+    ) -> Self:
+        """A run that nobody has started. Raises SettingError that names what is wrong.
+
+        Args:
+            held_out: see `choose_split`.
+        """
+        split = choose_split(records.manifest, held_out or HeldOut())
+        settings = Settings(
+            method.name,
+            method.values,
+            str(records.folder.resolve()),
+            split.training,
+            split.validation,
+            split.test,
+            seed,
+            positive_fraction,
+            selected_by,
+        )
+        return cls(settings, method, records)
+
+    @classmethod
+    def open(cls, settings: Settings) -> Self:
+        """The run that settings describe."""
+        method = methods.get(settings.method).restore(settings.hyperparameters)
+        return cls(settings, method, open_record_set(Path(settings.records)))
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.records.manifest
+
+    @property
+    def subjects(self) -> frozenset[str]:
+        """Names of those that train."""
+        settings = self.settings
+        return training_subjects(
+            self.manifest, settings.training_folds, settings.positive_fraction, settings.seed
+        )
+
+    def build_model(self, strategy: tf.distribute.Strategy | None = None) -> AdversarialModel:
+        """The method's compiled model, in the method's precision."""
+        keras.config.set_dtype_policy(self.method.precision)
+        with (strategy or tf.distribute.get_strategy()).scope():
+            outputs = self.method.targets(self.manifest).names
+            model = AdversarialModel(self.method.players(len(self.manifest.modalities), outputs))
+            model.compile()
+        return model
+
+    def predictor(self, model: AdversarialModel) -> Predictor:
+        """Raw volumes to label maps, by the model's segmentor."""
+        method, manifest = self.method, self.manifest
+        return Predictor(
+            model.segmentor,
+            manifest,
+            method.targets(manifest),
+            method.normalisation,
+            method.tiling(manifest),
+        )
+
+    def batches(
+        self, model: AdversarialModel, epochs: range, subjects: Collection[str] | None = None
+    ) -> tf.data.Dataset:
+        """Training batches of the given epochs for all replicas of the model.
+
+        Args:
+            subjects: those that train; `subjects` of this run if not given.
+        """
+        replicas = model.distribute_strategy.num_replicas_in_sync
+        return training_batches(
+            self.records,
+            self.settings.training_folds,
+            self.method.recipe(self.manifest),
+            self.settings.seed,
+            epochs,
+            self.method.steps_per_epoch,
+            self.subjects if subjects is None else subjects,
+            minibatches=model.players.minibatches * replicas,
+        )
 
 
-def make_predictor(
-    model: AdversarialModel, method: Method, hp: Any, manifest: Manifest
-) -> Predictor:
-    targets, tiling = method.targets(manifest), method.tiling(hp, manifest)
-    return Predictor(model.segmentor, manifest, targets, hp.normalisation, tiling)
+class Trained(NamedTuple):
+    """A run with the weights of its best epoch."""
+
+    run: Run
+    model: AdversarialModel
+    predictor: Predictor
 
 
-def load_run(work_dir: WorkDir) -> tuple[Settings, RecordSet, AdversarialModel, Predictor]:
-    """A trained run with the weights of its best epoch."""
-    settings = work_dir.settings()
-    records = open_record_set(Path(settings.records))
-    method, hp = settings.resolved()
-    model = build_model(method, hp, records.manifest, settings.precision)
+def load_run(work_dir: WorkDir) -> Trained:
+    """Raises UserError where there is no run, or no epoch is finished."""
+    run = Run.open(work_dir.settings())
+    model = run.build_model()
     work_dir.restore_best(model)
-    return settings, records, model, make_predictor(model, method, hp, records.manifest)
+    return Trained(run, model, run.predictor(model))

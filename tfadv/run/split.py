@@ -5,9 +5,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tfrecords.errors import UserError
+from tfrecords.errors import SettingError
 from tfrecords.records.manifest import Manifest
 from tfrecords.sources.subject import UNLABELLED
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Folds that choose the epoch, and folds that test it; see `choose_split`."""
+
+    validation: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -19,30 +27,28 @@ class Split:
     test: tuple[str, ...]
 
 
-def choose_split(
-    manifest: Manifest, validation: tuple[str, ...] = (), test: tuple[str, ...] = ()
-) -> Split:
+def choose_split(manifest: Manifest, held_out: HeldOut) -> Split:
     """By default the last fold tests, the one before validates, and the others train.
 
     Validation and test may be given the same folds, where the true test is elsewhere (BraTS keeps
     its labels on a server). The fold of groups that only train is in neither.
 
     Raises:
-        UserError: an unknown fold, validation and test that overlap otherwise, or none left to
+        SettingError: an unknown fold, validation and test that overlap otherwise, or none left to
             train on.
     """
     folds = manifest.held_out_folds
-    test = test or folds[-1:]
-    validation = validation or tuple(fold for fold in folds if fold not in test)[-1:]
+    test = held_out.test or folds[-1:]
+    validation = held_out.validation or tuple(fold for fold in folds if fold not in test)[-1:]
     unknown = sorted({*validation, *test} - set(folds))
     both = sorted(set(validation) & set(test))
     training = tuple(fold for fold in manifest.folds if fold not in (*validation, *test))
     overlapping = both and set(validation) != set(test)
     if unknown or overlapping or not training or not validation:
-        raise UserError(
-            "--validation_folds, --test_folds: expected different folds, or twice the same, and "
-            f"others left for training, among {list(folds)}. Received: {list(validation)} and "
-            f"{list(test)}"
+        raise SettingError(
+            "validation_folds, test_folds",
+            "expected different folds, or twice the same, and others left for training, among "
+            f"{list(folds)}. Received: {list(validation)} and {list(test)}",
         )
     return Split(training, validation, test)
 

@@ -1,9 +1,11 @@
 """A training run on disk: its settings, checkpoints, history and TensorBoard logs."""
 
 import csv
+import fcntl
 import io
-import json
-import os
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,16 +15,24 @@ import numpy as np
 
 from tfadv.run.settings import Settings
 from tfrecords.errors import UserError
-from tfrecords.files import write_json
+from tfrecords.files import read_json, write_file, write_json, writing
+
+# Of the files below.
+VERSION = 1
+REMEDY = "Train again in another --work_dir"
 
 
 @dataclass
 class Progress:
-    """How far a run has come: finished epochs, one row of logs each, and the best one so far."""
+    """How far a run has come: finished epochs, one row of logs each, and the best one so far.
+
+    Attributes:
+        best: the criterion's value in the best epoch.
+    """
 
     epochs: int = 0
     best_epoch: int = 0
-    best_dice: float = -1.0
+    best: float = math.nan
     history: list[dict[str, float]] = field(default_factory=list)
 
 
@@ -41,6 +51,32 @@ class WorkDir:
         self.boxplots = folder / "boxplots.png"
         self._settings = folder / "hyperparameters.json"
         self._progress = folder / "progress.json"
+        self._locked = False
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other processes from writing here, for as long as this one lives at most.
+
+        Raises:
+            UserError: another process holds it.
+        """
+        if self._locked:
+            yield
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "lock").open("w") as lock:  # Let go when the process ends, however.
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(
+                    f"{self.folder}: another process trains or evaluates this run; wait for it, or "
+                    "choose another --work_dir"
+                ) from None
+            self._locked = True
+            try:
+                yield
+            finally:
+                self._locked = False
 
     def begin(self, settings: Settings) -> None:
         """Notes the settings. Raises UserError where the folder holds a run with other ones.
@@ -50,14 +86,12 @@ class WorkDir:
         self.require_same(settings)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.checkpoints.mkdir(exist_ok=True)
-        write_json(self._settings, asdict(settings))
+        write_json(self._settings, settings, VERSION)
 
     def require_same(self, settings: Settings) -> None:
         """Raises UserError where the folder holds a run with other settings, epochs aside."""
-        wanted = json.loads(json.dumps(asdict(settings)))
         if self._settings.is_file():
-            found = json.loads(self._settings.read_text())
-            differing = _differences(found, wanted)
+            differing = _differences(asdict(self.settings()), asdict(settings))
             if differing:
                 raise UserError(
                     f"{self.folder}: holds a run with other settings ({'; '.join(differing)}). "
@@ -70,15 +104,12 @@ class WorkDir:
             raise UserError(
                 f"{self._settings}: no such file; expected a run made by launch/train.py"
             )
-        content = json.loads(self._settings.read_text())
-        for key in ("training_folds", "validation_folds", "test_folds"):
-            content[key] = tuple(content[key])
-        return Settings(**content)
+        return read_json(self._settings, Settings, VERSION, REMEDY)
 
     def progress(self) -> Progress:
         if not self._progress.is_file():
             return Progress()
-        return Progress(**json.loads(self._progress.read_text()))
+        return read_json(self._progress, Progress, VERSION, REMEDY)
 
     def save(self, model: keras.Model, progress: Progress) -> None:
         """The state after an epoch; what an earlier epoch left goes once this one is complete.
@@ -88,10 +119,10 @@ class WorkDir:
         """
         _require_finite(model, progress.epochs)
         path = self._weights(progress.epochs)
-        temporary = path.with_name(f"writing-{os.getpid()}.weights.h5")
-        model.save_weights(temporary)
-        os.replace(temporary, path)
-        write_json(self._progress, asdict(progress))
+        with writing(path) as temporary:
+            model.save_weights(temporary)
+        # The disk holds the weights before it holds the note that vouches for them.
+        write_json(self._progress, progress, VERSION)
         keep = {self._weights(progress.epochs), self._weights(progress.best_epoch)}
         for stale in set(self.checkpoints.glob("*.weights.h5")) - keep:
             stale.unlink()
@@ -124,9 +155,7 @@ class WorkDir:
         writer = csv.DictWriter(text, fieldnames=list(history[-1]), extrasaction="ignore")
         writer.writeheader()
         writer.writerows(history)
-        temporary = self.folder / f".{os.getpid()}-history.csv"
-        temporary.write_text(text.getvalue())
-        os.replace(temporary, self.folder / "history.csv")
+        write_file(self.folder / "history.csv", text.getvalue().encode())
 
 
 def load_weights(model: keras.Model, path: Path) -> None:

@@ -23,7 +23,7 @@
 The trials are all combinations of line, split, seed and fraction.
 """
 
-import sys
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +32,7 @@ from typing import Annotated, Literal
 from annotated_types import MinLen
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
+from tfadv.run.split import HeldOut
 from tfadv.study.entries import (
     FoldNames,
     Fractions,
@@ -42,11 +43,6 @@ from tfadv.study.entries import (
     repeated,
 )
 from tfrecords.errors import UserError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 Strict = ConfigDict(extra="forbid")
 
@@ -62,8 +58,8 @@ class Line:
 
 @with_config(Strict)
 @dataclass(frozen=True)
-class HeldOut:
-    """The folds of one split that do not train."""
+class SplitEntry(HeldOut):
+    """An entry of `splits`: the folds that do not train."""
 
     validation: FoldNames
     test: FoldNames
@@ -83,7 +79,7 @@ class Study:
     seeds: Seeds = (0,)
     fractions: Fractions = (1.0,)
     hp: Hyperparameters = field(default_factory=dict)
-    splits: tuple[HeldOut, ...] = ()
+    splits: tuple[SplitEntry, ...] = ()
 
     def overrides(self, line: str) -> list[str]:
         """A line's hyperparameters as `name=value`, the study's before its own."""
@@ -139,7 +135,7 @@ def all_trials(study: Study, folds: Sequence[str]) -> list[Trial]:
         UserError: two trials would have one folder.
     """
     splits = study.splits or tuple(
-        HeldOut((folds[(place + 1) % len(folds)],), (fold,)) for place, fold in enumerate(folds)
+        SplitEntry((folds[(place + 1) % len(folds)],), (fold,)) for place, fold in enumerate(folds)
     )
     trials = [
         Trial(line, split, seed, fraction)

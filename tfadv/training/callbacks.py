@@ -1,16 +1,13 @@
-"""What happens around the steps: rates, validation, checkpoints, TensorBoard, and early ends."""
+"""What happens around the steps: rates, validation, checkpoints, TensorBoard."""
 
 import math
-import signal
 import time
-from types import FrameType
-from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
-from tfadv.adversarial import Players
 from tfadv.evaluation.criterion import MEAN_DICE, Criterion
 from tfadv.evaluation.scoring import (
     Segmented,
@@ -22,32 +19,27 @@ from tfadv.evaluation.scoring import (
 )
 from tfadv.inference.predictor import Predictor
 from tfadv.methods.method import Method
-from tfadv.run.settings import MEAN
 from tfadv.run.work_dir import Progress, WorkDir
-from tfrecords.errors import UserError
 from tfrecords.reading.record_set import RecordSet
 
 Logs = dict[str, float]
-ADVICE = (
-    "The last good checkpoint stays. Lower the players' rates (--hp.learning_rate and others, "
-    "which launch/methods.py METHOD lists), or use --precision float32, in a new --work_dir"
-)
 
 
 class LearningRates(keras.callbacks.Callback):
     """Sets every optimizer's rate at the start of an epoch, and logs it."""
 
-    def __init__(self, method: Method, hp: Any) -> None:
+    def __init__(self, method: Method) -> None:
         super().__init__()
-        self.rates = lambda epoch: method.learning_rates(hp, epoch)
+        self.method = method
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        for name, rate in self.rates(epoch).items():
-            self.model.players.optimizers[name].learning_rate = rate
+        for name, optimizer in self.model.players.optimizers.items():
+            optimizer.learning_rate = self.method.rate(name, epoch)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         assert logs is not None
-        logs |= {f"{name}_learning_rate": rate for name, rate in self.rates(epoch).items()}
+        for name in self.model.players.optimizers:
+            logs[f"{name}_learning_rate"] = self.method.rate(name, epoch)
 
 
 class RandomStates(keras.callbacks.Callback):
@@ -69,90 +61,6 @@ class RandomStates(keras.callbacks.Callback):
                 state.assign(sequence.generate_state(2) >> 1)  # Halved, to fit signed integers.
 
 
-class StopAtDivergence(keras.callbacks.Callback):
-    """Ends the run at the first loss or gradient that is NaN, infinite or beyond all bounds."""
-
-    LIMIT = 1e9  # Losses are means over voxels: none that learns comes near.
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.epoch = 0
-
-    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        self.epoch = epoch + 1
-
-    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        logs = logs or {}
-        bad = [name for name, value in logs.items() if not math.isfinite(value)]
-        if bad:
-            raise UserError(
-                f"epoch {self.epoch}, step {batch + 1}: {', '.join(bad)} is NaN or infinite. "
-                f"{ADVICE}"
-            )
-        large = [name for name, value in logs.items() if abs(value) > self.LIMIT]
-        if large:
-            raise UserError(
-                f"epoch {self.epoch}, step {batch + 1}: {', '.join(large)} diverges, beyond "
-                f"{self.LIMIT:g}. {ADVICE}"
-            )
-
-
-class StopAtDeadCritic(keras.callbacks.Callback):
-    """Ends the run when what a critic alone ascends stays at zero: then it teaches nothing."""
-
-    STEPS = 20
-    ZERO = 1e-8
-
-    def __init__(self, players: Players) -> None:
-        super().__init__()
-        ascents = (u for u in players.schedule if set(u.trains) == u.ascends)
-        self.terms = [term for update in ascents for term in update.terms]
-        self.epoch = 0
-
-    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        self.epoch = epoch + 1
-
-    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        # Logs are means since the epoch began, of terms that are never negative.
-        dead = [term for term in self.terms if (logs or {})[term] < self.ZERO]
-        if dead and batch + 1 >= self.STEPS:
-            raise UserError(
-                f"epoch {self.epoch}: {', '.join(dead)} has been zero for {batch + 1} steps: the "
-                "critic is dead and teaches the segmentor nothing. The last good checkpoint stays. "
-                "Raise --hp.clamp or lower --hp.critic_learning_rate, in a new --work_dir, and "
-                "look whether the record set's images and regions are empty"
-            )
-
-
-class StoppedError(Exception):
-    """A signal asked the run to end."""
-
-
-class StopAtSignal(keras.callbacks.Callback):
-    """Ends the run between two steps after SIGTERM or Ctrl-C; a second Ctrl-C ends it at once."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.received: int | None = None
-        self.previous: dict[int, Any] = {}
-
-    def on_train_begin(self, logs: Logs | None = None) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self.previous[number] = signal.signal(number, self._note)
-
-    def restore(self) -> None:
-        for number, handler in self.previous.items():
-            signal.signal(number, handler)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self.received = number
-        signal.signal(number, self.previous[number])
-
-    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        if self.received is not None:
-            raise StoppedError(signal.Signals(self.received).name)
-
-
 class Duration(keras.callbacks.Callback):
     """Says early how long the run will take, from its measured step time."""
 
@@ -172,9 +80,11 @@ class Duration(keras.callbacks.Callback):
         if self.seen == self.WARM_STEPS + self.MEASURED_STEPS:
             step_s = (time.perf_counter() - self.start_s) / self.MEASURED_STEPS
             minutes = step_s * (self.steps - self.seen) / 60
-            print(
-                f"\n{step_s:.3f} s a step: about {minutes:.1f} minutes for {self.steps} steps, "
-                "and validation"
+            logging.info(
+                "%.3f s a step: about %.1f minutes for %d steps, and validation",
+                step_s,
+                minutes,
+                self.steps,
             )
 
 
@@ -213,15 +123,11 @@ class Validation(keras.callbacks.Callback):
 
 
 class Checkpoints(keras.callbacks.Callback):
-    """Saves every epoch; keeps the last and the best by validation Dice.
+    """Saves every epoch; keeps the last and the best by a criterion."""
 
-    Args:
-        selected_by: see `Settings`.
-    """
-
-    def __init__(self, work_dir: WorkDir, progress: Progress, selected_by: str = MEAN) -> None:
+    def __init__(self, work_dir: WorkDir, progress: Progress, criterion: Criterion) -> None:
         super().__init__()
-        self.criterion = "val_dice" if selected_by == MEAN else f"val_dice_{selected_by}"
+        self.criterion = criterion
         self.work_dir = work_dir
         self.progress = progress
 
@@ -231,8 +137,10 @@ class Checkpoints(keras.callbacks.Callback):
         progress = self.progress
         progress.history.append(row)
         progress.epochs = epoch + 1
-        if row[self.criterion] > progress.best_dice:
-            progress.best_dice, progress.best_epoch = row[self.criterion], epoch + 1
+        value = row[self.criterion.key]
+        # Where the measure exists in no epoch yet, the last one is the best.
+        if math.isnan(progress.best) or self.criterion.improves(value, progress.best):
+            progress.best, progress.best_epoch = value, epoch + 1
         self.work_dir.save(self.model, progress)
 
 

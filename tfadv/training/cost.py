@@ -3,18 +3,15 @@
 import resource
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tfadv.methods.method import Method
-from tfadv.run.run import build_model, make_predictor
-from tfrecords.reading.batches import training_batches
-from tfrecords.reading.record_set import RecordSet, subject_volumes
+from tfadv.run.run import Run
+from tfrecords.reading.record_set import subject_volumes
 
 # The first calls compile and fill buffers.
 WARM_STEPS = 2
@@ -36,40 +33,27 @@ class Cost:
         return f"{self.seconds:.2f} s, peak memory {self.peak_bytes / 1e9:.2f} GB"
 
 
-def inference_cost(
-    method: Method, hp: Any, records: RecordSet, precision: str, repetitions: int
-) -> tuple[Cost, tuple[int, ...]]:
+def inference_cost(run: Run, repetitions: int) -> tuple[Cost, tuple[int, ...]]:
     """Of the record set's first volume, from raw intensities to label map; its shape [Z, Y, X]."""
-    model = build_model(method, hp, records.manifest, precision)
-    predictor = make_predictor(model, method, hp, records.manifest)
-    volume = next(subject_volumes(records, records.manifest.folds)).image.astype(np.float32)
+    predictor = run.predictor(run.build_model())
+    volume = next(subject_volumes(run.records, run.manifest.folds)).image.astype(np.float32)
     seconds = [
         _timed(lambda: predictor.predict(volume)["label"].numpy()) for _ in range(1 + repetitions)
     ]
     return Cost(median(seconds[1:]), _peak_bytes()), volume.shape[:3]
 
 
-def step_cost(
-    method: Method, hp: Any, records: RecordSet, precision: str, repetitions: int
-) -> Cost:
+def step_cost(run: Run, repetitions: int) -> Cost:
     """Of one training step, all of the method's updates, its data read as training reads it."""
     # Not 0, as in training.
     keras.utils.set_random_seed(1)
-    model = build_model(method, hp, records.manifest, precision)
-    recipe = method.recipe(hp, records.manifest)
+    model = run.build_model()
     steps = WARM_STEPS + repetitions
-    batches = training_batches(
-        records,
-        records.manifest.folds,
-        replace(recipe, batch=recipe.batch * model.players.minibatches),
-        seed=0,
-        epochs=range(1),
-        steps_per_epoch=steps,
-    )
     ends: list[float] = []
     clock = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda batch, logs: ends.append(time.perf_counter())
     )
+    batches = run.batches(model, range(-(-steps // run.method.steps_per_epoch)))
     model.fit(batches, steps_per_epoch=steps, callbacks=[clock], verbose=0)
     return Cost(median(np.diff(ends[WARM_STEPS - 1 :])), _peak_bytes())
 

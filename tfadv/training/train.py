@@ -3,35 +3,31 @@
 record set -> training batches -> AdversarialModel.fit -> (each epoch) validation, checkpoint
 """
 
-from collections.abc import Collection
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
-
 import keras
 import tensorflow as tf
+from absl import logging
 
 from tfadv.adversarial import AdversarialModel
-from tfadv.methods.method import Method
-from tfadv.run.run import build_model, make_predictor
-from tfadv.run.settings import Settings
-from tfadv.run.split import positive_subjects, training_subjects
-from tfadv.run.work_dir import WorkDir
+from tfadv.evaluation.criterion import Criterion
+from tfadv.run.run import Run
+from tfadv.run.split import positive_subjects
+from tfadv.run.work_dir import Progress, WorkDir
 from tfadv.training.callbacks import (
     Checkpoints,
     Duration,
     LearningRates,
     RandomStates,
-    StopAtDeadCritic,
-    StopAtDivergence,
-    StopAtSignal,
-    StoppedError,
     TensorBoard,
     Validation,
 )
+from tfadv.training.stops import (
+    StopAtDeadPlayer,
+    StopAtDivergence,
+    StopAtSignal,
+    StoppedError,
+)
 from tfrecords.errors import UserError
-from tfrecords.reading.batches import training_batches
-from tfrecords.reading.record_set import RecordSet, damage_named, open_record_set
+from tfrecords.reading.record_set import damage_named
 
 
 def make_deterministic() -> None:
@@ -39,113 +35,102 @@ def make_deterministic() -> None:
     tf.config.experimental.enable_op_determinism()
 
 
-def train(work_dir: WorkDir, settings: Settings) -> None:
+def train(work_dir: WorkDir, run: Run) -> None:
     """Trains, or goes on where an earlier call with the same settings was stopped.
 
     Raises:
-        UserError: the folder holds another run, or the losses are no longer finite.
+        UserError: the folder holds another run, another process writes there, or the losses are no
+            longer finite.
     """
-    work_dir.begin(settings)
-    method, hp = settings.resolved()
-    records = open_record_set(Path(settings.records))
-    seed = settings.seed
-    # Not 0: tf.data, given a tensor as seed, compares it with a global seed of 0, and fails.
-    keras.utils.set_random_seed(1 + seed)
-    devices = [device.name for device in tf.config.list_logical_devices("GPU")] or ["CPU:0"]
-    strategy = tf.distribute.MirroredStrategy(devices)
-    model = build_model(method, hp, records.manifest, settings.precision, strategy)
-    progress = work_dir.restore(model)
-    if progress.epochs >= hp.epochs:
-        print(f"{work_dir.folder}: all {hp.epochs} epochs are finished.")
-        return
-    subjects = training_subjects(
-        records.manifest, settings.training_folds, settings.positive_fraction, seed
-    )
-    _announce(method, model, settings, records, subjects)
-    print(
-        f"{strategy.num_replicas_in_sync} replica(s): {', '.join(strategy.extended.worker_devices)}"
-    )
-    if progress.epochs:
-        print(f"resuming after epoch {progress.epochs}")
-    recipe = method.recipe(hp, records.manifest)
-    step_batch = recipe.batch * model.players.minibatches * strategy.num_replicas_in_sync
-    batches = training_batches(
-        records,
-        settings.training_folds,
-        replace(recipe, batch=step_batch),
-        seed,
-        range(progress.epochs, hp.epochs),
-        hp.steps_per_epoch,
-        subjects,
-    )
-    predictor = make_predictor(model, method, hp, records.manifest)
-    validation = Validation(predictor, records, settings.validation_folds)
-    callbacks = [
-        StopAtDivergence(),
-        StopAtDeadCritic(model.players),
-        RandomStates(seed),
-        LearningRates(method, hp),
-        Duration((hp.epochs - progress.epochs) * hp.steps_per_epoch),
-        # In this order: what validation finds, the others write.
-        validation,
-        TensorBoard(work_dir, validation),
-        Checkpoints(work_dir, progress, settings.selected_by),
-    ]
-    with damage_named(records):
-        _fit(model, batches, hp, progress.epochs, callbacks, work_dir)
-    print(
-        f"best epoch {progress.best_epoch} of {progress.epochs}: validation Dice "
-        f"{progress.best_dice:.3f}"
-    )
+    criterion = Criterion.parse(run.settings.selected_by, run.manifest)
+    with work_dir.locked():
+        work_dir.begin(run.settings)
+        # Not 0: tf.data, given a tensor as seed, compares it with a global seed of 0, and fails.
+        keras.utils.set_random_seed(1 + run.settings.seed)
+        devices = [device.name for device in tf.config.list_logical_devices("GPU")] or ["CPU:0"]
+        strategy = tf.distribute.MirroredStrategy(devices)
+        model = run.build_model(strategy)
+        progress = work_dir.restore(model)
+        if progress.epochs >= run.method.epochs:
+            logging.info("%s: all %d epochs are finished.", work_dir.folder, run.method.epochs)
+            return
+        _announce(run, model)
+        logging.info("replicas: %s", ", ".join(strategy.extended.worker_devices))
+        if progress.epochs:
+            logging.info("resuming after epoch %d", progress.epochs)
+        with damage_named(run.records):
+            _fit(work_dir, run, model, progress, criterion)
+        logging.info(
+            "best epoch %d of %d: %s %.3f",
+            progress.best_epoch,
+            progress.epochs,
+            criterion.title,
+            progress.best,
+        )
 
 
 def _fit(
-    model: AdversarialModel,
-    batches: tf.data.Dataset,
-    hp: Any,
-    initial_epoch: int,
-    callbacks: list[keras.callbacks.Callback],
-    work_dir: WorkDir,
+    work_dir: WorkDir, run: Run, model: AdversarialModel, progress: Progress, criterion: Criterion
 ) -> None:
     """Keras' `fit`, which SIGTERM and Ctrl-C end between two steps."""
     stop = StopAtSignal()
+    epochs = range(progress.epochs, run.method.epochs)
     try:
         model.fit(
-            batches,
-            initial_epoch=initial_epoch,
-            epochs=hp.epochs,
-            steps_per_epoch=hp.steps_per_epoch,
-            callbacks=[stop, *callbacks],
+            run.batches(model, epochs),
+            initial_epoch=epochs.start,
+            epochs=epochs.stop,
+            steps_per_epoch=run.method.steps_per_epoch,
+            callbacks=[stop, *_callbacks(work_dir, run, model, progress, criterion)],
         )
     except StoppedError as stopped:
         raise UserError(
-            f"stopped by {stopped}; {work_dir.progress().epochs} of {hp.epochs} epochs are saved "
+            f"stopped by {stopped}; {work_dir.progress().epochs} of {epochs.stop} epochs are saved "
             f"in {work_dir.folder}. The same command goes on with the epoch after them"
         ) from None
     finally:
         stop.restore()
 
 
-def _announce(
-    method: Method,
-    model: AdversarialModel,
-    settings: Settings,
-    records: RecordSet,
-    subjects: Collection[str],
-) -> None:
+def _callbacks(
+    work_dir: WorkDir, run: Run, model: AdversarialModel, progress: Progress, criterion: Criterion
+) -> list[keras.callbacks.Callback]:
+    validation = Validation(
+        run.predictor(model), run.records, run.settings.validation_folds, criterion
+    )
+    steps = (run.method.epochs - progress.epochs) * run.method.steps_per_epoch
+    return [
+        StopAtDivergence(),
+        StopAtDeadPlayer(model.players),
+        RandomStates(run.settings.seed),
+        LearningRates(run.method),
+        Duration(steps),
+        # In this order: what validation finds, the others write.
+        validation,
+        TensorBoard(work_dir, validation),
+        Checkpoints(work_dir, progress, criterion),
+    ]
+
+
+def _announce(run: Run, model: AdversarialModel) -> None:
+    settings, manifest = run.settings, run.manifest
     counts = ", ".join(f"{n} {k.count_params():,}" for n, k in model.players.networks.items())
-    print(f"{method.name}: {method.summary}. Parameters: {counts}.")
-    print(f"training: {len(subjects)} subjects (folds {', '.join(settings.training_folds)})")
+    logging.info("%s: %s. Parameters: %s.", run.method.name, run.method.summary, counts)
+    subjects = run.subjects
+    folds = ", ".join(settings.training_folds)
+    logging.info("training: %d subjects (folds %s)", len(subjects), folds)
     if settings.positive_fraction < 1:
-        everyone = positive_subjects(records.manifest, settings.training_folds)
+        everyone = positive_subjects(manifest, settings.training_folds)
         kept = sum(name in subjects for name in everyone)
-        print(f"of group {records.manifest.groups[0]}, {kept} of {len(everyone)} subjects train")
-    of_fold = [subject.fold for subject in records.manifest.subjects]
-    for use, folds in (
+        group = manifest.groups[0]
+        logging.info("of group %s, %d of %d subjects train", group, kept, len(everyone))
+    for use, held_out in (
         ("validation", settings.validation_folds),
         ("test", settings.test_folds),
     ):
-        number = sum(fold in folds for fold in of_fold)
-        print(f"{use}: {number} subjects (folds {', '.join(folds)})")
+        number = sum(subject.fold in held_out for subject in manifest.subjects)
+        logging.info("%s: %d subjects (folds %s)", use, number, ", ".join(held_out))
     if settings.test_folds == settings.validation_folds:
-        print("the same subjects choose the epoch and test it: the scores will be optimistic")
+        logging.info(
+            "the same subjects choose the epoch and test it: the scores will be optimistic"
+        )

@@ -74,7 +74,9 @@ def working_grid(
     grid = make_grid(shape, source.matrix @ inv_ornt_aff(transform, source.shape))
     if spacing_mm is not None:
         wanted_mm = np.where(np.equal(spacing_mm, 0), grid.spacing_mm, spacing_mm)
-        wanted = np.maximum(1, np.round(np.array(shape) * grid.spacing_mm / wanted_mm)).astype(int)
+        # Halves up: down, the centres of outermost voxels of half the size would lie on its faces.
+        extents = np.array(shape) * grid.spacing_mm / wanted_mm
+        wanted = np.maximum(1, np.floor(extents + 0.5 + 1e-6)).astype(int)
         scale = wanted_mm / grid.spacing_mm
         step = np.diag([*scale, 1.0])
         step[:3, 3] = ((np.array(shape) - 1) - (wanted - 1) * scale) / 2

@@ -1,9 +1,9 @@
-"""Reading volumes of any format, and writing label maps as NIfTI.
+"""Reading volumes of any format, and writing NIfTI.
 
 Arrays are [X, Y, Z], as in files.
 """
 
-import os
+import gzip
 from pathlib import Path
 
 import nibabel as nib
@@ -11,6 +11,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from tfrecords.errors import UserError
+from tfrecords.files import write_file, writing
 from tfrecords.geometry.grid import Grid, make_grid
 
 NIFTI_ENDINGS = (".nii", ".nii.gz")
@@ -83,20 +84,33 @@ def write_label(path: Path, label: np.ndarray, like: Path | Grid) -> None:
     Args:
         like: an image file whose grid, units and transform codes are taken over, or a grid.
     """
-    header = None
+    label = label.astype(np.uint8)
     if isinstance(like, Path) and is_nifti(like):
         source = _load_nifti(like)
-        affine, header = source.affine, source.header.copy()
+        header = source.header.copy()
         header.set_data_dtype(np.uint8)
         header["cal_min"] = header["cal_max"] = 0  # The image's display window.
+        image = nib.Nifti1Image(label, source.affine, header)
     else:
-        affine = (like if isinstance(like, Grid) else read(like)[1]).matrix
-    image = nib.Nifti1Image(label.astype(np.uint8), affine, header)
-    if header is None:
-        image.set_qform(affine, code="scanner")
-        image.set_sform(affine, code="scanner")
-        image.header.set_xyzt_units("mm")
+        image = _image(label, like if isinstance(like, Grid) else read(like)[1])
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    nib.save(image, temporary)
-    os.replace(temporary, path)
+    with writing(path) as temporary:
+        nib.save(image, temporary)
+
+
+def write_image(path: Path, array: np.ndarray, grid: Grid) -> None:
+    """Writes voxels [X, Y, Z] in their own type atomically, as .nii.gz.
+
+    The same bytes for the same voxels: no time stamp in the gzip header.
+    """
+    content = _image(array, grid).to_bytes()
+    write_file(path, gzip.compress(content, compresslevel=1, mtime=0))
+
+
+def _image(array: np.ndarray, grid: Grid) -> nib.Nifti1Image:
+    """With the header of all files that are ours."""
+    image = nib.Nifti1Image(array, grid.matrix, dtype=array.dtype)
+    image.set_qform(grid.matrix, code="scanner")
+    image.set_sform(grid.matrix, code="scanner")
+    image.header.set_xyzt_units("mm")
+    return image

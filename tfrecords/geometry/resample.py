@@ -8,11 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-import nibabel as nib
 import numpy as np
 import SimpleITK as sitk
 from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
-from nibabel.processing import resample_from_to
 
 from tfrecords.geometry.grid import Grid, make_grid, uncropped
 from tfrecords.geometry.nifti import read_image
@@ -24,9 +22,9 @@ TO_LPS = np.array([-1.0, -1.0, 1.0])  # ITK's world is LPS, ours RAS.
 
 
 def to_working(array: np.ndarray, source: Grid, working: Grid, *, label: bool) -> np.ndarray:
-    """Source voxels [X, Y, Z] on the working grid, as [Z, Y, X]; labels by nearest neighbour."""
+    """Source voxels [X, Y, Z] on the working grid, as [Z, Y, X]; see `to_grid`."""
     whole, margins = uncropped(working, source)
-    there = _transfer(array, source, whole, order=0 if label else 1)
+    there = to_grid(array, source, whole, label=label)
     box = tuple(
         slice(before, extent - after)
         for (before, after), extent in zip(margins, there.shape, strict=True)
@@ -37,30 +35,10 @@ def to_working(array: np.ndarray, source: Grid, working: Grid, *, label: bool) -
 def to_source(label: np.ndarray, working: Grid, source: Grid) -> np.ndarray:
     """A label map [Z, Y, X] on the working grid, voxel for voxel on the source's grid [X, Y, Z].
 
-    Background where the working grid was cropped.
+    Background where the working grid was cropped, or does not reach.
     """
     whole, margins = uncropped(working, source)
-    return np.ascontiguousarray(_transfer(np.pad(label.T, margins), whole, source, order=0))
-
-
-def _transfer(array: np.ndarray, source: Grid, target: Grid, order: int) -> np.ndarray:
-    """Voxels of one grid on another: permuted and mirrored where that is enough, else resampled."""
-    # From the two affines alone: near 45 degrees, a grid's axis codes are a matter of rounding.
-    axes = io_orientation(np.linalg.inv(target.matrix) @ source.matrix)
-    oriented = apply_orientation(array, axes)
-    affine = source.matrix @ inv_ornt_aff(axes, source.shape)
-    if make_grid(oriented.shape, affine).matches(target):
-        return oriented
-    return _resample_nib(array, source, target, order)
-
-
-def _resample_nib(array: np.ndarray, source: Grid, target: Grid, order: int) -> np.ndarray:
-    image = nib.Nifti1Image(array.astype(np.float32), source.matrix)
-    resampled = resample_from_to(image, (target.shape, target.matrix), order=order, mode="nearest")
-    values = np.asarray(resampled.dataobj)
-    if np.issubdtype(array.dtype, np.integer):
-        values = np.rint(values)
-    return values.astype(array.dtype)
+    return to_grid(np.pad(label.T, margins), whole, source, label=True)
 
 
 def to_grid(
@@ -71,14 +49,19 @@ def to_grid(
     *,
     label: bool = False,
 ) -> np.ndarray:
-    """Voxels of one grid, moved by a shift, on another; zero outside of the source.
+    """Voxels of one grid, moved by a shift, on another: the one rule by which all are resampled.
 
-    Images are interpolated linearly, and integers rounded. Of labels, every voxel takes the one of
-    the largest share, where classes are interpolated linearly: outlines drawn on coarse voxels come
-    without their steps.
+    They are permuted and mirrored where that is enough. Otherwise images are interpolated linearly,
+    and integers rounded. Of labels, every voxel takes the one of the largest share, where classes
+    are interpolated linearly: outlines drawn on coarse voxels come without their steps.
+
+    A source's field of view ends at its outermost voxels' faces. Between these and their centres
+    its edge is repeated; beyond is zero.
     """
-    if shift_mm == NO_SHIFT and source.matches(target):
-        return array
+    if shift_mm == NO_SHIFT:
+        oriented, grid = _oriented(array, source, target)
+        if grid.matches(target):
+            return np.ascontiguousarray(oriented)
     interpolator = sitk.sitkLabelLinear if label else sitk.sitkLinear
     # SimpleITK would cut integers' decimals off.
     image = itk_image(array if label else array.astype(np.float64), source)
@@ -86,6 +69,15 @@ def to_grid(
     if np.issubdtype(array.dtype, np.integer):
         moved = np.rint(moved)
     return np.ascontiguousarray(moved.astype(array.dtype.newbyteorder("=")))
+
+
+def _oriented(array: np.ndarray, source: Grid, target: Grid) -> tuple[np.ndarray, Grid]:
+    """Voxels permuted and mirrored so that their axes run as the target's, and their grid."""
+    # From the two affines alone: near 45 degrees, a grid's axis codes are a matter of rounding.
+    axes = io_orientation(np.linalg.inv(target.matrix) @ source.matrix)
+    oriented = apply_orientation(array, axes)
+    affine = source.matrix @ inv_ornt_aff(axes, source.shape)
+    return oriented, make_grid(oriented.shape, affine)
 
 
 def read_onto_first(images: Sequence[Path]) -> tuple[np.ndarray, Grid]:

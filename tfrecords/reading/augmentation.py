@@ -20,20 +20,6 @@ class Augmentation:
     mirror: bool = False
 
 
-def rotate(images: tf.Tensor, angles: tf.Tensor, interpolation: str) -> tf.Tensor:
-    """Rotates about the centre, counter-clockwise, as tensorflow-addons' `image.rotate` did.
-
-    Args:
-        images: [B, H, W, C].
-        angles: float32 [B], radians.
-        interpolation: "bilinear" or "nearest".
-    """
-    size = tf.shape(images)[1:3]
-    zeros = tf.zeros_like(angles)
-    transforms = _transforms(angles, tf.ones_like(angles), zeros, zeros, size, size)
-    return _resample(images, transforms, size, interpolation)
-
-
 def augment(
     image: tf.Tensor,
     label: tf.Tensor,

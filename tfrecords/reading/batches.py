@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from tfrecords.errors import UserError
-from tfrecords.reading.augmentation import Augmentation, augment, random_crop
+from tfrecords.errors import SettingError, UserError
+from tfrecords.reading.augmentation import Augmentation
+from tfrecords.reading.crops import crop_of
 from tfrecords.reading.normalisation import normalise
 from tfrecords.reading.parsing import parse, subject_of
 from tfrecords.reading.record_set import RecordSet
@@ -28,7 +29,7 @@ class Recipe:
     Attributes:
         view: of the examples. A record set's patches may be larger.
         size: of the crop of a slice (height, width) or of a volume (depth, height, width).
-        batch: examples in a batch.
+        minibatch: examples of one minibatch of one replica.
         scheme: of normalisation.
         regions: class indices of each region, if labels are to be regions; empty for classes.
         favoured_share: expected share of a batch from the manifest's first group; None draws from
@@ -39,12 +40,25 @@ class Recipe:
 
     view: View
     size: tuple[int, ...]
-    batch: int
+    minibatch: int
     scheme: str
     augmentation: Augmentation
     regions: tuple[tuple[int, ...], ...] = ()
     favoured_share: float | None = None
     unlabelled: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.view.augmentable and self.augmentation != Augmentation():
+            raise SettingError(
+                "augmentation",
+                f"expected none of {self.view}, which cannot be rotated, shifted or mirrored, "
+                f"received {self.augmentation}",
+            )
+        if self.unlabelled and self.view.axes != 3:
+            raise SettingError(
+                "unlabelled",
+                f"expected the view volumes, as which they are stored, received {self.view}",
+            )
 
 
 def training_batches(
@@ -55,6 +69,7 @@ def training_batches(
     epochs: range,
     steps_per_epoch: int,
     subjects: Collection[str] | None = None,
+    minibatches: int = 1,
 ) -> tf.data.Dataset:
     """Batches {"image": [B, h, w, C], "label": [B, h, w]} of the given epochs, one after another.
 
@@ -66,6 +81,7 @@ def training_batches(
 
     Args:
         subjects: those of the folds whose examples are drawn; None for all.
+        minibatches: of a batch: those of a step's updates on every replica.
     """
     _require_view(records, recipe.view)
     manifest = records.manifest
@@ -77,8 +93,9 @@ def training_batches(
     partial = subjects is not None and any(set(s.subjects) - set(subjects) for s in shards)
     wanted = subjects if partial else None
     unlabelled = _unlabelled(records) if recipe.unlabelled else ()
-    examples = steps_per_epoch * recipe.batch
-    rank = 3 if recipe.view.kind == "volumes" else 2
+    batch = recipe.minibatch * minibatches
+    examples = steps_per_epoch * batch
+    crop = crop_of(recipe.view, manifest.view, recipe.size, recipe.augmentation)
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         """(number, record), or (number, record, unlabelled record)."""
@@ -99,30 +116,22 @@ def training_batches(
         return tf.data.Dataset.zip(numbers, mixed, others)
 
     def normalised(serialised: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        parsed = parse(serialised, manifest.image_dtype, rank, len(manifest.modalities))
+        parsed = parse(serialised, manifest.image_dtype, recipe.view.axes, len(manifest.modalities))
         return normalise(parsed.image, parsed.statistics, recipe.scheme), parsed.label
 
     def prepare(number: tf.Tensor, labelled: tf.Tensor, *others: tf.Tensor) -> Batch:
-        image, label = normalised(labelled)
         example_seed = tf.stack([tf.constant(seed, tf.int64), number])
-        if recipe.view.kind == "patches":
-            image, label = _cropped_patch(image, label, manifest.view, recipe.view)
-        elif recipe.view.kind == "volumes":
-            image, label = random_crop(image, label, recipe.size, example_seed)
-        else:
-            height, width = recipe.size
-            augmentation = recipe.augmentation
-            image, label = augment(image, label, (height, width), augmentation, example_seed)
+        image, label = crop(*normalised(labelled), example_seed)
         batch = {"image": image, "label": _regions(label, recipe.regions)}
         for other in others:
-            batch["unlabelled"], _ = random_crop(*normalised(other), recipe.size, example_seed)
+            batch["unlabelled"], _ = crop(*normalised(other), example_seed)
         return batch
 
     return (
         tf.data.Dataset.range(epochs.start, epochs.stop)
         .flat_map(one_epoch)
         .map(prepare, tf.data.AUTOTUNE, deterministic=True)
-        .batch(recipe.batch, drop_remainder=True)
+        .batch(batch, drop_remainder=True)
         .prefetch(tf.data.AUTOTUNE)
     )
 
@@ -130,17 +139,7 @@ def training_batches(
 def _require_view(records: RecordSet, wanted: View) -> None:
     """Raises UserError where the record set was not cut for the wanted view."""
     found = records.manifest.view
-    if wanted.kind == "volumes":
-        return  # Every record set holds them.
-    if wanted.kind != "patches":
-        fits = found.kind == wanted.kind
-    else:
-        fits = (
-            found.kind == wanted.kind
-            and found.patch_size >= wanted.patch_size
-            and found.label_size == wanted.label_size
-        )
-    if not fits:
+    if not wanted.served_by(found):
         raise UserError(
             f"{records.folder}: expected {wanted}, received a record set of {found}. Run "
             f"launch/preprocess.py {wanted.flags}"
@@ -155,17 +154,6 @@ def _regions(label: tf.Tensor, regions: Sequence[Sequence[int]]) -> tf.Tensor:
     for number, members in enumerate(regions):
         table[list(members), number] = 1
     return tf.gather(tf.constant(table), tf.cast(label, tf.int32))
-
-
-def _cropped_patch(
-    image: tf.Tensor, label: tf.Tensor, stored: View, wanted: View
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """The centre of a stored patch, which may be larger than the wanted one."""
-    rim = (stored.patch_size - wanted.patch_size) // 2
-    image = image[rim : rim + wanted.patch_size, rim : rim + wanted.patch_size]
-    image.set_shape([wanted.patch_size, wanted.patch_size, image.shape[-1]])
-    label.set_shape([wanted.label_size, wanted.label_size])
-    return image, label
 
 
 def _streams(

@@ -6,8 +6,7 @@ padding with zeros is padding with background.
 
 import tensorflow as tf
 
-from tfrecords.records.statistics import STATISTICS
-from tfrecords.records.storage import HALF_LIMIT
+from tfrecords.records.intensities import HALF_LIMIT, STATISTICS
 
 SCHEMES = ("z_score", "min_max", "percentile_min_max")
 
@@ -41,7 +40,7 @@ def normalise(image: tf.Tensor, statistics: tf.Tensor, scheme: str) -> tf.Tensor
 
 
 def as_stored(volume: tf.Tensor, image_dtype: str) -> tf.Tensor:
-    """A raw volume with the values that a record set would hold of it; see `storage.halve`.
+    """A raw volume with the values that a record set would hold of it; see `intensities.halve`.
 
     Args:
         volume: float32, raw intensities.
@@ -66,7 +65,7 @@ def as_stored(volume: tf.Tensor, image_dtype: str) -> tf.Tensor:
 
 
 def foreground_statistics(image: tf.Tensor) -> tf.Tensor:
-    """`statistics.foreground_statistics` in TensorFlow.
+    """`intensities.foreground_statistics` in TensorFlow.
 
     Args:
         image: float32 [..., C], C known.

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tfrecords.records.statistics import STATISTICS
+from tfrecords.records.intensities import STATISTICS
 
 
 class Parsed(NamedTuple):

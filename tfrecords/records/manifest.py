@@ -1,20 +1,35 @@
 """`manifest.json`: what a record set holds, and the refusal to read what does not match it."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Discriminator, GetPydanticSchema, Tag
 
 from tfrecords.errors import UserError
-from tfrecords.files import checksum_holds, write_json
+from tfrecords.files import VERSION, checksum_holds, read_json, write_json
 from tfrecords.geometry.grid import Grid
-from tfrecords.records.views import View
+from tfrecords.records.views import Patches, Slices, View, Volumes
 from tfrecords.sources.subject import TRAINING, UNLABELLED, LabelClass
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 FILE_NAME = "manifest.json"
+
+
+def _kind(view: Any) -> Any:
+    """Of a view, or of what stands for one in a file; None of anything else."""
+    return view.get("kind") if isinstance(view, dict) else getattr(view, "kind", None)
+
+
+# One of the views, told by its kind.
+_Tagged = Annotated[
+    Annotated[Slices, Tag(Slices.kind)]
+    | Annotated[Patches, Tag(Patches.kind)]
+    | Annotated[Volumes, Tag(Volumes.kind)],
+    Discriminator(_kind),
+]
+StoredView = Annotated[View, GetPydanticSchema(lambda _, handler: handler.generate_schema(_Tagged))]
 
 
 @dataclass(frozen=True)
@@ -76,7 +91,6 @@ class Manifest:
         skipped: subjects left out by --skip_invalid, with the reasons.
     """
 
-    format_version: int
     dataset: str
     modalities: tuple[str, ...]
     classes: tuple[LabelClass, ...]
@@ -86,7 +100,7 @@ class Manifest:
     spacing_mm: tuple[float, float, float]
     wanted_spacing_mm: tuple[float, float, float] | None
     image_dtype: str
-    view: View
+    view: StoredView
     seed: int
     largest_shape: tuple[int, int, int]
     class_voxels: tuple[int, ...]
@@ -134,7 +148,8 @@ class Manifest:
         return tuple(s for s in self.shards if s.kind == kind and s.fold in wanted)
 
     def save(self, folder: Path) -> None:
-        write_json(folder / FILE_NAME, asdict(self))
+        content = {VERSION: FORMAT_VERSION, **asdict(self), "view": self.view.content}
+        write_json(folder / FILE_NAME, content)
 
 
 def load_manifest(folder: Path) -> Manifest:
@@ -158,27 +173,12 @@ def load_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-REPAIR = "Run launch/preprocess.py again with the same flags: it rewrites what is damaged"
+REPAIR = "Run launch/preprocess.py again with the same flags: it writes anew what it cannot keep"
 
 
 def parse_manifest(path: Path) -> Manifest:
     """A manifest file. Raises UserError if it is of another version or not a manifest."""
-    try:
-        content = json.loads(path.read_text())
-        version = content.get("format_version")
-    except (ValueError, AttributeError) as error:
-        raise UserError(f"{path}: not a manifest ({error}). {REPAIR}") from error
-    if version != FORMAT_VERSION:
-        raise UserError(
-            f"{path}: expected format version {FORMAT_VERSION}, received {version}. "
-            "Run launch/preprocess.py again into another --out_dir"
-        )
-    try:
-        return TypeAdapter(Manifest).validate_python(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise UserError(f"{path}: {where}: {first['msg']}. {REPAIR}") from error
+    return read_json(path, Manifest, FORMAT_VERSION, REPAIR)
 
 
 def damaged_shards(folder: Path, manifest: Manifest) -> list[Path]:

@@ -1,43 +1,19 @@
-"""How subjects are cut into training examples: slices, patches or whole volumes."""
+"""How subjects are cut into training examples: slices, patches or whole volumes.
 
-from dataclasses import dataclass
+A view says all that is to be known of it: how it cuts, how much it will hold, the flags that ask
+for it, and which record sets serve it. `reading.crops` says how its examples are trained on.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from typing import ClassVar
 
 import numpy as np
 
-KINDS = ("slices", "patches", "volumes")
+from tfrecords.errors import SettingError
 
-
-@dataclass(frozen=True)
-class View:
-    """A way of cutting.
-
-    Attributes:
-        kind: one of KINDS.
-        patch_size: height and width of a square axial patch in voxels, odd (patches only).
-        label_size: height and width of the patch's centre that is labelled, odd (patches only).
-        patches_per_class: patches drawn for each class that a subject has (patches only).
-        foreground_slices: whether slices without any foreground label are left out (slices only).
-    """
-
-    kind: str = "slices"
-    patch_size: int = 87
-    label_size: int = 21
-    patches_per_class: int = 500
-    foreground_slices: bool = False
-
-    def __str__(self) -> str:
-        if self.kind != "patches":
-            return f"{self.kind} with foreground" if self.foreground_slices else self.kind
-        patch, label = self.patch_size, self.label_size
-        return f"patches of {patch}x{patch} with labels of {label}x{label}"
-
-    @property
-    def flags(self) -> str:
-        """Of launch/preprocess.py, to cut this view."""
-        if self.kind != "patches":
-            extra = " --foreground_slices" if self.foreground_slices else ""
-            return f"--view {self.kind}{extra}"
-        return f"--view patches --patch_size {self.patch_size} --label_size {self.label_size}"
+Box = tuple[slice, slice, slice]
+Place = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -52,10 +28,224 @@ class Cut:
 
     image: np.ndarray
     label: np.ndarray
-    position: tuple[int, int, int]
+    position: Place
 
 
-Box = tuple[slice, slice, slice]
+@dataclass(frozen=True)
+class View(ABC):
+    """A way of cutting.
+
+    Attributes:
+        kind: its name in flags, in manifests and in shards' names.
+        axes: spatial axes of an example.
+        of_classes: whether an example is drawn for the class of its central voxel, so that a
+            manifest counts them by class.
+        augmentable: whether examples can be rotated, shifted and mirrored when they are read.
+    """
+
+    kind: ClassVar[str]
+    axes: ClassVar[int] = 2
+    of_classes: ClassVar[bool] = False
+    augmentable: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        return self.kind
+
+    @property
+    def flags(self) -> str:
+        """Of launch/preprocess.py, to cut this view."""
+        return f"--view {self.kind}"
+
+    @property
+    def content(self) -> dict[str, object]:
+        """What a manifest holds of it."""
+        return {"kind": self.kind, **asdict(self)}
+
+    @abstractmethod
+    def served_by(self, found: "View") -> bool:
+        """Whether the record sets of another view have this one's examples."""
+
+    @abstractmethod
+    def examples(self, shape: tuple[int, ...], classes: int) -> int:
+        """How many examples a volume [Z, Y, X] has, at most."""
+
+    @abstractmethod
+    def voxels(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        """Of one example of a volume [Z, Y, X], at most: the image's voxels, and the label's."""
+
+    @abstractmethod
+    def places(
+        self, image: np.ndarray, label: np.ndarray, random: np.random.Generator
+    ) -> np.ndarray:
+        """Where to cut a subject's examples.
+
+        Args:
+            image: [Z, Y, X, C].
+            label: class indices [Z, Y, X].
+
+        Returns:
+            int32 [N, 3]: the examples' first voxels (z, y, x). N may be 0.
+        """
+
+    @abstractmethod
+    def cut(self, image: np.ndarray, label: np.ndarray, place: Place) -> Cut:
+        """The example whose first voxel is at `place`, one of `places`.
+
+        Args:
+            image: [Z, Y, X, C].
+            label: class indices [Z, Y, X].
+        """
+
+
+@dataclass(frozen=True)
+class Slices(View):
+    """Whole axial slices that cover the body's extent.
+
+    Attributes:
+        foreground: whether slices without any foreground label are left out.
+    """
+
+    kind = "slices"
+    augmentable = True
+    foreground: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.kind} with foreground" if self.foreground else self.kind
+
+    @property
+    def flags(self) -> str:
+        return super().flags + (" --foreground_slices" if self.foreground else "")
+
+    def served_by(self, found: View) -> bool:
+        return isinstance(found, Slices)
+
+    def examples(self, shape: tuple[int, ...], classes: int) -> int:
+        return shape[0]
+
+    def voxels(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        return shape[1] * shape[2], shape[1] * shape[2]
+
+    def places(
+        self, image: np.ndarray, label: np.ndarray, random: np.random.Generator
+    ) -> np.ndarray:
+        depth, _, _ = body_box(image)
+        chosen = np.arange(depth.start, depth.stop, dtype=np.int32)
+        if self.foreground:
+            chosen = chosen[label[depth].any(axis=(1, 2))]
+        return np.stack([chosen, np.zeros_like(chosen), np.zeros_like(chosen)], axis=-1)
+
+    def cut(self, image: np.ndarray, label: np.ndarray, place: Place) -> Cut:
+        return Cut(image[place[0]], label[place[0]], place)
+
+
+@dataclass(frozen=True)
+class Patches(View):
+    """Axial squares, in balance over the classes of their central voxels (Moeskops 2017, 3.1).
+
+    They are drawn within the body's box, with replacement, and may reach beyond the volume.
+
+    Attributes:
+        patch_size: height and width in voxels, odd.
+        label_size: height and width of the centre that is labelled, odd.
+        per_class: patches drawn for each class that a subject has.
+    """
+
+    kind = "patches"
+    of_classes = True
+    patch_size: int = 87
+    label_size: int = 21
+    per_class: int = 500
+
+    def __post_init__(self) -> None:
+        if self.patch_size < 1 or self.patch_size % 2 == 0:
+            raise SettingError(
+                "patch_size",
+                "expected a positive odd number, for patches have a central voxel, "
+                f"received {self.patch_size}",
+            )
+        if not 1 <= self.label_size <= self.patch_size or self.label_size % 2 == 0:
+            raise SettingError(
+                "label_size",
+                f"expected an odd number from 1 to the patch's {self.patch_size}, "
+                f"received {self.label_size}",
+            )
+        if self.per_class < 1:
+            raise SettingError(
+                "patches_per_class", f"expected at least 1, received {self.per_class}"
+            )
+
+    def __str__(self) -> str:
+        patch, label = self.patch_size, self.label_size
+        return f"patches of {patch}x{patch} with labels of {label}x{label}"
+
+    @property
+    def flags(self) -> str:
+        return f"{super().flags} --patch_size {self.patch_size} --label_size {self.label_size}"
+
+    def served_by(self, found: View) -> bool:
+        return (
+            isinstance(found, Patches)
+            and found.patch_size >= self.patch_size
+            and found.label_size == self.label_size
+        )
+
+    def examples(self, shape: tuple[int, ...], classes: int) -> int:
+        return self.per_class * classes
+
+    def voxels(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        return self.patch_size**2, self.label_size**2
+
+    def places(
+        self, image: np.ndarray, label: np.ndarray, random: np.random.Generator
+    ) -> np.ndarray:
+        box = body_box(image)
+        body = label[box]
+        drawn = []
+        for class_index in np.unique(body):
+            voxels = np.flatnonzero(body == class_index)
+            drawn.append(voxels[random.integers(len(voxels), size=self.per_class)])
+        centres = np.stack(np.unravel_index(np.concatenate(drawn), body.shape), axis=-1)
+        half = self.patch_size // 2
+        first = [box[0].start, box[1].start - half, box[2].start - half]
+        return (centres + first).astype(np.int32)
+
+    def cut(self, image: np.ndarray, label: np.ndarray, place: Place) -> Cut:
+        z, y, x = place
+        rim = (self.patch_size - self.label_size) // 2
+        return Cut(
+            _window(image[z], y, x, self.patch_size),
+            _window(label[z], y + rim, x + rim, self.label_size),
+            place,
+        )
+
+
+@dataclass(frozen=True)
+class Volumes(View):
+    """Whole volumes, cropped to the body. Every record set holds them, whatever its view."""
+
+    kind = "volumes"
+    axes = 3
+
+    def served_by(self, found: View) -> bool:
+        return True
+
+    def examples(self, shape: tuple[int, ...], classes: int) -> int:
+        return 1
+
+    def voxels(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        return int(np.prod(shape)), int(np.prod(shape))
+
+    def places(
+        self, image: np.ndarray, label: np.ndarray, random: np.random.Generator
+    ) -> np.ndarray:
+        return np.array([[axis.start for axis in body_box(image)]], np.int32)
+
+    def cut(self, image: np.ndarray, label: np.ndarray, place: Place) -> Cut:
+        box = body_box(image)
+        return Cut(image[box], label[box], place)
+
+
+VIEWS: dict[str, type[View]] = {view.kind: view for view in (Slices, Patches, Volumes)}
 
 
 def body_box(image: np.ndarray) -> Box:
@@ -66,64 +256,6 @@ def body_box(image: np.ndarray) -> Box:
         (filled,) = np.nonzero(body.any(axis=other_axes))
         box.append(slice(int(filled[0]), int(filled[-1]) + 1) if filled.size else slice(0, 1))
     return box[0], box[1], box[2]
-
-
-def volume(image: np.ndarray, label: np.ndarray) -> Cut:
-    """The whole volume, cropped to the body."""
-    box = body_box(image)
-    return Cut(image[box], label[box], (box[0].start, box[1].start, box[2].start))
-
-
-def places(
-    view: View, image: np.ndarray, label: np.ndarray, random: np.random.Generator
-) -> np.ndarray:
-    """Where to cut a subject's slices or patches.
-
-    Slices cover the body's extent, or where it has foreground. Patches are in balance over the
-    classes of their central voxels (Moeskops 2017, 3.1), drawn within the body's box, with
-    replacement.
-
-    Args:
-        image: [Z, Y, X, C].
-        label: class indices [Z, Y, X].
-
-    Returns:
-        int32 [N, 3]: the examples' first voxels (z, y, x). A patch's may lie outside the volume.
-        N is 0 where no slice has foreground.
-    """
-    box = body_box(image)
-    if view.kind == "slices":
-        chosen = np.arange(box[0].start, box[0].stop, dtype=np.int32)
-        if view.foreground_slices:
-            chosen = chosen[label[box[0]].any(axis=(1, 2))]
-        return np.stack([chosen, np.zeros_like(chosen), np.zeros_like(chosen)], axis=-1)
-    body = label[box]
-    drawn = []
-    for class_index in np.unique(body):
-        voxels = np.flatnonzero(body == class_index)
-        drawn.append(voxels[random.integers(len(voxels), size=view.patches_per_class)])
-    centres = np.stack(np.unravel_index(np.concatenate(drawn), body.shape), axis=-1)
-    half = view.patch_size // 2
-    first = [box[0].start, box[1].start - half, box[2].start - half]
-    return (centres + first).astype(np.int32)
-
-
-def cut(view: View, image: np.ndarray, label: np.ndarray, place: tuple[int, int, int]) -> Cut:
-    """The slice or patch whose first voxel is at `place`, one of `places`.
-
-    Args:
-        image: [Z, Y, X, C].
-        label: class indices [Z, Y, X].
-    """
-    z, y, x = place
-    if view.kind == "slices":
-        return Cut(image[z], label[z], place)
-    rim = (view.patch_size - view.label_size) // 2
-    return Cut(
-        _window(image[z], y, x, view.patch_size),
-        _window(label[z], y + rim, x + rim, view.label_size),
-        place,
-    )
 
 
 def _window(plane: np.ndarray, y: int, x: int, size: int) -> np.ndarray:

@@ -8,14 +8,14 @@ Arrays are [X, Y, Z] as in the files; stacks of maps are [K, X, Y, Z].
 """
 
 import functools
-import gzip
-import os
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 from numpy.random import Generator
 from scipy import ndimage, special
+
+from tfrecords.geometry.grid import make_grid
+from tfrecords.geometry.nifti import write_image
 
 SPACING_MM = 3
 
@@ -171,15 +171,7 @@ def _smooth_noise(rng: Generator, shape: tuple[int, ...], scale_mm: float) -> np
 
 
 def _write(folder: Path, name: str, arrays: dict[str, np.ndarray]) -> None:
-    """Atomic, and the same bytes for the same arrays: no time stamp in the gzip header."""
-    affine = _template()[2]
     (folder / name).mkdir(parents=True, exist_ok=True)
     for kind, array in arrays.items():
-        image = nib.Nifti1Image(array, affine)
-        image.set_qform(affine, code="scanner")
-        image.set_sform(affine, code="scanner")
-        image.header.set_xyzt_units("mm")
         path = folder / name / f"{name}_{kind}.nii.gz"
-        temporary = path.with_name(f".{os.getpid()}-{path.name}")
-        temporary.write_bytes(gzip.compress(image.to_bytes(), compresslevel=1, mtime=0))
-        os.replace(temporary, path)
+        write_image(path, array, make_grid(array.shape, _template()[2]))

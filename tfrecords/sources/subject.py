@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfrecords.errors import UserError
+from tfrecords.errors import SettingError
 
 # Of the subjects without a label map: nothing chooses it for training with labels or for a test.
 UNLABELLED = "unlabelled"
@@ -76,9 +76,10 @@ def select_modalities(dataset: Dataset, names: Sequence[str]) -> Dataset:
     """
     known = dataset.modalities
     if not names or len(set(names)) < len(names) or not set(names) <= set(known):
-        raise UserError(
-            f"--modalities: expected some of {','.join(known)}, each once, for --dataset "
-            f"{dataset.name}, received {','.join(names)}"
+        raise SettingError(
+            "modalities",
+            f"expected some of {','.join(known)}, each once, for --dataset {dataset.name}, "
+            f"received {','.join(names)}",
         )
     order = [known.index(name) for name in names]
 
@@ -95,9 +96,10 @@ def select_modalities(dataset: Dataset, names: Sequence[str]) -> Dataset:
 def require_groups(dataset: Dataset, names: Sequence[str]) -> None:
     """Raises UserError where a name is none of the dataset's groups."""
     if not set(names) <= set(dataset.groups):
-        raise UserError(
-            f"--training_only: expected some of the groups {','.join(dataset.groups)} of --dataset "
-            f"{dataset.name}, received {','.join(names)}"
+        raise SettingError(
+            "training_only",
+            f"expected some of the groups {','.join(dataset.groups)} of --dataset {dataset.name}, "
+            f"received {','.join(names)}",
         )
 
 
@@ -117,9 +119,9 @@ def class_indices(label: np.ndarray, classes: tuple[LabelClass, ...]) -> np.ndar
 
 
 def require_dir(data_dir: Path | None, dataset: str) -> Path:
-    """`data_dir`, if it is a folder. Raises UserError that names the flag otherwise."""
+    """`data_dir`, if it is a folder. Raises SettingError otherwise."""
     if data_dir is None or not data_dir.is_dir():
-        raise UserError(
-            f"--data_dir: expected a folder for --dataset {dataset}, received {data_dir}"
+        raise SettingError(
+            "data_dir", f"expected a folder for --dataset {dataset}, received {data_dir}"
         )
     return data_dir

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tfrecords.errors import UserError
+from tfrecords.errors import SettingError, UserError
 
 
 def find_csv(data_dir: Path | None, dataset: str, otherwise: str = "") -> Path:
@@ -20,9 +20,10 @@ def find_csv(data_dir: Path | None, dataset: str, otherwise: str = "") -> Path:
         return data_dir
     found = sorted(data_dir.glob("*.csv")) if data_dir is not None else []
     if len(found) != 1:
-        raise UserError(
-            f"--data_dir: expected {otherwise}a CSV, or a folder with a single one, for --dataset "
-            f"{dataset}, received {data_dir} with {[path.name for path in found]}"
+        raise SettingError(
+            "data_dir",
+            f"expected {otherwise}a CSV, or a folder with a single one, for --dataset "
+            f"{dataset}, received {data_dir} with {[path.name for path in found]}",
         )
     return found[0]
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from tfrecords.errors import UserError
+from tfrecords.errors import SettingError, UserError
 from tfrecords.sources.subject import TRAINING, UNLABELLED, Subject
 
 
@@ -47,9 +47,9 @@ def _other_folds(subjects: Sequence[Subject], folds: int, seed: int) -> dict[str
     if prescribed:
         return prescribed
     if len(subjects) < folds:
-        raise UserError(
-            f"--folds: expected at most {len(subjects)} (subjects that may be held out), "
-            f"received {folds}"
+        raise SettingError(
+            "folds",
+            f"expected at most {len(subjects)} (subjects that may be held out), received {folds}",
         )
     groups = defaultdict(list)
     for subject in subjects:

@@ -11,18 +11,19 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from absl import logging
 from tqdm import tqdm
 
-from tfrecords.errors import UserError
+from tfrecords.errors import SettingError, UserError
 from tfrecords.geometry.grid import working_grid
 from tfrecords.records import manifest
 from tfrecords.records.manifest import Manifest, SubjectRecord
-from tfrecords.records.views import View
+from tfrecords.records.views import Slices, View
 from tfrecords.runners import parallel_map
 from tfrecords.sources.subject import Dataset, LabelClass, Subject, require_groups
 from tfrecords.writing import shards
 from tfrecords.writing.folds import assign_folds
-from tfrecords.writing.plan import PATTERN, Part, Settings, Source, plan
+from tfrecords.writing.parts import PATTERN, Part, ShardSettings, Source, plan
 from tfrecords.writing.scan import Scan, scan
 
 
@@ -30,7 +31,7 @@ from tfrecords.writing.scan import Scan, scan
 class Options:
     """The choices of one preprocessing run, as flags of launch/preprocess.py."""
 
-    view: View = field(default_factory=View)
+    view: View = field(default_factory=Slices)
     folds: int = 5
     seed: int = 0
     orientation: str = "RAS"
@@ -63,7 +64,7 @@ def preprocess(dataset: Dataset, folder: Path, options: Options) -> Manifest:
     dtype = np.result_type(*(s.dtype for s in good.values()))
     # Integers of one subject and floats of another make a wider float.
     image_dtype = dtype.name if np.issubdtype(dtype, np.integer) else "float16"
-    settings = Settings(
+    settings = ShardSettings(
         options.view, options.seed, image_dtype, len(dataset.modalities), dataset.classes
     )
     written = _write(folder, plan(folder, sources, folds, settings), options.workers)
@@ -155,7 +156,7 @@ def _write(folder: Path, parts: list[Part], workers: int) -> list[manifest.Shard
     try:
         (folder / shards.PROGRESS).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"--out_dir: expected a folder to write to, received {error}") from error
+        raise SettingError("out_dir", f"expected a folder to write to, received {error}") from error
     if (folder / manifest.FILE_NAME).is_file():
         # From here on the folder is no whole record set, until the new manifest says so. A
         # manifest of another version tells nothing that could be kept.
@@ -166,7 +167,7 @@ def _write(folder: Path, parts: list[Part], workers: int) -> list[manifest.Shard
         if done := shards.finished(folder, shard):
             known[shard.file] = done
     if known:
-        print(f"{len(known)} of {len(planned)} shards are already written: kept.")
+        logging.info(f"{len(known)} of {len(planned)} shards are already written: kept.")
     jobs = [job for part in parts for job in part.jobs(known)]
     if jobs:
         _require_room(folder, [shard for job in jobs for shard in job.missing])
@@ -179,15 +180,16 @@ def _write(folder: Path, parts: list[Part], workers: int) -> list[manifest.Shard
 def _require_room(folder: Path, missing: Sequence[manifest.Shard]) -> None:
     """Says how large the missing shards will be at most; raises UserError if they may not fit."""
     needed = sum(shard.bytes for shard in missing)
-    print(f"Writing {len(missing)} shards, at most {needed / 1e6:.1f} MB.")
+    logging.info(f"Writing {len(missing)} shards, at most {needed / 1e6:.1f} MB.")
     # A shard that is written anew takes the place of the one before.
     replaced = [path for shard in missing if (path := folder / shard.file).is_file()]
     free = shutil.disk_usage(folder).free + sum(path.stat().st_size for path in replaced)
     if needed > free:
-        raise UserError(
-            f"--out_dir: {folder}: expected {needed} bytes free, which the shards take at most, "
+        raise SettingError(
+            "out_dir",
+            f"{folder}: expected {needed} bytes free, which the shards take at most, "
             f"received {free}. Choose another --out_dir, or, of patches, fewer "
-            "--patches_per_class or a smaller --patch_size"
+            "--patches_per_class or a smaller --patch_size",
         )
 
 
@@ -196,14 +198,14 @@ def _recall(folder: Path) -> None:
     try:
         shards.note_progress(folder, manifest.parse_manifest(folder / manifest.FILE_NAME).shards)
     except UserError as error:
-        print(f"{error}: every shard is written anew.")
+        logging.warning(f"{error}: every shard is written anew.")
 
 
 def _describe(
     dataset: Dataset,
     sources: list[Source],
     folds: dict[str, str],
-    settings: Settings,
+    settings: ShardSettings,
     options: Options,
 ) -> Manifest:
     records = tuple(
@@ -223,7 +225,6 @@ def _describe(
     x_mm, y_mm, z_mm = (round(float(mm), 6) for mm in np.median(spacings, axis=0))
     depth, height, width = (int(extent) for extent in shapes.max(axis=0))
     return Manifest(
-        manifest.FORMAT_VERSION,
         dataset.name,
         dataset.modalities,
         dataset.classes,

@@ -1,25 +1,24 @@
 """Writing shards: atomically, in an order that depends on the seed alone, resuming after a kill."""
 
 import hashlib
-import json
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from absl import logging
 
-from tfrecords.files import checksum_holds, write_json
+from tfrecords.errors import UserError
+from tfrecords.files import checksum_holds, read_json, write_json, writing
 from tfrecords.geometry.resample import to_working
-from tfrecords.records import example, views
-from tfrecords.records.manifest import Shard
-from tfrecords.records.statistics import foreground_statistics
-from tfrecords.records.storage import halve
-from tfrecords.records.views import Cut, View
+from tfrecords.records import example
+from tfrecords.records.intensities import foreground_statistics, halve
+from tfrecords.records.manifest import FORMAT_VERSION, Shard
+from tfrecords.records.views import View
 from tfrecords.records.wire import frame
 from tfrecords.sources.labels import read_classes
 from tfrecords.writing import scan
-from tfrecords.writing.plan import Part, Settings, Source
+from tfrecords.writing.parts import VOLUMES, Part, ShardSettings, Source
 
 BUFFER_BYTES = 2**20
 PROGRESS = ".progress"
@@ -30,13 +29,19 @@ def finished(folder: Path, planned: Shard) -> Shard | None:
     record = folder / PROGRESS / f"{planned.file}.json"
     if not record.is_file():
         return None
-    known = json.loads(record.read_text())
-    if known["fingerprint"] != planned.fingerprint:
+    try:
+        known = read_json(record, Shard, FORMAT_VERSION, "The shard is written anew.")
+    except UserError as error:
+        logging.warning("%s", error)
+        return None
+    if known.fingerprint != planned.fingerprint:
         return None
     shard = replace(
         planned,
-        **{key: known[key] for key in ("examples", "bytes", "sha256")},
-        centres=tuple(map(tuple, known["centres"])),
+        examples=known.examples,
+        bytes=known.bytes,
+        sha256=known.sha256,
+        centres=known.centres,
     )
     return shard if checksum_holds(folder / planned.file, shard.sha256) else None
 
@@ -45,7 +50,7 @@ def note_progress(folder: Path, shards: Iterable[Shard]) -> None:
     """Remembers finished shards, so that a run after a kill keeps them."""
     (folder / PROGRESS).mkdir(exist_ok=True)
     for shard in shards:
-        write_json(folder / PROGRESS / f"{shard.file}.json", asdict(shard))
+        write_json(folder / PROGRESS / f"{shard.file}.json", shard, FORMAT_VERSION)
 
 
 @dataclass(frozen=True)
@@ -67,40 +72,38 @@ def write_part(part: Part) -> tuple[Shard, ...]:
     for source in part.sources:
         image, label = load(source, part.settings)
         subjects.append(_Opened(source.subject.name, image, label, foreground_statistics(image)))
-    count = len(part.shards) - 1
-    mixed = _mixed(subjects, part.settings) if count else np.empty((0, 4), int)
+    *training, volumes = part.shards
+    mixed = _mixed(subjects, part.settings) if training else np.empty((0, 4), int)
     written = []
-    for number, shard in enumerate(part.shards):
-        if shard not in part.missing:
-            continue
-        if number < count:
-            cuts = _cuts(subjects, part.settings.view, mixed[number::count])
+    for shard in part.missing:
+        if shard == volumes:
+            view: View = VOLUMES
+            places = _places(subjects, view, part.settings.seed)
         else:
-            cuts = ((i, views.volume(s.image, s.label)) for i, s in enumerate(subjects))
-        written.append(_write(part, shard, subjects, cuts))
+            view = part.settings.view
+            places = mixed[training.index(shard) :: len(training)]
+        written.append(_write(part, shard, view, subjects, places))
         note_progress(part.folder, written[-1:])
     return tuple(written)
 
 
-def _mixed(subjects: Sequence[_Opened], settings: Settings) -> np.ndarray:
-    """The part's training examples in random order: index of the subject, z, y, x [N, 4]."""
+def _mixed(subjects: Sequence[_Opened], settings: ShardSettings) -> np.ndarray:
+    """The places of the part's training examples in random order [N, 4]."""
+    places = _places(subjects, settings.view, settings.seed)
+    return np.random.default_rng(settings.seed).permutation(places)
+
+
+def _places(subjects: Sequence[_Opened], view: View, seed: int) -> np.ndarray:
+    """Index of the subject, z, y, x of examples, subject by subject [N, 4]."""
     drawn = []
     for number, subject in enumerate(subjects):
-        random = np.random.default_rng([settings.seed, *subject.name.encode()])
-        places = views.places(settings.view, subject.image, subject.label, random)
+        random = np.random.default_rng([seed, *subject.name.encode()])
+        places = view.places(subject.image, subject.label, random)
         drawn.append(np.insert(places, 0, number, axis=1))
-    return np.random.default_rng(settings.seed).permutation(np.concatenate(drawn))
+    return np.concatenate(drawn)
 
 
-def _cuts(
-    subjects: Sequence[_Opened], view: View, examples: np.ndarray
-) -> Iterator[tuple[int, Cut]]:
-    for number, z, y, x in examples.tolist():
-        subject = subjects[number]
-        yield number, views.cut(view, subject.image, subject.label, (z, y, x))
-
-
-def load(source: Source, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+def load(source: Source, settings: ShardSettings) -> tuple[np.ndarray, np.ndarray]:
     """A subject on its working grid: the image as stored [Z, Y, X, C], class indices [Z, Y, X].
 
     Without a label map, these are zeros.
@@ -122,16 +125,19 @@ def load(source: Source, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _write(
-    part: Part, shard: Shard, subjects: Sequence[_Opened], cuts: Iterable[tuple[int, Cut]]
+    part: Part, shard: Shard, view: View, subjects: Sequence[_Opened], places: np.ndarray
 ) -> Shard:
-    """Writes one example at a time. `cuts` come with the index of their subject."""
+    """Writes the examples at these places [N, 4], one at a time."""
     examples, size = 0, 0
     digest = hashlib.sha256()
-    centres = [[0] * len(part.settings.classes) for _ in subjects if shard.kind == "patches"]
-    temporary = part.folder / PROGRESS / f"{os.getpid()}-{shard.file}"
-    with temporary.open("wb", BUFFER_BYTES) as file:
-        for number, cut in cuts:
+    centres = [[0] * len(part.settings.classes) for _ in subjects if view.of_classes]
+    with (
+        writing(part.folder / shard.file, part.folder / PROGRESS) as temporary,
+        temporary.open("wb", BUFFER_BYTES) as file,
+    ):
+        for number, z, y, x in places.tolist():
             subject = subjects[number]
+            cut = view.cut(subject.image, subject.label, (z, y, x))
             data = frame(example.encode(subject.name, cut, subject.statistics))
             digest.update(data)
             size += file.write(data)
@@ -139,9 +145,6 @@ def _write(
             if centres:
                 middle = len(cut.label) // 2
                 centres[number][cut.label[middle, middle]] += 1
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, part.folder / shard.file)
     return replace(
         shard,
         examples=examples,

@@ -40,7 +40,8 @@ def components(labels: np.ndarray) -> int:
 
 
 def test_a_row_per_subject_and_region(run: WorkDir) -> None:
-    settings, records, _, predictor = load_run(run)
+    trained, _, predictor = load_run(run)
+    settings, records = trained.settings, trained.records
     tables = evaluate.evaluate(run, predictor, records, settings.test_folds)
     for table, path in ((tables.regions, run.metrics), (tables.subjects, run.subjects)):
         pd.testing.assert_frame_equal(table, pd.read_csv(path, dtype={"fold": str}))
@@ -62,7 +63,8 @@ def test_a_row_per_subject_and_region(run: WorkDir) -> None:
 
 def test_a_trained_run_segments(run: WorkDir) -> None:
     """On separable data forty steps are enough: training, validation and scoring fit together."""
-    settings, records, _, predictor = load_run(run)
+    trained, _, predictor = load_run(run)
+    settings, records = trained.settings, trained.records
     tables = evaluate.evaluate(run, predictor, records, settings.test_folds)
     assert tables.regions["dice"].mean() > 0.8
     assert run.summary.read_text() == evaluate.describe(tables)
@@ -70,11 +72,12 @@ def test_a_trained_run_segments(run: WorkDir) -> None:
 
 def test_a_row_per_subject(run: WorkDir, tmp_path: Path) -> None:
     """On the validation folds the mean Dice is what the best epoch was selected by."""
-    settings, records, _, predictor = load_run(run)
+    trained, _, predictor = load_run(run)
+    settings, records = trained.settings, trained.records
     folds = settings.validation_folds
     subjects = evaluate.evaluate(WorkDir(tmp_path), predictor, records, folds).subjects
     assert list(subjects.columns[:3]) == ["subject", "group", "fold"]
-    assert subjects["mean_dice"].mean() == pytest.approx(run.progress().best_dice)
+    assert subjects["mean_dice"].mean() == pytest.approx(run.progress().best)
     rows = subjects.set_index("subject")
     for segmented in segment(predictor, records, folds):
         row = rows.loc[segmented.volume.subject]

@@ -3,6 +3,8 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,13 +15,13 @@ from tfadv.evaluation import degradations, evaluate, robustness
 from tfadv.evaluation.degradations import CLEAN, DEGRADATIONS
 from tfadv.evaluation.masks import Spacing
 from tfadv.evaluation.robustness import Scores
-from tfadv.run.run import load_run
+from tfadv.run.run import Trained, load_run
 from tfadv.run.settings import Settings
 from tfadv.run.work_dir import WorkDir
 from tfrecords.errors import UserError
 from tfrecords.reading.record_set import open_record_set
 
-SETTINGS = Settings("kohl_cross_entropy", {}, "records", ("0",), ("1",), ("2",), "float32", 0)
+SETTINGS = Settings("kohl_cross_entropy", {}, "records", ("0",), ("1",), ("2",))
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,8 @@ def test_a_row_per_run_image_subject_and_region(
     scores: Scores, pair: tuple[WorkDir, WorkDir], tmp_path: Path
 ) -> None:
     """Undegraded, the scores are those of the evaluation; equal runs see equal images."""
-    settings, records, _, predictor = load_run(pair[0])
+    trained, _, predictor = load_run(pair[0])
+    settings, records = trained.settings, trained.records
     tables = evaluate.evaluate(WorkDir(tmp_path), predictor, records, settings.test_folds)
     assert scores.averaged == ("label_1", "label_2")
     table = scores.table
@@ -155,7 +158,9 @@ def test_runs_have_names_and_degradations_the_working_spacing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_records: tuple[object, Path]
 ) -> None:
     records = open_record_set(small_records[1])
-    monkeypatch.setattr(robustness, "load_run", lambda _: (None, records, None, Nowhere()))
+    trained: Any = SimpleNamespace(records=records)
+    nothing: Any = None
+    monkeypatch.setattr(robustness, "load_run", lambda _: Trained(trained, nothing, Nowhere()))
     spacings_mm = set()
 
     def look(image: np.ndarray, _: float, __: object, spacing_mm: Spacing) -> np.ndarray:

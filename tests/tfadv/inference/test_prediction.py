@@ -41,6 +41,22 @@ def rewrite(source: Path, target: Path, axes: str, rotation_deg: float = 0.0) ->
     nib.save(turned, target)
 
 
+def test_images_of_another_spacing_are_segmented_with_a_warning(
+    sources: Path, model_dir: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    plain = [sources / f"0_{name}.nii.gz" for name in ("t1", "t2")]
+    predict(model_dir, plain, tmp_path / "label.nii.gz")
+    assert caplog.messages == []
+    coarse = [tmp_path / path.name for path in plain]
+    for source, target in zip(plain, coarse, strict=True):
+        array = np.asarray(nib.Nifti1Image.from_filename(source).dataobj)
+        nib.save(nib.Nifti1Image(array, np.diag([1, 1, 1.5, 1])), target)
+    predict(model_dir, coarse, tmp_path / "coarse.nii.gz")
+    (message,) = caplog.messages
+    assert message.startswith("the model was trained at (1.0, 1.0, 1.0) mm; ")
+    assert str(coarse[0]) in message
+
+
 @pytest.mark.parametrize(
     ("axes", "rotation_deg"),
     [("RAS", 0.0), ("LAS", 0.0), ("PIR", 0.0), ("RAS", 12.0), ("SLP", 9.0)],

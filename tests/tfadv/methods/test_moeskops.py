@@ -11,7 +11,7 @@ from tfadv import methods
 from tfadv.adversarial import AdversarialModel, Players
 from tfadv.inference.tiling import WholeSlices
 from tfadv.methods.moeskops import _central_image
-from tfrecords.records.views import View
+from tfrecords.records.views import Patches
 
 ADVERSARIAL = ("moeskops_fcn_adversarial", "moeskops_dilated_adversarial")
 BASELINES = ("moeskops_fcn", "moeskops_dilated")
@@ -43,7 +43,7 @@ def test_baseline_and_adversarial_steps_take_equally_many_samples(name: str, pre
 @pytest.mark.parametrize("ending", ["", "_adversarial"])
 def test_patches_and_margins(network: str, ending: str, patch: int, margin: int) -> None:
     method = methods.get(f"moeskops_{network}{ending}")
-    assert method.view == View("patches", patch, 21)
+    assert method.view == Patches(patch, 21)
     manifest: Any = None
     assert method.recipe(method.resolve(), manifest).size == (patch, patch)
     assert method.tiling(method.resolve(), manifest) == WholeSlices(margin)

@@ -18,13 +18,16 @@ from tfrecords.errors import SettingError, UserError
 from tfrecords.reading.record_set import RecordSet
 
 FILE = Path("studies/small.toml")
-TINY = {"width": 2, "discriminator_width": 2, "batch_size": 2, "epochs": 1, "steps_per_epoch": 2}
+TINY = {"width": 2, "batch_size": 2, "epochs": 1, "steps_per_epoch": 2}
 
 
 @pytest.fixture(scope="session")
 def performed(records: RecordSet, tmp_path_factory: pytest.TempPathFactory) -> Experiment:
     """Two lines and two fractions, of which one run is not performed."""
-    lines = {"plain": Line("kohl_cross_entropy"), "both": Line("kohl_hybrid", {"shift": 2.0})}
+    lines = {
+        "plain": Line("kohl_cross_entropy"),
+        "both": Line("kohl_hybrid", {"shift": 2.0, "discriminator_width": 2}),
+    }
     study = Study(
         "Small", records.folder, lines, "small", hp=TINY, fractions=(1.0, 0.5), score="label_2"
     )
@@ -122,9 +125,9 @@ def test_an_unknown_run_is_named(performed: Experiment) -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"score": "tumour"}, "--select_by: expected one of mean, label_1"),
+        ({"score": "tumour"}, "small.toml: score: expected one of mean, label_1"),
         ({"lines": {"a": Line("kohl_perfect")}}, "kohl_perfect"),
-        ({"hp": {"depth": 3}}, "--hp.depth"),
+        ({"hp": {"depth": 3}}, "small.toml: hp.depth: "),
     ],
 )
 def test_a_study_that_asks_too_much_is_refused_before_any_run(
@@ -140,7 +143,7 @@ def test_numbers_are_finite_where_they_exist(performed: Experiment) -> None:
 
 @pytest.mark.parametrize(
     ("setting", "entry"),
-    [("hp.shift", "lines.both.hp.shift"), ("hp.width", "hp.width"), ("selected_by", "score")],
+    [("hp.shift", "lines.both.hp.shift"), ("hp.width", "hp.width"), ("select_by", "score")],
 )
 def test_a_wrong_setting_is_told_as_an_entry_of_the_file(
     setting: str,

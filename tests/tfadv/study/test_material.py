@@ -7,10 +7,10 @@ import pytest
 
 from tfadv.study import material
 from tfadv.study.material import Material
-from tfadv.study.plan import HeldOut, Line, Study
+from tfadv.study.plan import Line, SplitEntry, Study
 from tfrecords.reading.record_set import RecordSet
 
-SPLITS = (HeldOut(("1",), ("0",)), HeldOut(("0",), ("1", "2")))
+SPLITS = (SplitEntry(("1",), ("0",)), SplitEntry(("0",), ("1", "2")))
 COLUMNS = ["line", "seed", "fraction", "fold", "region", "training_subjects"]
 ROWS = [
     ("new", 0, 1.0, "0", "label_2", 4),

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from tfadv.study.naming import entry_of, naming_entries
-from tfadv.study.plan import HeldOut, Line, Study, Trial
+from tfadv.study.plan import Line, SplitEntry, Study, Trial
 from tfrecords.errors import SettingError, UserError
 
 FILE = Path("studies/x.toml")
-SECOND = HeldOut(("1",), ("0",))
+SECOND = SplitEntry(("1",), ("0",))
 LINES = {"a": Line("kohl_hybrid", {"width": 8})}
-STUDY = Study("x", Path("r"), LINES, hp={"epochs": 3}, splits=(HeldOut(("0",), ("1",)), SECOND))
+STUDY = Study("x", Path("r"), LINES, hp={"epochs": 3}, splits=(SplitEntry(("0",), ("1",)), SECOND))
 TRIAL = Trial("a", SECOND, 0, 1.0)
 
 
@@ -24,7 +24,7 @@ TRIAL = Trial("a", SECOND, 0, 1.0)
         ("validation_folds", "splits.1.validation"),
         ("test_folds", "splits.1.test"),
         ("positive_fraction", "fractions"),
-        ("selected_by", "score"),
+        ("select_by", "score"),
         ("seed", "seeds"),
         ("method", "lines.a.method"),
         ("records", "records"),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tfadv import methods
-from tfadv.study.plan import HeldOut, Trial, all_trials, read_study
+from tfadv.study.plan import SplitEntry, Trial, all_trials, read_study
 from tfrecords.errors import UserError
 
 ROOT = Path(__file__).parents[3]
@@ -28,10 +28,10 @@ def test_the_smallest_study_has_defaults(tmp_path: Path) -> None:
 
 def test_a_line_overrides_the_studys_hyperparameters(tmp_path: Path) -> None:
     text = SMALLEST.replace("[lines", "hp = {width = 8, epochs = 3}\n[lines")
-    study = read_study(written(tmp_path, text + "hp = {width = 16, shuffled_kinds = true}\n"))
-    assert study.overrides("a") == ["width=16", "epochs=3", "shuffled_kinds=True"]
-    hp = methods.get("kohl_hybrid").resolve("paper", study.overrides("a"))
-    assert (hp.width, hp.epochs, hp.shuffled_kinds) == (16, 3, True)
+    study = read_study(written(tmp_path, text + "hp = {width = 16, mirror = false}\n"))
+    assert study.overrides("a") == ["width=16", "epochs=3", "mirror=False"]
+    hp = methods.get("kohl_hybrid").configure("paper", study.overrides("a"))
+    assert (hp.width, hp.epochs, hp.mirror) == (16, 3, False)
 
 
 def test_trials_are_all_combinations_with_lines_side_by_side(tmp_path: Path) -> None:
@@ -40,8 +40,8 @@ def test_trials_are_all_combinations_with_lines_side_by_side(tmp_path: Path) -> 
     trials = all_trials(study, ("0", "1", "2", "3"))
     assert len(trials) == len({trial.name for trial in trials}) == 2 * 2 * 2 * 4
     assert [trial.line for trial in trials[:4]] == ["a", "b", "a", "b"]
-    assert trials[0] == Trial("a", HeldOut(("1",), ("0",)), 0, 1.0)
-    assert trials[6] == Trial("a", HeldOut(("0",), ("3",)), 0, 1.0)
+    assert trials[0] == Trial("a", SplitEntry(("1",), ("0",)), 0, 1.0)
+    assert trials[6] == Trial("a", SplitEntry(("0",), ("3",)), 0, 1.0)
     assert trials[-1].name == "b-test3-seed7-fraction0.5"
 
 
@@ -122,7 +122,7 @@ def test_a_missing_study_is_named(tmp_path: Path) -> None:
 def test_the_studies_at_hand_can_be_read_and_resolved(path: Path) -> None:
     study = read_study(path)
     for name, line in study.lines.items():
-        hp = methods.get(line.method).resolve(study.preset, study.overrides(name))
+        hp = methods.get(line.method).configure(study.preset, study.overrides(name))
         assert {key: getattr(hp, key) for key in study.hp} == study.hp | {
             key: value for key, value in line.hp.items() if key in study.hp
         }

@@ -13,11 +13,11 @@ from typing import TextIO
 import pytest
 
 from tfadv.study import processes
-from tfadv.study.plan import HeldOut, Trial, trial_folder
+from tfadv.study.plan import SplitEntry, Trial, trial_folder
 from tfadv.study.processes import LOG, perform_all
 
 ROOT = Path(__file__).parents[3]
-TRIALS = [Trial("a", HeldOut(("1",), ("0",)), seed, 1.0) for seed in range(4)]
+TRIALS = [Trial("a", SplitEntry(("1",), ("0",)), seed, 1.0) for seed in range(4)]
 CHILD = """
 import fcntl, sys, time
 from tfadv.study.processes import leave_with_parent
@@ -30,10 +30,10 @@ time.sleep(600)
 STUDY = """
 import os, sys
 from pathlib import Path
-from tfadv.study.plan import HeldOut, Trial
+from tfadv.study.plan import SplitEntry, Trial
 from tfadv.study.processes import perform_all
 folder, code = sys.argv[1:]
-trial = Trial("a", HeldOut(("1",), ("0",)), 0, 1.0)
+trial = Trial("a", SplitEntry(("1",), ("0",)), 0, 1.0)
 command = [sys.executable, "-c", code, folder + "/lock"]
 perform_all({trial: command}, Path(folder), [dict(os.environ)], print)
 """

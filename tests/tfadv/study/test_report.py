@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from tfadv.evaluation import measures
-from tfadv.run.work_dir import WorkDir
+from tfadv.run.work_dir import VERSION, Progress, WorkDir
 from tfadv.study import report
 from tfadv.study.plan import Line, Study, all_trials
 from tfrecords.files import write_json
@@ -72,7 +72,7 @@ def written(
             logged |= {"discriminator_true": 0.6, "discriminator_generated": 0.4}
         history = [{"epoch": epoch + 1} | logged for epoch in range(3)]
         work_dir.folder.mkdir(parents=True)
-        write_json(work_dir.folder / "progress.json", {"epochs": 3, "history": history})
+        write_json(work_dir.folder / "progress.json", Progress(3, 2, 0.5, history), VERSION)
         for subject in (s for s in manifest.subjects if s.fold in run.split.test):
             dice = 0.3 + 0.02 * int(subject.name[1:]) + later * gain * random.uniform(0.9, 1.1)
             label = dataset.array(subject.name, "label")

@@ -13,7 +13,7 @@ from tfadv.study.results import run_results
 from tfrecords.errors import UserError
 from tfrecords.reading.record_set import RecordSet
 
-SETTINGS = Settings("kohl_hybrid", {}, "records", ("2",), ("1",), ("0",), "float32", 3, 0.5)
+SETTINGS = Settings("kohl_hybrid", {}, "records", ("2",), ("1",), ("0",), 3, 0.5)
 
 
 def measured(folder: Path, **columns: list[float]) -> WorkDir:

@@ -11,13 +11,13 @@ from tfadv.study import runner
 from tfadv.study.runner import perform
 from tfrecords.errors import UserError
 
-SETTINGS = Settings("kohl_cross_entropy", {}, "records", ("0",), ("1",), ("2",), "float32", 0)
+SETTINGS = Settings("kohl_cross_entropy", {}, "records", ("0",), ("1",), ("2",))
 
 
 def test_a_run_is_not_performed_twice_at_once(tmp_path: Path) -> None:
     with (tmp_path / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(UserError, match="another process performs this run"):
+        with pytest.raises(UserError, match="another process"):
             perform(WorkDir(tmp_path), SETTINGS)
     assert not WorkDir(tmp_path).checkpoints.exists()
 
@@ -30,6 +30,7 @@ def test_a_longer_training_that_is_killed_leaves_no_old_evaluation(
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
+    monkeypatch.setattr(runner.Run, "open", lambda settings: None)
     monkeypatch.setattr(runner.train, "train", killed)
     work_dir = WorkDir(tmp_path)
     work_dir.picture.touch()
@@ -48,6 +49,7 @@ def test_a_trial_leaves_with_its_study_before_it_trains(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(runner, "leave_with_parent", lambda: done.append("watch"))
+    monkeypatch.setattr(runner.Run, "open", lambda settings: None)
     monkeypatch.setattr(runner.train, "train", stop)
     with pytest.raises(KeyboardInterrupt):
         perform(WorkDir(tmp_path), SETTINGS)

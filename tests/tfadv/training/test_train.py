@@ -78,9 +78,9 @@ def test_a_run_trains_on_the_chosen_fraction(
 ) -> None:
     drawn: list[Any] = []
 
-    def noted(*arguments: Any) -> tf.data.Dataset:
+    def noted(*arguments: Any, **others: Any) -> tf.data.Dataset:
         drawn.append(arguments[-1])
-        return training_batches(*arguments)
+        return training_batches(*arguments, **others)
 
     monkeypatch.setattr(training, "training_batches", noted)
     method = methods.get("kohl_cross_entropy")

@@ -1,14 +1,11 @@
 import numpy as np
 import pytest
 from nibabel.affines import apply_affine, from_matvec
-from nibabel.processing import resample_from_to
-from nibabel.spatialimages import SpatialImage
 from scipy.spatial.transform import Rotation
 
 from tfrecords.geometry import registration
 from tfrecords.geometry.grid import Grid, make_grid
 from tfrecords.geometry.overlap import dice
-from tfrecords.geometry.resample import to_grid
 
 FINE_MM, COARSE_MM = (0.5, 0.5, 3.0), (2.0, 2.0, 3.0)
 
@@ -94,50 +91,6 @@ def test_masks_at_the_edge_of_their_volume_are_registered() -> None:
     assert found.dice_after >= found.dice_before
 
 
-def test_images_are_interpolated_linearly_and_zero_outside() -> None:
-    random = np.random.default_rng(0)
-    source, target = grid((9, 8, 7), COARSE_MM, (10, 5, -7)), grid((40, 36, 9), (0.7, 0.6, 2.5))
-    image = random.uniform(1, 1000, source.shape)
-    reference = resample_from_to(
-        SpatialImage(image, source.matrix), (target.shape, target.matrix), order=1, mode="nearest"
-    ).get_fdata()
-    voxels = apply_affine(np.linalg.inv(source.matrix), places(target))
-    inside = np.all((voxels > -0.499) & (voxels < np.array(source.shape) - 0.501), axis=-1)
-    outside = np.any((voxels < -0.501) | (voxels > np.array(source.shape) - 0.499), axis=-1)
-    found = to_grid(image, source, target)
-    np.testing.assert_allclose(found[inside], reference[inside], rtol=1e-6)
-    assert inside.any()
-    assert outside.any()
-    assert not found[outside].any()
-
-
-@pytest.mark.parametrize("dtype", ["<u2", ">i2", "<f4"])
-def test_integers_are_rounded_and_keep_their_type(dtype: str) -> None:
-    source, target = grid((4, 1, 1), (1, 1, 1)), grid((3, 1, 1), (1, 1, 1))
-    image = np.array([0, 3, 4, 10], dtype).reshape(source.shape)
-    found = to_grid(image, source, target)
-    assert found.dtype == np.dtype(dtype).newbyteorder("=")
-    halves = [1.5, 3.5, 7.0] if dtype == "<f4" else [2, 4, 7]
-    assert found.ravel().tolist() == halves
-
-
-def test_images_move_by_the_shift_in_the_world() -> None:
-    where = grid((6, 5, 4), (-1.0, -1.0, 2.0))
-    image = np.zeros(where.shape, np.int16)
-    image[3, 2, 1] = 7
-    moved = to_grid(image, where, where, (2.0, -1.0, 2.0))
-    assert np.argwhere(moved).tolist() == [[1, 3, 2]]
-    np.testing.assert_array_equal(to_grid(image, where, where), image)
-
-
-def test_labels_are_never_mixed() -> None:
-    source, target = grid((4, 1, 1), (2, 1, 1)), grid((8, 1, 1), (1, 1, 1))
-    label = np.array([0, 3, 3, 1], np.uint8).reshape(source.shape)
-    found = to_grid(label, source, target, label=True)
-    assert found.ravel().tolist() == [0, 0, 3, 3, 3, 3, 1, 1]
-    assert found.dtype == np.uint8
-
-
 def test_coverage_is_the_share_within_the_moved_field_of_view() -> None:
     where = grid((10, 1, 1), (1, 1, 1))
     view = grid((6, 3, 3), (1, 1, 1), centre=(-2, 0, 0))  # Of x from -5 to 1.
@@ -146,12 +99,6 @@ def test_coverage_is_the_share_within_the_moved_field_of_view() -> None:
     assert registration.coverage(mask, where, view, (0, 0, 0)) == pytest.approx(0.6)
     assert registration.coverage(mask, where, view, (2, 0, 0)) == 1
     assert registration.coverage(mask, where, view, (-4, 0, 0)) == 0
-
-
-def test_dice() -> None:
-    first, second = np.array([1, 1, 1, 0], bool), np.array([0, 1, 0, 0], bool)
-    assert dice(first, second) == 0.5
-    assert dice(first & False, second & False) == 1
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import tensorflow as tf
 
 from tfrecords.reading import normalisation
 from tfrecords.reading.normalisation import SCHEMES, as_stored, normalise
-from tfrecords.records import statistics
-from tfrecords.records.storage import halve
+from tfrecords.records import intensities
+from tfrecords.records.intensities import halve
 
 RANDOM = np.random.default_rng(0)
 
@@ -30,14 +30,14 @@ def test_statistics_are_numpys(image: np.ndarray, graph: bool) -> None:
     function = normalisation.foreground_statistics
     found = (tf.function(function) if graph else function)(tf.constant(image))
     assert found.dtype == tf.float32
-    np.testing.assert_allclose(found, statistics.foreground_statistics(image), rtol=1e-6)
+    np.testing.assert_allclose(found, intensities.foreground_statistics(image), rtol=1e-6)
 
 
 @pytest.mark.parametrize("voxels", [1, 2, 3, 99, 100, 101, 102])
 def test_percentiles_of_few_voxels_are_numpys(voxels: int) -> None:
     image = RANDOM.normal(100, 30, (voxels, 1)).astype(np.float32)
     found = normalisation.foreground_statistics(tf.constant(image))
-    np.testing.assert_allclose(found, statistics.foreground_statistics(image), rtol=1e-6)
+    np.testing.assert_allclose(found, intensities.foreground_statistics(image), rtol=1e-6)
 
 
 @pytest.mark.parametrize("graph", [False, True])
@@ -63,7 +63,7 @@ def test_served_integers_stay_as_they_are() -> None:
 
 
 def normalised(image: np.ndarray, scheme: str) -> np.ndarray:
-    found = normalise(tf.constant(image), statistics.foreground_statistics(image), scheme)
+    found = normalise(tf.constant(image), intensities.foreground_statistics(image), scheme)
     assert found.dtype == tf.float32
     return found.numpy()
 
@@ -123,7 +123,7 @@ def test_a_constant_foreground_becomes_zero_not_nan(scheme: str) -> None:
 
 def test_stored_types_give_what_floats_give(image: np.ndarray) -> None:
     whole = np.rint(image)
-    numbers = statistics.foreground_statistics(whole)
+    numbers = intensities.foreground_statistics(whole)
     from_int16 = normalise(tf.constant(whole.astype(np.int16)), numbers, "z_score")
     np.testing.assert_array_equal(from_int16, normalise(tf.constant(whole), numbers, "z_score"))
 

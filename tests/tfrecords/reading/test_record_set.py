@@ -1,5 +1,6 @@
 """A record set on disk."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,21 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from tfrecords.errors import UserError
 from tfrecords.geometry.nifti import read, write_label
-from tfrecords.reading.record_set import label_in_body, open_record_set, subject_volumes
+from tfrecords.reading.record_set import (
+    RecordSet,
+    damage_named,
+    label_in_body,
+    open_record_set,
+    subject_volumes,
+)
+from tfrecords.records.intensities import halve
 from tfrecords.records.manifest import Manifest
+
+Records = tuple[Any, Path]
 
 
 @pytest.mark.parametrize(
@@ -55,3 +67,89 @@ def test_another_label_file_is_in_the_datasets_classes(
     (place,) = np.argwhere(found)
     assert tuple(place + volume.position) == (6, 5, 4)
     assert found[tuple(place)] == 1
+
+
+@pytest.mark.parametrize("floating", [False, True])
+def test_subject_volumes_are_the_sources_bodies(
+    small_dataset: Callable[..., Any],
+    tmp_path: Path,
+    preprocess_here: Callable[..., Manifest],
+    floating: bool,
+) -> None:
+    """In RAS+, whatever the source's orientation."""
+    data = small_dataset(tmp_path / "data", 4)
+    for name in ("s1", "s2"):
+        for column in ("t1", "t2", "label"):
+            image = nib.Nifti1Image.from_filename(data.path(name, column))
+            turn = nib.orientations.axcodes2ornt("PIL")
+            array = np.asarray(image.as_reoriented(turn).dataobj)
+            if floating and column != "label":
+                array = array.astype(np.float32) * 50.5
+            turned = image.as_reoriented(turn)
+            nib.Nifti1Image(array, turned.affine).to_filename(data.path(name, column))
+    preprocess_here(data.find(), tmp_path / "records")
+    records = open_record_set(tmp_path / "records")
+    found = {volume.subject: volume for volume in subject_volumes(records, ("0", "1"))}
+    assert set(found) == {"s0", "s1", "s2", "s3"}
+    body = (slice(1, 9), slice(0, 12), slice(0, 12))
+    for name, volume in found.items():
+        assert volume.position == (1, 0, 0)
+        assert volume.image.dtype == (np.float16 if floating else np.int16)
+        files = [nib.Nifti1Image.from_filename(data.path(name, m)) for m in ("t1", "t2")]
+        channels = [nib.as_closest_canonical(file).get_fdata().T[body] for file in files]
+        expected = np.stack(channels, axis=-1)
+        if floating:
+            expected = halve(expected)
+        np.testing.assert_array_equal(volume.image, expected)
+        label = nib.as_closest_canonical(nib.Nifti1Image.from_filename(data.path(name, "label")))
+        np.testing.assert_array_equal(volume.label, np.asarray(label.dataobj).T[body])
+
+
+def test_subject_volumes_of_a_fold_are_its_subjects_alone(records: RecordSet) -> None:
+    for fold in records.manifest.folds:
+        found = [volume.subject for volume in subject_volumes(records, (fold,))]
+        assert sorted(found) == [s.name for s in records.manifest.subjects if s.fold == fold]
+    assert list(subject_volumes(records, ())) == []
+
+
+def flip_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_flipped_byte_is_found_while_reading_and_the_shard_named(copy: Path) -> None:
+    records = open_record_set(copy)
+    shard = records.manifest.select("slices", ("1",))[0]
+    flip_byte(copy / shard.file)
+    with pytest.raises(UserError) as error, damage_named(records):
+        list(tf.data.TFRecordDataset(records.paths([shard])))
+    assert str(error.value).startswith(f"{copy / shard.file}: checksum differs")
+    assert "launch/preprocess.py again" in str(error.value)
+
+
+def test_a_flipped_byte_in_a_volume_is_found(copy: Path) -> None:
+    records = open_record_set(copy)
+    shard = records.manifest.select("volumes", ("0",))[0]
+    flip_byte(copy / shard.file)
+    with pytest.raises(UserError, match=shard.file):
+        list(subject_volumes(records, records.manifest.folds))
+
+
+def test_errors_of_another_cause_pass_through(records: RecordSet) -> None:
+    with pytest.raises(tf.errors.InvalidArgumentError), damage_named(records):
+        tf.debugging.assert_equal(1, 2)
+
+
+def test_what_is_no_whole_record_set_is_refused(copy: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="expected a record set"):
+        open_record_set(tmp_path)
+    shard = open_record_set(copy).manifest.shards[0]
+    path = copy / shard.file
+    path.write_bytes(path.read_bytes()[: shard.bytes // 2])
+    with pytest.raises(UserError, match=f"{shard.file}: expected {shard.bytes} bytes"):
+        open_record_set(copy)
+    manifest = copy / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"format_version": 99}))
+    with pytest.raises(UserError, match="expected format version"):
+        open_record_set(copy)

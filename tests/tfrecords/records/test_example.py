@@ -24,15 +24,6 @@ def test_what_is_encoded_is_parsed(dtype: str, shape: tuple[int, ...]) -> None:
     assert parsed.subject.numpy().decode() == "sübject"
 
 
-def test_a_label_may_be_smaller_than_its_image() -> None:
-    image = RANDOM.integers(-100, 100, (5, 7, 2)).astype(np.int16)
-    label = RANDOM.integers(0, 200, (1, 3)).astype(np.uint8)
-    serialised = example.encode("s", Cut(image, label, (0, 0, 0)), STATISTICS)
-    parsed = parse(serialised, "int16", 2, 2)
-    np.testing.assert_array_equal(parsed.image, image)
-    np.testing.assert_array_equal(parsed.label, label)
-
-
 def test_arrays_that_are_views_are_stored_in_their_own_order() -> None:
     image = np.arange(24, dtype=np.int16).reshape(2, 3, 4).transpose(2, 1, 0)
     label = np.arange(12, dtype=np.uint8).reshape(3, 4).T

@@ -1,5 +1,4 @@
 import json
-import os
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -8,9 +7,9 @@ from typing import Any
 import pytest
 
 from tfrecords.errors import UserError
-from tfrecords.files import write_json
 from tfrecords.records import manifest
 from tfrecords.records.manifest import FORMAT_VERSION, damaged_shards, load_manifest
+from tfrecords.records.views import Patches, Slices, View, Volumes
 
 Records = tuple[Any, Path]
 
@@ -33,6 +32,17 @@ def test_saved_manifest_is_loaded_equal(small_records: Records, tmp_path: Path) 
         small_records[1] / "manifest.json"
     ).read_bytes()
     assert manifest.parse_manifest(tmp_path / "manifest.json") == loaded
+
+
+@pytest.mark.parametrize(
+    "view", [Slices(), Slices(foreground=True), Patches(9, 3, 7), Volumes()], ids=str
+)
+def test_a_view_is_stored_with_its_kind(small_records: Records, tmp_path: Path, view: View) -> None:
+    replace(load_manifest(small_records[1]), view=view).save(tmp_path)
+    stored = json.loads((tmp_path / "manifest.json").read_text())["view"]
+    assert stored == {"kind": view.kind, **vars(view)}
+    found = manifest.parse_manifest(tmp_path / "manifest.json").view
+    assert (type(found), found) == (type(view), view)
 
 
 def test_selection_is_by_kind_and_fold(small_records: Records) -> None:
@@ -102,7 +112,7 @@ def test_another_format_version_is_refused(copy: Path) -> None:
 @pytest.mark.parametrize("content", [b"{", b"", b"[1, 2]", b"\xff\xfe\x00", b"null"])
 def test_a_file_that_is_no_manifest_is_refused(copy: Path, content: bytes) -> None:
     (copy / "manifest.json").write_bytes(content)
-    with pytest.raises(UserError, match="not a manifest"):
+    with pytest.raises(UserError, match=r"manifest.json: expected (a JSON object|format version)"):
         load_manifest(copy)
 
 
@@ -112,6 +122,11 @@ def test_a_file_that_is_no_manifest_is_refused(copy: Path, content: bytes) -> No
         ({"class_voxels": ["many"]}, "class_voxels.0"),
         ({"spacing_mm": [1.0, 1.0]}, "spacing_mm"),
         ({"shards": [{"file": "a"}]}, "shards.0"),
+        ({"view": {"kind": "cubes"}}, "view"),
+        ({"view": {"foreground": True}}, "view"),
+        ({"view": "slices"}, "view"),
+        ({"view": {"kind": "slices", "foreground": "perhaps"}}, "view.slices.foreground"),
+        ({"view": {"kind": "patches", "patch_size": 4}}, "patch_size"),
     ],
 )
 def test_a_wrong_field_is_named(copy: Path, changes: dict[str, object], field: str) -> None:
@@ -142,30 +157,6 @@ def test_damage_within_the_right_size_is_found_by_checksum(copy: Path) -> None:
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     assert damaged_shards(copy, load_manifest(copy)) == [path]
-
-
-def test_writing_is_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "file.json"
-    write_json(path, {"a": 1})
-
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "replace", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        write_json(path, {"a": 2})
-    assert json.loads(path.read_text()) == {"a": 1}
-
-
-def test_the_same_content_is_not_written_again(tmp_path: Path) -> None:
-    path = tmp_path / "file.json"
-    write_json(path, {"a": [1, 2]})
-    os.utime(path, ns=(1, 1))
-    write_json(path, {"a": (1, 2)})
-    assert path.stat().st_mtime_ns == 1
-    write_json(path, {"a": (1, 3)})
-    assert path.stat().st_mtime_ns != 1
-    assert json.loads(path.read_text()) == {"a": [1, 3]}
 
 
 def test_shards_account_for_every_subject_and_example(small_records: Records) -> None:

@@ -3,7 +3,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from tfrecords.records.views import Cut, View, body_box, cut, places, volume
+from tfrecords.errors import SettingError
+from tfrecords.records.views import VIEWS, Cut, Patches, Slices, View, Volumes, body_box
 
 RANDOM = np.random.default_rng(0)
 # [Z, Y, X]: the body lies off the centre and touches no border but the last of x.
@@ -30,10 +31,9 @@ def label() -> np.ndarray:
     return label
 
 
-def examples(kind: str, image: np.ndarray, label: np.ndarray, **settings: int) -> list[Cut]:
-    view = View(kind, **settings)
-    found = places(view, image, label, np.random.default_rng(1))
-    return [cut(view, image, label, (z, y, x)) for z, y, x in found.tolist()]
+def examples(view: View, image: np.ndarray, label: np.ndarray) -> list[Cut]:
+    found = view.places(image, label, np.random.default_rng(1))
+    return [view.cut(image, label, (z, y, x)) for z, y, x in found.tolist()]
 
 
 def test_box_is_the_smallest_around_all_modalities(image: np.ndarray) -> None:
@@ -44,14 +44,14 @@ def test_box_is_the_smallest_around_all_modalities(image: np.ndarray) -> None:
 
 
 def test_volume_is_the_box_at_its_position(image: np.ndarray, label: np.ndarray) -> None:
-    whole = volume(image, label)
+    (whole,) = examples(Volumes(), image, label)
     np.testing.assert_array_equal(whole.image, image[BODY])
     np.testing.assert_array_equal(whole.label, label[BODY])
     assert whole.position == (2, 3, 4)
 
 
 def test_slices_are_whole_and_cover_the_bodys_extent(image: np.ndarray, label: np.ndarray) -> None:
-    found = examples("slices", image, label)
+    found = examples(Slices(), image, label)
     assert [example.position for example in found] == [(z, 0, 0) for z in range(2, 6)]
     for example in found:
         np.testing.assert_array_equal(example.image, image[example.position[0]])
@@ -63,25 +63,25 @@ def test_slices_of_foreground_are_those_of_the_body_that_have_some(
 ) -> None:
     label = label.copy()
     label[7, 0, 0] = 1  # Beside the body.
-    found = examples("slices", image, label, foreground_slices=True)
+    found = examples(Slices(foreground=True), image, label)
     assert [example.position for example in found] == [(3, 0, 0), (4, 0, 0)]
     np.testing.assert_array_equal(found[1].image, image[4])
-    view, random = View(foreground_slices=True), np.random.default_rng(0)
-    assert places(view, image, np.zeros_like(label), random).shape == (0, 3)
+    random = np.random.default_rng(0)
+    assert Slices(foreground=True).places(image, np.zeros_like(label), random).shape == (0, 3)
 
 
 @pytest.mark.parametrize(
     ("view", "name", "flags"),
     [
-        (View(), "slices", "--view slices"),
+        (Slices(), "slices", "--view slices"),
         (
-            View(foreground_slices=True),
+            Slices(foreground=True),
             "slices with foreground",
             "--view slices --foreground_slices",
         ),
-        (View("volumes"), "volumes", "--view volumes"),
+        (Volumes(), "volumes", "--view volumes"),
         (
-            View("patches", 31, 15),
+            Patches(31, 15),
             "patches of 31x31 with labels of 15x15",
             "--view patches --patch_size 31 --label_size 15",
         ),
@@ -99,8 +99,7 @@ def test_an_empty_image_still_has_one_voxel_of_box() -> None:
 def test_patches_balance_the_classes_of_their_centres(
     image: np.ndarray, label: np.ndarray, size: int, labelled: int
 ) -> None:
-    settings = {"patch_size": size, "label_size": labelled, "patches_per_class": 7}
-    found = examples("patches", image, label, **settings)
+    found = examples(Patches(size, labelled, 7), image, label)
     centres = Counter(int(example.label[labelled // 2, labelled // 2]) for example in found)
     assert centres == {0: 7, 1: 7, 3: 7}
 
@@ -114,8 +113,7 @@ def test_patches_are_windows_of_the_padded_slice(
     margin = 20
     around = ((0, 0), (margin, margin), (margin, margin))
     wide_image, wide_label = np.pad(image, (*around, (0, 0))), np.pad(label, around)
-    settings = {"patch_size": size, "label_size": labelled, "patches_per_class": 40}
-    for example in examples("patches", image, label, **settings):
+    for example in examples(Patches(size, labelled, 40), image, label):
         z, y, x = example.position
         window = (z, slice(y + margin, y + margin + size), slice(x + margin, x + margin + size))
         np.testing.assert_array_equal(example.image, wide_image[window])
@@ -125,8 +123,7 @@ def test_patches_are_windows_of_the_padded_slice(
 
 
 def test_patches_centre_on_the_body_everywhere_in_it(image: np.ndarray, label: np.ndarray) -> None:
-    settings = {"patch_size": 5, "label_size": 3, "patches_per_class": 2000}
-    found = examples("patches", image, label, **settings)
+    found = examples(Patches(5, 3, 2000), image, label)
     centres = {
         (z, y + 2, x + 2) for z, y, x in (e.position for e in found) if label[z, y + 2, x + 2] == 0
     }
@@ -135,7 +132,65 @@ def test_patches_centre_on_the_body_everywhere_in_it(image: np.ndarray, label: n
 
 
 def test_patches_depend_on_the_random_generator_alone(image: np.ndarray, label: np.ndarray) -> None:
-    view = View("patches", patch_size=5, patches_per_class=20)
-    found = [places(view, image, label, np.random.default_rng(seed)) for seed in (1, 1, 2)]
+    view = Patches(5, 3, per_class=20)
+    found = [view.places(image, label, np.random.default_rng(seed)) for seed in (1, 1, 2)]
     np.testing.assert_array_equal(found[0], found[1])
     assert (found[0] != found[2]).any()
+
+
+@pytest.mark.parametrize("view", [Slices(), Slices(True), Patches(5, 3, 7), Volumes()], ids=str)
+def test_a_subject_holds_no_more_than_its_view_says(
+    image: np.ndarray, label: np.ndarray, view: View
+) -> None:
+    found = examples(view, image, label)
+    assert 0 < len(found) <= view.examples(label.shape, classes=4)
+    image_voxels, label_voxels = view.voxels(label.shape)
+    for example in found:
+        assert example.image.ndim == view.axes + 1
+        assert example.image[..., 0].size <= image_voxels
+        assert example.label.size <= label_voxels
+    # Of the body alone, a volume: where it fills the grid, the bound is reached.
+    full = examples(view, np.ones_like(image), label)
+    assert full[0].label.size == label_voxels
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "serves"),
+    [
+        (Slices(), Slices(foreground=True), True),
+        (Slices(), Patches(), False),
+        (Slices(), Volumes(), False),
+        (Patches(5, 3), Patches(7, 3, 10), True),
+        (Patches(5, 3), Patches(3, 3), False),
+        (Patches(5, 3), Patches(7, 1), False),
+        (Patches(5, 3), Slices(), False),
+        *((Volumes(), found, True) for found in (Slices(), Patches(), Volumes())),
+    ],
+    ids=str,
+)
+def test_which_record_sets_serve_a_view(wanted: View, found: View, serves: bool) -> None:
+    assert wanted.served_by(found) == serves
+
+
+@pytest.mark.parametrize(
+    ("sizes", "setting"),
+    [
+        ((4, 3, 1), "patch_size"),
+        ((-1, 1, 1), "patch_size"),
+        ((5, 4, 1), "label_size"),
+        ((5, 7, 1), "label_size"),
+        ((5, -1, 1), "label_size"),
+        ((5, 3, 0), "patches_per_class"),
+    ],
+)
+def test_sizes_that_patches_cannot_have_are_refused(
+    sizes: tuple[int, int, int], setting: str
+) -> None:
+    with pytest.raises(SettingError, match=rf"^{setting}: expected .* received -?\d+$") as raised:
+        Patches(*sizes)
+    assert raised.value.setting == setting
+
+
+def test_views_are_known_by_their_kinds() -> None:
+    assert {"slices": Slices, "patches": Patches, "volumes": Volumes} == VIEWS
+    assert all(str(view()).startswith(kind) for kind, view in VIEWS.items())

@@ -31,9 +31,7 @@ def test_source_labels_become_class_indices() -> None:
 def test_a_missing_folder_is_refused_with_the_flags(tmp_path: Path) -> None:
     assert require_dir(tmp_path, "decathlon") == tmp_path
     for wrong in (None, tmp_path / "nowhere"):
-        with pytest.raises(
-            UserError, match="--data_dir: expected a folder for --dataset decathlon"
-        ):
+        with pytest.raises(UserError, match="data_dir: expected a folder for --dataset decathlon"):
             require_dir(wrong, "decathlon")
 
 
@@ -70,7 +68,7 @@ def test_groups_that_the_dataset_lacks_are_refused() -> None:
     with pytest.raises(UserError) as error:
         require_groups(dataset, ["low", "all"])
     assert str(error.value) == (
-        "--training_only: expected some of the groups high,low of --dataset table, received low,all"
+        "training_only: expected some of the groups high,low of --dataset table, received low,all"
     )
 
 
@@ -79,6 +77,6 @@ def test_modalities_that_the_dataset_lacks_or_that_repeat_are_refused(names: lis
     with pytest.raises(UserError) as error:
         select_modalities(DATASET, names)
     assert str(error.value) == (
-        "--modalities: expected some of t1,t2,adc, each once, for --dataset table, received "
+        "modalities: expected some of t1,t2,adc, each once, for --dataset table, received "
         f"{','.join(names)}"
     )

@@ -55,7 +55,7 @@ def test_folds_for_some_subjects_alone_are_refused() -> None:
 
 def test_more_folds_than_subjects_are_refused() -> None:
     subjects = subjects_of({"all": 3, "free": 4})
-    message = r"--folds: expected at most 3 \(subjects that may be held out\), received 5"
+    message = r"folds: expected at most 3 \(subjects that may be held out\), received 5"
     with pytest.raises(UserError, match=message):
         assign_folds(subjects[:3], 5, seed=0)
     with pytest.raises(UserError, match=message):
@@ -93,7 +93,7 @@ def test_unlabelled_subjects_are_a_fold_of_their_own_and_move_no_other() -> None
     assigned = assign_folds([*unlabelled, *labelled], 3, seed=2)
     others = {subject.name: UNLABELLED for subject in unlabelled}
     assert assigned == assign_folds(labelled, 3, seed=2) | others
-    with pytest.raises(UserError, match=r"--folds: expected at most 11 \(subj.*, received 12"):
+    with pytest.raises(UserError, match=r"folds: expected at most 11 \(subj.*, received 12"):
         assign_folds([*unlabelled, *labelled], 12, seed=2)
 
 

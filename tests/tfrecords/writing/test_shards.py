@@ -10,16 +10,16 @@ import pytest
 import tensorflow as tf
 
 from tfrecords.reading.parsing import parse
+from tfrecords.records.intensities import foreground_statistics
 from tfrecords.records.manifest import Shard
-from tfrecords.records.statistics import foreground_statistics
-from tfrecords.records.views import View
+from tfrecords.records.views import Patches, Slices, View, Volumes
 from tfrecords.sources.subject import LabelClass
 from tfrecords.writing import scan, shards
-from tfrecords.writing.plan import Part, Settings, Source, plan
+from tfrecords.writing.parts import Part, ShardSettings, Source, plan
 
 CLASSES = (LabelClass("background", (0,)), LabelClass("a", (1,)), LabelClass("b", (2,)))
-SETTINGS = Settings(View("slices"), 0, "int16", 2, CLASSES)
-PATCHES = View("patches", patch_size=9, label_size=3, patches_per_class=50)
+SETTINGS = ShardSettings(Slices(), 0, "int16", 2, CLASSES)
+PATCHES = Patches(9, 3, 50)
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def part(small_dataset: Any, tmp_path: Path) -> tuple[Any, Part]:
     return data, planned_part(data, tmp_path / "out", SETTINGS)
 
 
-def planned_part(data: Any, folder: Path, settings: Settings) -> Part:
+def planned_part(data: Any, folder: Path, settings: ShardSettings) -> Part:
     found = []
     for subject in data.find().subjects:
         _, grid = scan.load_image(subject, 2)
@@ -71,7 +71,7 @@ def test_written_part_holds_the_subjects(part: tuple[Any, Part]) -> None:
 @pytest.fixture
 def dealt(part: tuple[Any, Part], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Part:
     """Patches of the same subjects, dealt over several shards."""
-    monkeypatch.setattr("tfrecords.writing.plan.SHARD_BYTES", 60_000)
+    monkeypatch.setattr("tfrecords.writing.parts.SHARD_BYTES", 60_000)
     return planned_part(part[0], tmp_path / "dealt", replace(SETTINGS, view=PATCHES))
 
 
@@ -90,7 +90,7 @@ def test_examples_are_dealt_evenly_and_none_is_lost(
     part: tuple[Any, Part], dealt: Part, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     *training, _ = shards.write_part(dealt)
-    monkeypatch.setattr("tfrecords.writing.plan.SHARD_BYTES", 2**30)
+    monkeypatch.setattr("tfrecords.writing.parts.SHARD_BYTES", 2**30)
     whole = planned_part(part[0], tmp_path / "whole", dealt.settings)
     together, _ = shards.write_part(whole)
     found = [[(name, place) for name, place, _ in patches_of(dealt, s)] for s in training]
@@ -122,12 +122,11 @@ def test_shards_count_the_classes_of_their_patches_centres(dealt: Part) -> None:
     assert np.sum([shard.centres for shard in training], axis=0).tolist() == [[50] * 3] * 3
 
 
-@pytest.mark.parametrize("kind", ["slices", "patches", "volumes"])
+@pytest.mark.parametrize("view", [Slices(), Patches(31, 21, 50), Volumes()], ids=str)
 def test_planned_bytes_are_what_shards_take_at_most(
-    part: tuple[Any, Part], tmp_path: Path, kind: str
+    part: tuple[Any, Part], tmp_path: Path, view: View
 ) -> None:
-    settings = replace(SETTINGS, view=View(kind, 31, 21, 50))
-    planned = planned_part(part[0], tmp_path / kind, settings)
+    planned = planned_part(part[0], tmp_path / "planned", replace(SETTINGS, view=view))
     for before, after in zip(planned.shards, shards.write_part(planned), strict=True):
         assert after.bytes <= before.bytes
         if before.kind == "patches":  # Others are cropped to the body.
@@ -135,7 +134,7 @@ def test_planned_bytes_are_what_shards_take_at_most(
 
 
 def test_memory_does_not_grow_with_the_patches(part: tuple[Any, Part], tmp_path: Path) -> None:
-    view = View("patches", 61, 21, 300)
+    view = Patches(61, 21, 300)
     planned = planned_part(part[0], tmp_path / "many", replace(SETTINGS, view=view))
     tracemalloc.start()
     try:
@@ -159,6 +158,19 @@ def test_written_shards_are_noted_and_checked(dealt: Part) -> None:
         other = replace(before, fingerprint="other")
         assert shards.finished(dealt.folder, other) is None
         assert len(content) == shard.bytes
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"format_version": 0}', '{"format_version": 4}'])
+def test_a_damaged_note_is_told_and_its_shard_written_anew(
+    dealt: Part, content: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    shards.write_part(dealt)
+    note = dealt.folder / shards.PROGRESS / f"{dealt.shards[0].file}.json"
+    note.write_text(content)
+    assert shards.finished(dealt.folder, dealt.shards[0]) is None
+    assert f"{note}: " in caplog.text
+    assert "The shard is written anew." in caplog.text
+    assert shards.finished(dealt.folder, dealt.shards[1]) is not None
 
 
 def test_only_missing_shards_are_written_and_they_are_the_same(dealt: Part) -> None:

@@ -16,13 +16,13 @@ from tfrecords.reading.augmentation import Augmentation
 from tfrecords.reading.batches import Recipe, training_batches
 from tfrecords.reading.parsing import parse
 from tfrecords.reading.record_set import open_record_set
+from tfrecords.records.intensities import foreground_statistics
 from tfrecords.records.manifest import Manifest, load_manifest
-from tfrecords.records.statistics import foreground_statistics
-from tfrecords.records.views import View
+from tfrecords.records.views import Patches, Slices, View, Volumes
 from tfrecords.writing import shards
 
 Preprocess = Callable[..., Manifest]
-PATCHES = View("patches", patch_size=5, label_size=3, patches_per_class=20)
+PATCHES = Patches(5, 3, 20)
 UNLABELLED = ("s1", "s5")
 
 
@@ -50,7 +50,7 @@ def enlarge(path: Path) -> None:
     nib.Nifti1Image(array, np.diag([2, 2, 3, 1])).to_filename(path)
 
 
-@pytest.mark.parametrize("view", [View("slices"), PATCHES, View("volumes")], ids=str)
+@pytest.mark.parametrize("view", [Slices(), PATCHES, Volumes()], ids=str)
 def test_whole_images_are_read_back_with_labels_of_zeros(
     data: Any, tmp_path: Path, preprocess_here: Preprocess, view: View
 ) -> None:
@@ -73,7 +73,7 @@ def test_whole_images_are_read_back_with_labels_of_zeros(
     assert found == set(UNLABELLED)
 
 
-@pytest.mark.parametrize(("view", "prescribed"), [(View("slices"), False), (PATCHES, True)])
+@pytest.mark.parametrize(("view", "prescribed"), [(Slices(), False), (PATCHES, True)])
 def test_labelled_subjects_and_statistics_are_the_same_with_and_without_them(
     data: Any, tmp_path: Path, preprocess_here: Preprocess, view: View, prescribed: bool
 ) -> None:
@@ -177,7 +177,7 @@ def test_every_example_comes_with_an_image_without_label_map(
     preprocess_here(data.find(unlabelled=True), tmp_path / "records")
     records = open_record_set(tmp_path / "records")
     size = (8, 12, 12)  # That of the bodies.
-    recipe = Recipe(View("volumes"), size, 2, "min_max", Augmentation(), unlabelled=True)
+    recipe = Recipe(Volumes(), size, 2, "min_max", Augmentation(), unlabelled=True)
     found = training_batches(records, records.manifest.folds, recipe, 0, range(1), 4)
     labelled, unlabelled = set(), set()
     for batch in found.as_numpy_iterator():

@@ -82,7 +82,7 @@ LAYOUTS = (
 )
 
 
-def find(data_dir: Path | None, workers: int) -> Dataset:
+def find(data_dir: Path | None) -> Dataset:
     """All subjects of which there is a file; preprocessing reports those that miss some.
 
     Raises:

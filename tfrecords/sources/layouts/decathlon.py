@@ -17,8 +17,17 @@ from tfrecords.errors import UserError
 from tfrecords.sources.subject import Dataset, LabelClass, Subject, require_dir
 
 
-def find(data_dir: Path | None, workers: int, unlabelled: bool = False) -> Dataset:
-    """The training cases, which have labels; on demand the test cases, which have none, as well."""
+def find(data_dir: Path | None) -> Dataset:
+    """The training cases, which have labels."""
+    return _find(data_dir, unlabelled=False)
+
+
+def find_with_unlabelled(data_dir: Path | None) -> Dataset:
+    """The training cases, and the test cases, which have no labels."""
+    return _find(data_dir, unlabelled=True)
+
+
+def _find(data_dir: Path | None, *, unlabelled: bool) -> Dataset:
     folder = require_dir(data_dir, "decathlon")
     path = folder / "dataset.json"
     if not path.is_file():

@@ -1,12 +1,12 @@
 """Demonstration brain tissue: the ICBM 152 template, deformed, as T1 with CSF, GM and WM.
 
-Made on first use, deterministically.
+Made when first asked for, deterministically.
 """
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tfrecords.errors import UserError
+from tfrecords.errors import SettingError
 from tfrecords.runners import parallel_map
 from tfrecords.sources import phantom
 from tfrecords.sources.subject import Dataset, LabelClass, Subject
@@ -15,10 +15,15 @@ SUBJECTS = 20
 DEFAULT_DIR = Path("data/demo_tissue")
 
 
-def find(data_dir: Path | None, workers: int) -> Dataset:
+def make(data_dir: Path | None, workers: int) -> None:
+    """Makes the subjects that are missing."""
+    make_missing(_make, data_dir or DEFAULT_DIR, find(data_dir).subjects, workers)
+
+
+def find(data_dir: Path | None) -> Dataset:
+    """All subjects, whether they are made yet or not."""
     folder = data_dir or DEFAULT_DIR
     subjects = tuple(_subject(folder, number) for number in range(SUBJECTS))
-    make_missing(_make, folder, subjects, workers)
     classes = ("background", "CSF", "GM", "WM")
     return Dataset(
         "demo_tissue",
@@ -45,7 +50,9 @@ def make_missing(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"--data_dir: expected a folder to write to, received {error}") from error
+        raise SettingError(
+            "data_dir", f"expected a folder to write to, received {error}"
+        ) from error
     for _ in parallel_map(make, jobs, workers, f"Making {folder.name}"):
         pass
 

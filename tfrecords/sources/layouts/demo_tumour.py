@@ -1,6 +1,6 @@
 """Demonstration brain tumours: the ICBM 152 template, deformed, with synthetic nested lesions.
 
-Labels and regions are those of BraTS. Made on first use, deterministically.
+Labels and regions are those of BraTS. Made when first asked for, deterministically.
 """
 
 from pathlib import Path
@@ -14,10 +14,15 @@ DEFAULT_DIR = Path("data/demo_tumour")
 MODALITIES = ("t1", "t1ce", "t2", "flair")
 
 
-def find(data_dir: Path | None, workers: int) -> Dataset:
+def make(data_dir: Path | None, workers: int) -> None:
+    """Makes the subjects that are missing."""
+    make_missing(_make, data_dir or DEFAULT_DIR, find(data_dir).subjects, workers)
+
+
+def find(data_dir: Path | None) -> Dataset:
+    """All subjects, whether they are made yet or not."""
     folder = data_dir or DEFAULT_DIR
     subjects = tuple(_subject(folder, number) for number in range(SUBJECTS))
-    make_missing(_make, folder, subjects, workers)
     return Dataset(
         "demo_tumour",
         MODALITIES,

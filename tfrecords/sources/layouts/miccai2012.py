@@ -79,7 +79,7 @@ CLASSES = (
 )
 
 
-def find(data_dir: Path | None, workers: int) -> Dataset:
+def find(data_dir: Path | None) -> Dataset:
     """All training subjects, and those testing subjects of which there is a file.
 
     Raises:

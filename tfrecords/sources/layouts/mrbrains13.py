@@ -31,7 +31,7 @@ CLASSES = (
 )
 
 
-def find(data_dir: Path | None, workers: int) -> Dataset:
+def find(data_dir: Path | None) -> Dataset:
     """The five training subjects; preprocessing reports those whose files are missing.
 
     Raises:

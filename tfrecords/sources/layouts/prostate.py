@@ -9,7 +9,7 @@
   optionally `zones_2`, `lesion`, `lesion_2`, `fold`, which may be empty. Paths are relative to it.
 
 The first reader's `zones` and `lesion` lie on the T2w's grid, the second's on the T2w's or on the
-ADC's. Every patient is prepared once, in PREPARED_DIR, as Kohl et al. 2017 describe:
+ADC's. Every patient is prepared once, in the folder `--prepared_dir`, as Kohl et al. 2017 describe:
 
 - ADC and b-value are brought to the T2w's grid, zero outside of their field of view;
 - the second annotation is registered to the first by the translation that maximises the overlap of
@@ -24,6 +24,7 @@ drew, is in neither group and left out. A patient who cannot be prepared stays a
 its prepared files, so that preprocessing reports it, or leaves it out by `--skip_invalid`.
 """
 
+import hashlib
 from functools import partial
 from pathlib import Path
 
@@ -33,52 +34,67 @@ from tfrecords.errors import UserError
 from tfrecords.files import write_file
 from tfrecords.runners import parallel_map
 from tfrecords.sources.prostate.annotations import CLASSES, GROUPS
-from tfrecords.sources.prostate.preparation import keep_or_prepare, prepared_file
-from tfrecords.sources.prostate.report import Report, print_summary, table_row
-from tfrecords.sources.prostate.sources import (
-    MODALITIES,
-    PREPARED_DIR,
-    Patient,
-    find_patients,
-)
+from tfrecords.sources.prostate.outcome import PatientOutcome, log_summary, table_row
+from tfrecords.sources.prostate.preparation import keep_or_prepare, prepared_file, read_outcome
+from tfrecords.sources.prostate.sources import MODALITIES, Patient, find_patients
 from tfrecords.sources.subject import Dataset, LabelClass, Subject
 
+PREPARED_DIR = Path("data/prostate")
 
-def find(data_dir: Path | None, workers: int) -> Dataset:
-    """All patients of the two groups, prepared.
+
+def prepared_dir_of(data_dir: Path | None) -> Path:
+    """A folder in PREPARED_DIR, by the sources' name and place: no two cohorts share one."""
+    place = (data_dir or Path()).resolve()
+    name = place.stem if place.is_file() else place.name
+    return PREPARED_DIR / f"{name}-{hashlib.sha256(str(place).encode()).hexdigest()[:8]}"
+
+
+def make(data_dir: Path | None, workers: int, prepared_dir: Path | None = None) -> None:
+    """Prepares all patients that are not prepared from the same files yet, and tells of all.
 
     Raises:
         UserError: neither of the layouts, or patients of one name.
     """
-    patients = find_patients(data_dir)
+    folder = prepared_dir or prepared_dir_of(data_dir)
+    patients = find_patients(data_dir, folder)
     try:
-        PREPARED_DIR.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{PREPARED_DIR}: expected a folder to write to ({error})") from error
-    prepare = partial(keep_or_prepare, folder=PREPARED_DIR)
+        raise UserError(f"{folder}: expected a folder to write to ({error})") from error
+    prepare = partial(keep_or_prepare, folder=folder)
     found = dict(parallel_map(prepare, patients, workers, "Preparing patients"))
-    reports = {patient.name: found[index] for index, patient in enumerate(patients)}
-    path = PREPARED_DIR / "report.csv"
-    table = pd.DataFrame([table_row(name, report) for name, report in reports.items()])
+    outcomes = {patient.name: found[index] for index, patient in enumerate(patients)}
+    path = folder / "report.csv"
+    table = pd.DataFrame([table_row(name, outcome) for name, outcome in outcomes.items()])
     write_file(path, table.to_csv(index=False).encode())
-    print_summary(reports, path)
+    log_summary(outcomes, path)
+
+
+def find(data_dir: Path | None, prepared_dir: Path | None = None) -> Dataset:
+    """All patients of the two groups, and those who are not prepared.
+
+    Raises:
+        UserError: neither of the layouts, or patients of one name.
+    """
+    folder = prepared_dir or prepared_dir_of(data_dir)
+    patients = find_patients(data_dir, folder)
+    outcomes = [read_outcome(folder / patient.name) for patient in patients]
     return Dataset(
         "prostate",
         MODALITIES,
         tuple(LabelClass(name, (value,)) for value, name in enumerate(CLASSES)),
         tuple(
-            _subject(patient, report)
-            for patient, report in zip(patients, reports.values(), strict=True)
-            if report.group or report.fault
+            _subject(patient, outcome, folder / patient.name)
+            for patient, outcome in zip(patients, outcomes, strict=True)
+            if outcome is None or outcome.group
         ),
         groups=GROUPS,
     )
 
 
-def _subject(patient: Patient, report: Report) -> Subject:
+def _subject(patient: Patient, outcome: PatientOutcome | None, place: Path) -> Subject:
     """Of a patient whose files are missing these, else the prepared ones, which may be missing."""
-    place = PREPARED_DIR / patient.name
     missing = tuple(path for path in patient.files.values() if not path.is_file())
     images = missing or tuple(prepared_file(place, modality) for modality in MODALITIES)
-    group = report.group or GROUPS[0]
+    group = outcome.group if outcome else GROUPS[0]
     return Subject(patient.name, images, prepared_file(place, "seg"), group, patient.fold)

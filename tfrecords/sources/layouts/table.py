@@ -22,7 +22,17 @@ from tfrecords.sources.tables import find_csv, read_rows
 RESERVED = ("subject", "label", "group", "fold")
 
 
-def find(data_dir: Path | None, workers: int, unlabelled: bool = False) -> Dataset:
+def find(data_dir: Path | None) -> Dataset:
+    """All rows, each with a label map."""
+    return _find(data_dir, unlabelled=False)
+
+
+def find_with_unlabelled(data_dir: Path | None) -> Dataset:
+    """All rows, of which some have no label map."""
+    return _find(data_dir, unlabelled=True)
+
+
+def _find(data_dir: Path | None, *, unlabelled: bool) -> Dataset:
     path = find_csv(data_dir, "table")
     rows = read_rows(path)
     modalities = tuple(column for column in rows.columns if column not in RESERVED)

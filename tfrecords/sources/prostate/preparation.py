@@ -1,26 +1,25 @@
 """Preparing a patient: one grid, one label map, written as plain volumes, once."""
 
-import gzip
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
+from absl import logging
 
 from tfrecords.errors import UserError
-from tfrecords.files import file_checksum, write_file
+from tfrecords.files import file_checksum, read_json, write_json
 from tfrecords.geometry import registration
 from tfrecords.geometry.grid import Grid
-from tfrecords.geometry.nifti import read_image
+from tfrecords.geometry.nifti import read_image, write_image
 from tfrecords.geometry.registration import Registration
 from tfrecords.geometry.resample import NO_SHIFT, Shift, to_grid
 from tfrecords.sources.prostate import annotations
 from tfrecords.sources.prostate.annotations import GROUPS, TUMOUR
-from tfrecords.sources.prostate.report import Report
-from tfrecords.sources.prostate.sources import MODALITIES, Patient
+from tfrecords.sources.prostate.outcome import PatientOutcome
+from tfrecords.sources.prostate.sources import MODALITIES, REPORT, Patient
 
 VERSION = 1  # Of what is done to a patient. Another one prepares all anew.
 
@@ -29,7 +28,7 @@ PARTLY_COVERED = "prostate partly outside of the field of view of ADC or b-value
 TUMOUR_LOST = "aggressive, but the readers' consensus has no tumour"
 
 
-def keep_or_prepare(patient: Patient, folder: Path) -> Report:
+def keep_or_prepare(patient: Patient, folder: Path) -> PatientOutcome:
     """Prepares a patient, unless it is there already from the same files."""
     place = folder / patient.name
     try:
@@ -37,16 +36,16 @@ def keep_or_prepare(patient: Patient, folder: Path) -> Report:
         if kept := _kept(place, fingerprint):
             return kept
         _discard(place)
-        report, arrays, grid = _prepare(patient.files)
+        outcome, arrays, grid = _prepare(patient.files)
     except UserError as error:
         _discard(place)
-        return Report(fault=str(error))
-    report = replace(report, fingerprint=fingerprint)
+        return PatientOutcome(fault=str(error))
+    outcome = replace(outcome, fingerprint=fingerprint)
     place.mkdir(exist_ok=True)
     for kind, array in arrays.items():
-        write_file(prepared_file(place, kind), _nifti(array, grid))
-    write_file(place / "report.json", json.dumps(asdict(report), indent=1).encode())
-    return report
+        write_image(prepared_file(place, kind), array, grid)
+    write_json(place / REPORT, outcome, VERSION)
+    return outcome
 
 
 def _fingerprint(patient: Patient) -> str:
@@ -56,19 +55,29 @@ def _fingerprint(patient: Patient) -> str:
     return hashlib.sha256(json.dumps([VERSION, checksums], sort_keys=True).encode()).hexdigest()
 
 
-def _kept(place: Path, fingerprint: str) -> Report | None:
-    path = place / "report.json"
-    content = json.loads(path.read_text()) if path.is_file() else {}
-    if content.get("fingerprint") != fingerprint:
+def _kept(place: Path, fingerprint: str) -> PatientOutcome | None:
+    outcome = read_outcome(place)
+    if outcome is None or outcome.fingerprint != fingerprint:
         return None
-    report = Report(**content)
     files = [prepared_file(place, kind) for kind in (*MODALITIES, "seg")]
-    return report if not report.group or all(file.is_file() for file in files) else None
+    return outcome if not outcome.group or all(file.is_file() for file in files) else None
+
+
+def read_outcome(place: Path) -> PatientOutcome | None:
+    """What became of a patient with this folder; None of one who is not prepared."""
+    path = place / REPORT
+    if not path.is_file():
+        return None
+    try:
+        return read_json(path, PatientOutcome, VERSION, "Preprocessing prepares the patient anew.")
+    except UserError as error:
+        logging.warning("%s", error)
+        return None
 
 
 def _discard(place: Path) -> None:
     """Takes away what was prepared from other files, the report first: it vouches for the rest."""
-    for path in (place / "report.json", *(prepared_file(place, k) for k in (*MODALITIES, "seg"))):
+    for path in (place / REPORT, *(prepared_file(place, k) for k in (*MODALITIES, "seg"))):
         path.unlink(missing_ok=True)
 
 
@@ -76,8 +85,8 @@ def prepared_file(place: Path, kind: str) -> Path:
     return place / f"{place.name}_{kind}.nii.gz"
 
 
-def _prepare(files: Mapping[str, Path]) -> tuple[Report, dict[str, np.ndarray], Grid]:
-    """The report, and the images and the label map of a patient who is in a group, on one grid."""
+def _prepare(files: Mapping[str, Path]) -> tuple[PatientOutcome, dict[str, np.ndarray], Grid]:
+    """The outcome, and the images and the label map of a patient who is in a group, on one grid."""
     images = {modality: read_image(files[modality]) for modality in MODALITIES}
     grid = images["t2w"][1]
     first = annotations.annotation(files["zones"], files.get("lesion"), (grid,))
@@ -87,7 +96,7 @@ def _prepare(files: Mapping[str, Path]) -> tuple[Report, dict[str, np.ndarray], 
         second = annotations.annotation(files["zones_2"], files.get("lesion_2"), grids)
     group, notes = annotations.group(first, second)
     if not group:
-        return Report(notes=notes), {}, grid
+        return PatientOutcome(notes=notes), {}, grid
     found = annotations.register(first, second) if second else None
     if second and not found:
         notes.append(NO_PERIPHERAL_ZONE)
@@ -97,25 +106,25 @@ def _prepare(files: Mapping[str, Path]) -> tuple[Report, dict[str, np.ndarray], 
     scans_shift = NO_SHIFT if second is None or second.grid is grid else shift
     scans = {modality: images[modality][1] for modality in MODALITIES[1:]}
     coverage = _coverage(label, grid, scans, scans_shift, files["zones"])
-    report = _describe(label, grid, found)
+    outcome = _describe(label, grid, found)
     if min(coverage.values()) < 1:
         notes.append(PARTLY_COVERED)
-    if group == GROUPS[0] and not report.lesion_voxels:
+    if group == GROUPS[0] and not outcome.lesion_voxels:
         notes.append(TUMOUR_LOST)
     shifts = {"t2w": NO_SHIFT, "adc": scans_shift, "hbv": scans_shift}
     arrays = {
         modality: to_grid(image, source, grid, shifts[modality])
         for modality, (image, source) in images.items()
     }
-    report = replace(report, group=group, notes=notes, coverage=coverage)
-    return report, {**arrays, "seg": label}, grid
+    outcome = replace(outcome, group=group, notes=notes, coverage=coverage)
+    return outcome, {**arrays, "seg": label}, grid
 
 
-def _describe(label: np.ndarray, grid: Grid, registration: Registration | None) -> Report:
+def _describe(label: np.ndarray, grid: Grid, registration: Registration | None) -> PatientOutcome:
     """What the label map and the registration tell."""
     axis = next(number for number, code in enumerate(grid.orientation) if code in "SI")
     prostate = (np.moveaxis(label, axis, 0) > 0).any(axis=(1, 2))
-    return Report(
+    return PatientOutcome(
         **(asdict(registration) if registration else {}),
         slices=int(prostate.size),
         slices_without_prostate=int(np.count_nonzero(~prostate)),
@@ -138,12 +147,3 @@ def _coverage(
                 "received one outside"
             )
     return found
-
-
-def _nifti(array: np.ndarray, grid: Grid) -> bytes:
-    """The same bytes for the same arrays: no time stamp in the gzip header."""
-    image = nib.Nifti1Image(array, grid.matrix, dtype=array.dtype)
-    image.set_qform(grid.matrix, code="scanner")
-    image.set_sform(grid.matrix, code="scanner")
-    image.header.set_xyzt_units("mm")
-    return gzip.compress(image.to_bytes(), compresslevel=1, mtime=0)

@@ -10,7 +10,7 @@ from pathlib import Path
 from tfrecords.errors import UserError
 from tfrecords.sources.tables import find_csv, read_rows
 
-PREPARED_DIR = Path("data/prostate")
+REPORT = "report.json"  # Of a prepared patient, beside the files for which it vouches.
 MODALITIES = ("t2w", "adc", "hbv")
 REQUIRED = (*MODALITIES, "zones")
 OPTIONAL = ("zones_2", "lesion", "lesion_2")
@@ -25,13 +25,13 @@ class Patient:
     fold: str = ""
 
 
-def find_patients(data_dir: Path | None) -> list[Patient]:
-    """All patients of which there is a file.
+def find_patients(data_dir: Path | None, prepared_dir: Path) -> list[Patient]:
+    """All patients of which there is a file, but for those that lie prepared somewhere.
 
     Raises:
-        UserError: neither of the layouts, patients of one name, or sources in PREPARED_DIR.
+        UserError: neither of the layouts, patients of one name, or sources in `prepared_dir`.
     """
-    patients = _prostatex(data_dir) if data_dir and data_dir.is_dir() else []
+    patients = _prostatex(data_dir, prepared_dir) if data_dir and data_dir.is_dir() else []
     patients = patients or _listed(
         find_csv(data_dir, "prostate", "folders NAME with NAME_t2.nii.gz, ")
     )
@@ -44,23 +44,28 @@ def find_patients(data_dir: Path | None) -> list[Patient]:
                 f"{places[patient.name]}, too"
             )
         places[patient.name] = place
-        if inside := [path for path in patient.files.values() if _is_prepared(path)]:
+        if inside := [path for path in patient.files.values() if _is_in(prepared_dir, path)]:
             raise UserError(
-                f"{inside[0]}: expected sources outside of {PREPARED_DIR}, where prepared files "
+                f"{inside[0]}: expected sources outside of {prepared_dir}, where prepared files "
                 "are written and would replace them. Move the sources"
             )
     return patients
 
 
-def _is_prepared(path: Path) -> bool:
-    return path.resolve().is_relative_to(PREPARED_DIR.resolve())
+def _is_in(folder: Path, path: Path) -> bool:
+    return path.resolve().is_relative_to(folder.resolve())
 
 
-def _prostatex(folder: Path) -> list[Patient]:
+def _prostatex(folder: Path, prepared_dir: Path) -> list[Patient]:
     """Folders with a file of any kind that begins with the folder's name."""
     found = (Path(root) for root, _, _ in os.walk(folder, followlinks=True))
-    # Of a folder around PREPARED_DIR, what is in there is no source.
-    places = (place for place in found if _is_prepared(folder) or not _is_prepared(place))
+    # Around or beside the sources, prepared patients may lie, of this cohort or another.
+    places = (
+        place
+        for place in found
+        if not (place / REPORT).is_file()
+        and (_is_in(prepared_dir, folder) or not _is_in(prepared_dir, place))
+    )
     kinds = ("t2", "adc", "hbv", "zones_*")
     return [
         _prostatex_patient(place)

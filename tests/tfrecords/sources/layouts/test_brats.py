@@ -264,7 +264,7 @@ def test_other_folders_are_refused(tmp_path: Path) -> None:
     ):
         assert words in str(error.value)
     for wrong in (None, tmp_path / "nowhere"):
-        with pytest.raises(UserError, match="--data_dir: expected a folder for --dataset brats"):
+        with pytest.raises(UserError, match="data_dir: expected a folder for --dataset brats"):
             layouts.find("brats", wrong)
 
 
@@ -283,27 +283,3 @@ def test_the_real_subjects_of_2018_are_found_whole(real_data: Path) -> None:
     assert [s.name for s in dataset.subjects] == ["Brats18_2013_2_1", "Brats18_TCIA05_396_1"]
     assert all(path.is_file() for subject in dataset.subjects for path in subject.files)
     assert dataset.groups == ("all",)
-
-
-@pytest.mark.slow
-def test_real_subjects_of_2015_go_through_a_table(
-    real_data: Path, tmp_path: Path, preprocess_here: Callable[..., Manifest]
-) -> None:
-    """Two modalities, standardised, floating; the labels 0 to 4 become classes without regions."""
-    folders = sorted((real_data / "brats2015").iterdir())
-    lines = ["subject,flair,t1c,label"]
-    voxels = np.zeros(5, int)
-    for folder in folders:
-        kinds = ("Flair_subtrMeanDivStd", "T1c_subtrMeanDivStd", "OTMultiClass")
-        files = [str(folder / f"{kind}.nii.gz") for kind in kinds]
-        lines.append(",".join([folder.name, *files]))
-        label = np.asarray(nib.Nifti1Image.from_filename(files[-1]).dataobj).astype(int)
-        voxels += np.bincount(label.ravel(), minlength=5)
-    (tmp_path / "subjects.csv").write_text("\n".join(lines))
-    dataset = layouts.find("table", tmp_path)
-    manifest = preprocess_here(dataset, tmp_path / "records", crop=(180, 180, 128))
-    assert manifest.modalities == ("flair", "t1c")
-    assert [c.labels for c in manifest.classes] == [(0,), (1,), (2,), (3,), (4,)]
-    assert manifest.class_voxels == tuple(voxels)
-    assert (manifest.image_dtype, manifest.largest_shape) == ("float16", (128, 180, 180))
-    assert [subject.source.shape for subject in manifest.subjects] == [(240, 240, 155)] * 2

@@ -133,7 +133,7 @@ def test_a_folder_of_another_layout_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"dataset\.json: expected JSON"):
         layouts.find("decathlon", tmp_path)
     for wrong in (None, tmp_path / "nowhere"):
-        with pytest.raises(UserError, match="--data_dir: expected a folder"):
+        with pytest.raises(UserError, match="data_dir: expected a folder"):
             layouts.find("decathlon", wrong)
 
 
@@ -220,7 +220,7 @@ def test_test_cases_are_stored_as_volumes(
 
 
 def test_layouts_without_such_subjects_are_refused_with_those_that_have_them() -> None:
-    message = "^--unlabelled: expected --dataset decathlon or table, received mrbrains13$"
+    message = "^unlabelled: expected --dataset decathlon or table, received mrbrains13$"
     with pytest.raises(UserError, match=message):
         layouts.find("mrbrains13", None, unlabelled=True)
 

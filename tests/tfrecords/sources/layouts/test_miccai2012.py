@@ -177,7 +177,7 @@ def test_one_layout_is_expected(tmp_path: Path) -> None:
     touch(tmp_path, 1000, STRIPPED)
     with pytest.raises(UserError, match=r"expected either training-images/.* received both"):
         layouts.find("miccai2012", tmp_path)
-    with pytest.raises(UserError, match="--data_dir: expected a folder for --dataset miccai2012"):
+    with pytest.raises(UserError, match="data_dir: expected a folder for --dataset miccai2012"):
         layouts.find("miccai2012", None)
 
 

@@ -95,7 +95,5 @@ def test_other_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="expected the folders TrainingData/1 to TrainingData/5"):
         layouts.find("mrbrains13", tmp_path)
     for wrong in (None, tmp_path / "nowhere"):
-        with pytest.raises(
-            UserError, match="--data_dir: expected a folder for --dataset mrbrains13"
-        ):
+        with pytest.raises(UserError, match="data_dir: expected a folder for --dataset mrbrains13"):
             layouts.find("mrbrains13", wrong)

@@ -1,8 +1,12 @@
+from collections.abc import Callable
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 
 from tfrecords.errors import UserError
+from tfrecords.records.manifest import Manifest
 from tfrecords.sources import layouts
 from tfrecords.sources.subject import Dataset
 
@@ -106,7 +110,7 @@ def test_on_demand_there_must_be_subjects_of_both_kinds(
     tmp_path: Path, rows: tuple[int, ...], received: str
 ) -> None:
     lines = (UNLABELLED[number] for number in (0, *rows))
-    with pytest.raises(UserError, match=f"^--unlabelled: .*expected subjects .*{received}$"):
+    with pytest.raises(UserError, match=f"^unlabelled: .*expected subjects .*{received}$"):
         find(tmp_path, *lines, unlabelled=True)
 
 
@@ -118,9 +122,7 @@ def test_groups_and_folds_must_do_in_file_names(tmp_path: Path, column: str) -> 
 
 def test_the_csv_must_be_clear(tmp_path: Path) -> None:
     for data_dir in (None, tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(
-            UserError, match="--data_dir: expected a CSV, or a folder with a single"
-        ):
+        with pytest.raises(UserError, match="data_dir: expected a CSV, or a folder with a single"):
             layouts.find("table", data_dir)
     for name in ("a.csv", "b.csv"):
         (tmp_path / name).write_text("subject,t1,label\ns,a,b\n")
@@ -138,3 +140,27 @@ def test_what_is_no_csv_is_refused(tmp_path: Path) -> None:
     path.write_text("subject,t1,label\n")
     with pytest.raises(UserError, match="expected subjects of --dataset table, found none"):
         layouts.find("table", path)
+
+
+@pytest.mark.slow
+def test_real_subjects_of_2015_go_through_a_table(
+    real_data: Path, tmp_path: Path, preprocess_here: Callable[..., Manifest]
+) -> None:
+    """Two modalities, standardised, floating; the labels 0 to 4 become classes without regions."""
+    folders = sorted((real_data / "brats2015").iterdir())
+    lines = ["subject,flair,t1c,label"]
+    voxels = np.zeros(5, int)
+    for folder in folders:
+        kinds = ("Flair_subtrMeanDivStd", "T1c_subtrMeanDivStd", "OTMultiClass")
+        files = [str(folder / f"{kind}.nii.gz") for kind in kinds]
+        lines.append(",".join([folder.name, *files]))
+        label = np.asarray(nib.Nifti1Image.from_filename(files[-1]).dataobj).astype(int)
+        voxels += np.bincount(label.ravel(), minlength=5)
+    (tmp_path / "subjects.csv").write_text("\n".join(lines))
+    dataset = layouts.find("table", tmp_path)
+    manifest = preprocess_here(dataset, tmp_path / "records", crop=(180, 180, 128))
+    assert manifest.modalities == ("flair", "t1c")
+    assert [c.labels for c in manifest.classes] == [(0,), (1,), (2,), (3,), (4,)]
+    assert manifest.class_voxels == tuple(voxels)
+    assert (manifest.image_dtype, manifest.largest_shape) == ("float16", (128, 180, 180))
+    assert [subject.source.shape for subject in manifest.subjects] == [(240, 240, 155)] * 2

@@ -1,1 +1,0 @@
-"""Command-line programs: each parses flags and calls one function."""

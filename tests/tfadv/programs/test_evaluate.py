@@ -1,0 +1,34 @@
+"""Evaluation as a user runs it."""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tfadv.run.work_dir import WorkDir
+
+Launch = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.mark.parametrize("value", ["-1", "nan", "inf"])
+def test_empty_mm_is_a_distance(value: str, tmp_path: Path, launch: Launch) -> None:
+    result = launch("evaluate", "--work_dir=run", f"--empty_mm={value}", cwd=tmp_path)
+    assert result.returncode == 1
+    (line,) = result.stderr.strip().splitlines()
+    assert line.startswith("error: flag --empty_mm=")
+    assert "finite" in line
+
+
+@pytest.mark.slow
+def test_tells_the_scores_and_where_they_are(run: WorkDir, tmp_path: Path, launch: Launch) -> None:
+    run = WorkDir(Path(shutil.copytree(run.folder, tmp_path / "run")))
+    result = launch("evaluate", "--work_dir", run.folder, "--save_predictions")
+    assert result.returncode == 0, result.stderr
+    assert "dice" in result.stdout
+    lines = result.stdout.splitlines()
+    assert f"tables: {run.metrics}, {run.subjects}" in lines
+    assert f"label maps: {run.predictions}" in lines
+    assert lines[-1] == f"Next: python launch/export.py --work_dir {run.folder}"
+    assert run.metrics.is_file()

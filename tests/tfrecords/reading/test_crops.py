@@ -1,0 +1,107 @@
+"""What training sees of stored examples."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfrecords.reading.augmentation import Augmentation
+from tfrecords.reading.batches import Recipe
+from tfrecords.reading.crops import crop_of
+from tfrecords.reading.record_set import RecordSet, open_record_set, subject_volumes
+from tfrecords.records.manifest import Manifest
+from tfrecords.records.views import VIEWS, Patches, Slices, View, Volumes
+
+Records = tuple[Any, Path]
+Batches = Callable[..., list[dict[str, np.ndarray]]]
+FOLDS = ("0", "1", "2")
+PLAIN = Recipe(Slices(), (14, 12), 4, "z_score", Augmentation())
+
+
+@pytest.mark.parametrize(
+    ("view", "stored", "size"),
+    [
+        (Slices(), Slices(), (6, 4)),
+        (Patches(5, 3), Patches(9, 3), (5, 5)),
+        (Volumes(), Slices(), (3, 6, 4)),
+    ],
+    ids=str,
+)
+def test_every_view_is_cropped_to_a_size_that_is_known_beforehand(
+    view: View, stored: View, size: tuple[int, ...]
+) -> None:
+    """Of image and label, in the graph, whatever the stored example's size."""
+    assert {type(view) for view in (Slices(), Patches(), Volumes())} == set(VIEWS.values())
+    crop = crop_of(view, stored, size, Augmentation())
+    axes = [None] * view.axes
+    signature = (
+        tf.TensorSpec([*axes, 2], tf.float32),
+        tf.TensorSpec(axes, tf.uint8),
+        tf.TensorSpec([2], tf.int64),
+    )
+    image, label = tf.function(crop, input_signature=signature).get_concrete_function().outputs
+    assert image.shape == (*size, 2)
+    assert label.shape == ((3, 3) if isinstance(view, Patches) else size)
+
+
+def test_larger_patches_are_cropped_to_their_centres(
+    batches: Batches,
+    small_records: Records,
+    tmp_path: Path,
+    preprocess_here: Callable[..., Manifest],
+) -> None:
+    view = Patches(7, 3, 10)
+    preprocess_here(small_records[0].find(), tmp_path / "records", view=view)
+    records = open_record_set(tmp_path / "records")
+    whole, cropped = (
+        batches(
+            records,
+            Recipe(replace(view, patch_size=n), (n, n), 9, "min_max", PLAIN.augmentation),
+            ("0",),
+        )
+        for n in (7, 3)
+    )
+    for large, small in zip(whole, cropped, strict=True):
+        np.testing.assert_array_equal(large["image"][:, 2:-2, 2:-2], small["image"])
+        np.testing.assert_array_equal(large["label"], small["label"])
+
+
+def test_volumes_are_cropped_from_the_normalised_bodies(
+    batches: Batches, small_records: Records, records: RecordSet
+) -> None:
+    """A crop larger than the body holds it whole, in its middle; every record set has volumes."""
+    recipe = replace(PLAIN, view=Volumes(), size=(12, 14, 16), minibatch=2)
+    bodies = {body.subject: body for body in subject_volumes(records, FOLDS)}
+    owner_of = {body.label.tobytes(): name for name, body in bodies.items()}
+    seen = set()
+    for batch in batches(records, recipe):
+        assert batch["image"].shape == (2, 12, 14, 16, 2)
+        for image, label in zip(batch["image"], batch["label"], strict=True):
+            # Bodies are [8, 12, 12] (z, y, x).
+            inside = label[2:10, 1:13, 2:14]
+            name = owner_of[inside.tobytes()]
+            assert label.sum() == inside.sum()
+            expected = bodies[name].image.astype(float)
+            for modality in range(2):
+                values = expected[..., modality]
+                found = image[2:10, 1:13, 2:14, modality]
+                z = (values - values.mean()) / values.std()
+                np.testing.assert_allclose(found, z, atol=1e-3)
+            assert not image[:2].any()
+            seen.add(name)
+    assert seen == set(bodies)
+
+
+def test_crops_of_volumes_depend_on_seed_and_epoch(batches: Batches, records: RecordSet) -> None:
+    recipe = replace(PLAIN, view=Volumes(), size=(4, 4, 4), minibatch=6)
+    whole = batches(records, recipe, epochs=range(2), steps=1)
+    (later,) = batches(records, recipe, epochs=range(1, 2), steps=1)
+    for name, values in later.items():
+        np.testing.assert_array_equal(values, whole[1][name])
+    images = [batch["image"].tobytes() for batch in whole]
+    images += [batches(records, recipe, seed=1, steps=1)[0]["image"].tobytes()]
+    assert len(set(images)) == 3

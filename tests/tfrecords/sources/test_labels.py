@@ -1,0 +1,35 @@
+"""Label files as class indices."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from tfrecords.geometry.grid import make_grid, working_grid
+from tfrecords.sources.labels import read_classes
+from tfrecords.sources.subject import LabelClass
+
+CLASSES = (LabelClass("background", (0, 9)), LabelClass("a", (4, 3)), LabelClass("b", (1,)))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32, np.float64])
+def test_values_become_indices_on_the_working_grid(tmp_path: Path, dtype: type) -> None:
+    affine = np.diag([-1.0, 1, 1, 1])
+    label = np.array([0, 9, 4, 3, 1, 1], dtype).reshape(6, 1, 1)
+    nib.Nifti1Image(label, affine).to_filename(tmp_path / "label.nii")
+    working = working_grid(make_grid(label.shape, affine), "RAS", None)
+    found = read_classes(tmp_path / "label.nii", CLASSES, working)
+    assert found.dtype == np.uint8
+    assert found.shape == (1, 1, 6)
+    assert found.ravel().tolist() == [2, 2, 1, 1, 0, 0]
+
+
+def test_values_of_one_class_are_not_told_apart_when_resampled(tmp_path: Path) -> None:
+    """Of three voxels each value has a third, and the class of two of them the largest share."""
+    label = np.array([1, 4, 3, 1, 1, 1], np.uint8).reshape(6, 1, 1)
+    nib.Nifti1Image(label, np.eye(4)).to_filename(tmp_path / "label.nii")
+    between = np.eye(4)
+    between[0, 3] = 1.5
+    found = read_classes(tmp_path / "label.nii", CLASSES, make_grid((1, 1, 1), between))
+    assert found.ravel().tolist() == [1]

@@ -1,0 +1,128 @@
+"""Writing that cannot be left half done, and JSON that is checked when read."""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tfrecords.errors import SettingError, UserError
+from tfrecords.files import (
+    checksum_holds,
+    file_checksum,
+    read_json,
+    write_file,
+    write_json,
+    writing,
+)
+
+
+@dataclass(frozen=True)
+class Note:
+    name: str
+    counts: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.name == "bad":
+            raise SettingError("name", "expected another, received bad")
+
+
+def test_checksums_are_sha256_of_the_whole_file(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 10_000
+    (tmp_path / "file").write_bytes(content)
+    expected = hashlib.sha256(content).hexdigest()
+    assert file_checksum(tmp_path / "file") == expected
+    assert checksum_holds(tmp_path / "file", expected)
+    assert not checksum_holds(tmp_path / "file", hashlib.sha256(b"").hexdigest())
+    assert not checksum_holds(tmp_path / "none", expected)
+
+
+def test_writing_is_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file.json"
+    write_json(path, {"a": 1})
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_json(path, {"a": 2})
+    assert json.loads(path.read_text()) == {"a": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_writing_fails_without_a_trace(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_file(path, b"old")
+    (tmp_path / "folder").mkdir()
+
+    def stop_half_way() -> None:
+        with writing(path, tmp_path / "folder") as file:
+            file.write_bytes(b"ha")
+            assert file.parent == tmp_path / "folder"
+            raise ValueError("stopped")
+
+    with pytest.raises(ValueError, match="stopped"):
+        stop_half_way()
+    assert path.read_bytes() == b"old"
+    assert not any((tmp_path / "folder").iterdir())
+
+
+def test_content_is_synced_before_it_takes_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    replace, fsync = os.replace, os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (done.append("sync"), fsync(file)))
+    monkeypatch.setattr(os, "replace", lambda a, b: (done.append("replace"), replace(a, b)))
+    write_file(tmp_path / "file", b"content")
+    assert done == ["sync", "replace", "sync"]
+
+
+def test_the_same_content_is_not_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    write_json(path, {"a": [1, 2]})
+    os.utime(path, ns=(1, 1))
+    write_json(path, {"a": (1, 2)})
+    assert path.stat().st_mtime_ns == 1
+    write_json(path, {"a": (1, 3)})
+    assert path.stat().st_mtime_ns != 1
+    assert json.loads(path.read_text()) == {"a": [1, 3]}
+
+
+def test_a_dataclass_is_read_as_it_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "note.json"
+    write_json(path, Note("a", (1, 2)), version=3)
+    assert list(json.loads(path.read_text())) == ["format_version", "name", "counts"]
+    assert read_json(path, Note, 3, "Do this.") == Note("a", (1, 2))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "expected a JSON object"),
+        ("", "expected a JSON object"),
+        ("[1]", "expected a JSON object"),
+        ('{"name": "a"}', "expected format version 3, received None"),
+        ('{"format_version": 2, "name": "a"}', "expected format version 3, received 2"),
+        ('{"format_version": 3}', "name: Field required"),
+        ('{"format_version": 3, "name": "a", "counts": ["x"]}', "counts.0: Input should be"),
+        ('{"format_version": 3, "name": "bad"}', "name: expected another, received bad"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_told_with_the_remedy(
+    tmp_path: Path, content: str, message: str
+) -> None:
+    path = tmp_path / "note.json"
+    path.write_text(content)
+    with pytest.raises(UserError) as raised:
+        read_json(path, Note, 3, "Do this.")
+    assert str(raised.value).startswith(f"{path}: {message}")
+    assert str(raised.value).endswith(". Do this.")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"{tmp_path}/none: .*No such file.*Do this"):
+        read_json(tmp_path / "none", Note, 3, "Do this.")

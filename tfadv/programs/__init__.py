@@ -1,0 +1,1 @@
+"""Programs behind `tfadv NAME` and `launch/NAME.py`: they parse flags and call one function."""

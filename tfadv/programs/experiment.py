@@ -1,0 +1,64 @@
+"""Performs a study: many runs that differ in method, fold, seed and amount of data; reports them.
+
+python launch/experiment.py studies/kohl_prostate.toml
+
+A study that was stopped goes on when the same command is given again. A run that fails does not
+stop the others. The table results.csv grows with every run; report.html is written at the end.
+"""
+
+import sys
+from pathlib import Path
+
+from absl import flags
+
+from tfrecords.errors import UserError
+
+OUT_DIR = flags.DEFINE_string("out_dir", None, "Folder of runs and report. [experiments/STUDY]")
+JOBS = flags.DEFINE_integer(
+    "jobs", None, "Runs at a time; on a CPU they share its cores. [one per GPU, or one]", 1
+)
+LIST = flags.DEFINE_bool("list", False, "Name the runs, and which are finished; perform none.")
+REPORT = flags.DEFINE_bool("report", False, "Report the runs that are finished; perform none.")
+ONLY = flags.DEFINE_string(
+    "only", None, "Perform this run alone, in this process. [all that are to do]"
+)
+
+
+def main(names: list[str]) -> None:
+    if len(names) != 1:
+        raise UserError(f"expected one study file, received {names}")
+    # Imported here, so that --help and wrong flags do not wait for TensorFlow.
+    from tfadv.study import devices, plan, processes, runner  # noqa: PLC0415
+    from tfadv.study.experiment import open_experiment  # noqa: PLC0415
+
+    path = Path(names[0])
+    study = plan.read_study(path)
+    experiment = open_experiment(study, Path(OUT_DIR.value or f"experiments/{path.stem}"), path)
+    if ONLY.value is not None:
+        trial = experiment.named(ONLY.value)
+        runner.perform(experiment.work_dir(trial), experiment.settings[trial])
+        return
+    pending = experiment.pending()
+    total = len(experiment.settings)
+    print(f"{study.title}: {total - len(pending)} of {total} runs are finished")
+    if LIST.value:
+        for trial in experiment.settings:
+            print(f"{'to do   ' if trial in pending else 'finished'} {trial.name}")
+        return
+    failures = {}
+    if pending and not REPORT.value:
+        log = experiment.work_dir(pending[0]).folder / processes.LOG
+        print(f"What each run prints: {log} ...")
+        failures = processes.perform_all(
+            {trial: [sys.executable, *sys.argv, f"--only={trial.name}"] for trial in pending},
+            experiment.folder,
+            devices.environments(JOBS.value),
+            lambda trial: experiment.write_results(),
+        )
+    if len(failures) < total:  # Else there is nothing to report but the failures.
+        print(f"report: {experiment.write_report()}")
+    if failures:
+        raise UserError(
+            f"{len(failures)} runs failed; the same command tries them again. First: "
+            f"{next(iter(failures)).name}: {next(iter(failures.values()))}"
+        )

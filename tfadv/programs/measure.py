@@ -1,0 +1,34 @@
+"""Measures what a method costs here: time and peak memory of one training step and one volume.
+
+python launch/measure.py --method reciprocal --records records/brats --hp.width=8
+
+Nothing is trained or written. Choose crop size, width and batch size with it before a long run.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+METHOD = flags.DEFINE_string("method", None, "See launch/methods.py. [required]", required=True)
+RECORDS = flags.DEFINE_string("records", "records/demo_tumour", "Record set to measure on.")
+PRESET = flags.DEFINE_enum(
+    "preset", "paper", ["paper", "small"], "The paper's values, or ones that fit a CPU."
+)
+HP = flags.DEFINE_multi_string("hp", [], "One hyperparameter: --hp.name=value. Repeatable. [none]")
+REPETITIONS = flags.DEFINE_integer("repetitions", 3, "Whose median is told.", 1)
+
+
+def main() -> None:
+    # Imported here, so that --help and wrong flags do not wait for TensorFlow.
+    from tfadv import methods  # noqa: PLC0415
+    from tfadv.run.run import Run  # noqa: PLC0415
+    from tfadv.training import cost  # noqa: PLC0415
+    from tfrecords.reading.record_set import open_record_set  # noqa: PLC0415
+
+    method = methods.get(METHOD.value).configure(PRESET.value, HP.value)
+    run = Run.new(method, open_record_set(Path(RECORDS.value)))
+    # The cheaper one first: a process' peak never falls.
+    found, shape = cost.inference_cost(run, REPETITIONS.value)
+    print(f"volume of {'x'.join(map(str, shape))}: {found}")
+    step = cost.step_cost(run, REPETITIONS.value)
+    print(f"training step, batch {method.batch_size}, {method.precision}: {step}")

@@ -1,0 +1,33 @@
+"""Dice of trained runs on degraded test subjects: a table, robustness.csv and a picture.
+
+python launch/robustness.py runs/kohl_cross_entropy runs/kohl_hybrid
+
+Segments every test subject as it is and degraded, each run on the same images:
+
+    noise       Gaussian; standard deviation 0.1, 0.2 and 0.4 of the modality's
+    bias_field  a smooth gain from exp(-s) to exp(s); s = 0.2, 0.4 and 0.8
+    blur        Gaussian; sigma 0.5, 1 and 2 mm
+
+The runs must have one record set and the same test folds.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from tfrecords.errors import UserError
+
+OUT_DIR = flags.DEFINE_string("out_dir", "comparisons/robustness", "Folder to write.")
+
+
+def main(folders: list[str]) -> None:
+    if not folders or len(set(map(Path, folders))) != len(folders):
+        raise UserError(f"expected different runs, WORK_DIR [WORK_DIR ...], received {folders}")
+    # Imported here, so that --help and wrong flags do not wait for TensorFlow.
+    from tfadv.evaluation import robustness  # noqa: PLC0415
+    from tfadv.run.work_dir import WorkDir  # noqa: PLC0415
+
+    scores = robustness.measure([WorkDir(Path(folder)) for folder in folders])
+    print(robustness.describe(scores))
+    for path in robustness.write(scores, Path(OUT_DIR.value)):
+        print(path)

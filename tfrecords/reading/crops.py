@@ -1,0 +1,51 @@
+"""What training sees of a stored example: a crop of it, by view."""
+
+from collections.abc import Callable
+from functools import singledispatch
+
+import tensorflow as tf
+
+from tfrecords.reading.augmentation import Augmentation, augment, random_crop
+from tfrecords.records.views import Patches, Slices, View, Volumes
+
+# (image, label, int64 [2] seed of this example alone) to the crops of image and label.
+Crop = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+
+
+@singledispatch
+def crop_of(view: View, stored: View, size: tuple[int, ...], augmentation: Augmentation) -> Crop:
+    """How to crop examples of a view.
+
+    Args:
+        view: the wanted one.
+        stored: the record set's, which serves it.
+        size: of the crop of a slice (height, width) or a volume (depth, height, width).
+        augmentation: what varies the crop, where the view is augmentable.
+    """
+    raise TypeError(f"view: expected one that can be cropped. Received: {view!r}")
+
+
+@crop_of.register
+def _(view: Slices, stored: View, size: tuple[int, ...], augmentation: Augmentation) -> Crop:
+    height, width = size
+    return lambda image, label, seed: augment(image, label, (height, width), augmentation, seed)
+
+
+@crop_of.register
+def _(view: Volumes, stored: View, size: tuple[int, ...], augmentation: Augmentation) -> Crop:
+    return lambda image, label, seed: random_crop(image, label, size, seed)
+
+
+@crop_of.register
+def _(view: Patches, stored: Patches, size: tuple[int, ...], augmentation: Augmentation) -> Crop:
+    """The centre of a stored patch, which may be larger than the wanted one."""
+    rim = (stored.patch_size - view.patch_size) // 2
+    inside = slice(rim, rim + view.patch_size)
+
+    def centre(image: tf.Tensor, label: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        image = image[inside, inside]
+        image.set_shape([view.patch_size, view.patch_size, image.shape[-1]])
+        label.set_shape([view.label_size, view.label_size])
+        return image, label
+
+    return centre
