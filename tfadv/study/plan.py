@@ -74,7 +74,6 @@ class Study:
     records: Path
     lines: Annotated[dict[LineName, Line], MinLen(1)]
     preset: Literal["paper", "small"] = "paper"
-    precision: Literal["float32", "mixed_bfloat16"] = "float32"
     score: str = "mean"
     seeds: Seeds = (0,)
     fractions: Fractions = (1.0,)

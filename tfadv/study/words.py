@@ -87,7 +87,7 @@ def head(material: Material) -> dict[str, str]:
         "positive training subjects": ", ".join(
             text.replace("\n", " ") for text in reversed(material.amounts().values())
         ),
-        "preset, precision": f"{study.preset}, {study.precision}",
+        "preset": study.preset,
         "epoch chosen by": material.criterion.title,
     }
 

@@ -21,7 +21,7 @@ def written(folder: Path, text: str) -> Path:
 
 def test_the_smallest_study_has_defaults(tmp_path: Path) -> None:
     study = read_study(written(tmp_path, SMALLEST))
-    assert (study.preset, study.precision, study.score) == ("paper", "float32", "mean")
+    assert (study.preset, study.score) == ("paper", "mean")
     assert (study.seeds, study.fractions, study.splits) == ((0,), (1.0,), ())
     assert study.overrides("a") == []
 
@@ -75,6 +75,7 @@ def with_entry(entry: str) -> str:
         (SMALLEST.replace("[lines", "seeds = []\n[lines"), "seeds: .*at least 1"),
         (SMALLEST.replace("[lines", 'preset = "big"\n[lines'), "preset: "),
         ('title = "x"\nrecords = "r"\nlines = {}\n', "lines: .*at least 1"),
+        (with_entry('precision = "float32"'), "precision: Unexpected"),  # A hyperparameter.
         (with_entry("hp = {epochs = 0}"), "hp: epochs: .*at least 1, received 0"),
         (with_entry("hp = {epochs = 1.5}"), "hp: epochs: expected a whole number"),
         (SMALLEST + "hp = {epochs = -1}\n", "lines.a.hp: epochs: .*received -1"),
