@@ -28,32 +28,32 @@ def main(names: list[str]) -> None:
     if len(names) != 1:
         raise UserError(f"expected one study file, received {names}")
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
-    from tfadv.study import plan, runner  # noqa: PLC0415
+    from tfadv.study import devices, plan, processes, runner  # noqa: PLC0415
     from tfadv.study.experiment import open_experiment  # noqa: PLC0415
 
     path = Path(names[0])
     study = plan.read_study(path)
-    experiment = open_experiment(study, Path(OUT_DIR.value or f"experiments/{path.stem}"))
+    experiment = open_experiment(study, Path(OUT_DIR.value or f"experiments/{path.stem}"), path)
     if ONLY.value is not None:
-        runner.perform(study, experiment.named(ONLY.value), experiment.folder)
+        trial = experiment.named(ONLY.value)
+        runner.perform(experiment.work_dir(trial), experiment.settings[trial])
         return
     pending = experiment.pending()
     total = len(experiment.settings)
     print(f"{study.title}: {total - len(pending)} of {total} runs are finished")
     if LIST.value:
-        for run in experiment.settings:
-            print(f"{'to do   ' if run in pending else 'finished'} {run.name}")
+        for trial in experiment.settings:
+            print(f"{'to do   ' if trial in pending else 'finished'} {trial.name}")
         return
     failures = {}
     if pending and not REPORT.value:
-        print(
-            f"What each run prints: {runner.run_folder(experiment.folder, pending[0])}/log.txt ..."
-        )
-        failures = runner.perform_all(
-            {run: [sys.executable, *sys.argv, f"--only={run.name}"] for run in pending},
+        log = experiment.work_dir(pending[0]).folder / processes.LOG
+        print(f"What each run prints: {log} ...")
+        failures = processes.perform_all(
+            {trial: [sys.executable, *sys.argv, f"--only={trial.name}"] for trial in pending},
             experiment.folder,
-            runner.environments(JOBS.value),
-            lambda run: experiment.write_results(),
+            devices.environments(JOBS.value),
+            lambda trial: experiment.write_results(),
         )
     if len(failures) < total:  # Else there is nothing to report but the failures.
         print(f"report: {experiment.write_report()}")

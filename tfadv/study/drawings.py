@@ -89,13 +89,13 @@ def _pictures(material: Material) -> Shown:
 
 def _predictions(material: Material, fraction: float, seed: int) -> dict[str, list[Path]]:
     """By subject of the record set, the label maps of all lines, where all are saved."""
-    runs = [r for r in material.done if (r.fraction, r.seed) == (fraction, seed)]
+    trials = [t for t in material.done if (t.fraction, t.seed) == (fraction, seed)]
     found = {}
     for subject in material.records.manifest.subjects:
         saved = {
-            run.line: path
-            for run in runs
-            if (path := material.work_dir(run).predictions / f"{subject.name}.nii.gz").is_file()
+            trial.line: path
+            for trial in trials
+            if (path := material.work_dir(trial).predictions / f"{subject.name}.nii.gz").is_file()
         }
         if len(saved) == len(material.lines):
             found[subject.name] = [saved[line] for line in material.lines]
@@ -145,10 +145,10 @@ def _learning_curves(material: Material) -> Shown | None:
 
 
 def _history(material: Material) -> pd.DataFrame:
-    """A row per finished run at the largest fraction and epoch: line, epoch and what was logged."""
+    """A row per finished trial at the largest fraction and epoch: line and what was logged."""
     tables = [
-        pd.DataFrame(material.work_dir(run).progress().history).assign(line=run.line)
-        for run in material.done
-        if run.fraction == material.fractions[0]
+        pd.DataFrame(material.work_dir(trial).progress().history).assign(line=trial.line)
+        for trial in material.done
+        if trial.fraction == material.fractions[0]
     ]
     return pd.concat(tables, ignore_index=True)

@@ -8,10 +8,11 @@ import pandas as pd
 
 from tfadv.run.settings import Settings
 from tfadv.run.work_dir import WorkDir
-from tfadv.study.plan import Run, Study, all_runs
+from tfadv.study.naming import naming_entries
+from tfadv.study.plan import Study, Trial, all_trials, trial_folder
 from tfadv.study.report import write_report
 from tfadv.study.results import run_results
-from tfadv.study.runner import is_finished, run_folder, run_settings
+from tfadv.study.runner import is_finished, trial_settings
 from tfrecords.errors import UserError
 from tfrecords.files import write_file
 from tfrecords.reading.record_set import open_record_set
@@ -20,34 +21,34 @@ from tfrecords.records.manifest import Manifest
 
 @dataclass(frozen=True)
 class Experiment:
-    """A study with what determines each of its runs."""
+    """A study with what determines each of its trials."""
 
     study: Study
     folder: Path
     manifest: Manifest
-    settings: Mapping[Run, Settings]
+    settings: Mapping[Trial, Settings]
 
-    def work_dir(self, run: Run) -> WorkDir:
-        return WorkDir(run_folder(self.folder, run))
+    def work_dir(self, trial: Trial) -> WorkDir:
+        return WorkDir(trial_folder(self.folder, trial))
 
-    def pending(self) -> list[Run]:
-        """Runs that are not trained and evaluated, in the study's order."""
-        return [run for run, s in self.settings.items() if not is_finished(self.work_dir(run), s)]
+    def pending(self) -> list[Trial]:
+        """Those not trained and evaluated, in the study's order."""
+        return [t for t, s in self.settings.items() if not is_finished(self.work_dir(t), s)]
 
-    def named(self, name: str) -> Run:
-        """Raises UserError where no run is called so."""
-        for run in self.settings:
-            if run.name == name:
-                return run
+    def named(self, name: str) -> Trial:
+        """Raises UserError where no trial is called so."""
+        for trial in self.settings:
+            if trial.name == name:
+                return trial
         raise UserError(f"--only: expected one of the runs that --list names, received {name}")
 
     def write_results(self) -> pd.DataFrame:
-        """`results.csv`: `run_results` of all finished runs, with the line's name first."""
+        """`results.csv`: `run_results` of all finished trials, with the line's name first."""
         pending = set(self.pending())
         tables = [
-            run_results(self.work_dir(run), settings, self.manifest).assign(line=run.line)
-            for run, settings in self.settings.items()
-            if run not in pending
+            run_results(self.work_dir(trial), settings, self.manifest).assign(line=trial.line)
+            for trial, settings in self.settings.items()
+            if trial not in pending
         ]
         if not tables:
             raise UserError(f"{self.folder}: no run is finished: there is nothing to report yet")
@@ -62,9 +63,20 @@ class Experiment:
         return write_report(self.study, self.folder, self.write_results())
 
 
-def open_experiment(study: Study, folder: Path) -> Experiment:
-    """Raises UserError, before any run begins, where one of them could not."""
+def open_experiment(study: Study, folder: Path, file: Path) -> Experiment:
+    """A study's trials with their settings.
+
+    Args:
+        folder: of trials and report.
+        file: of the study, for errors.
+
+    Raises:
+        UserError: before any trial begins, where one of them could not.
+    """
     records = open_record_set(study.records)
-    runs = all_runs(study, records.manifest.held_out_folds)
-    settings = {run: run_settings(study, run, records) for run in runs}
+    trials = all_trials(study, records.manifest.held_out_folds)
+    settings = {}
+    for trial in trials:
+        with naming_entries(file, study, trial):
+            settings[trial] = trial_settings(study, trial, records)
     return Experiment(study, folder, records.manifest, settings)

@@ -7,14 +7,13 @@ import pandas as pd
 
 from tfadv.evaluation.criterion import Criterion
 from tfadv.run.work_dir import WorkDir
-from tfadv.study.plan import Run, Study, all_runs
-from tfadv.study.runner import run_folder
+from tfadv.study.plan import Study, Trial, all_trials, trial_folder
 from tfrecords.reading.record_set import RecordSet
 
 
 @dataclass(frozen=True)
 class Material:
-    """A study, what was measured, and where its runs are.
+    """A study, what was measured, and where its trials are.
 
     Attributes:
         results: a row per run, subject and region.
@@ -54,22 +53,22 @@ class Material:
         return sorted(self.results["fraction"].unique(), reverse=True)
 
     @property
-    def planned(self) -> list[Run]:
-        return all_runs(self.study, self.records.manifest.held_out_folds)
+    def planned(self) -> list[Trial]:
+        return all_trials(self.study, self.records.manifest.held_out_folds)
 
     @property
-    def done(self) -> list[Run]:
-        """The runs in the results."""
+    def done(self) -> list[Trial]:
+        """The trials in the results."""
         columns = ["line", "seed", "fraction", "fold"]
         found = set(self.results[columns].itertuples(index=False, name=None))
         return [
-            run
-            for run in self.planned
-            if (run.line, run.seed, run.fraction, "+".join(run.split.test)) in found
+            trial
+            for trial in self.planned
+            if (trial.line, trial.seed, trial.fraction, "+".join(trial.split.test)) in found
         ]
 
-    def work_dir(self, run: Run) -> WorkDir:
-        return WorkDir(run_folder(self.folder, run))
+    def work_dir(self, trial: Trial) -> WorkDir:
+        return WorkDir(trial_folder(self.folder, trial))
 
     def amounts(self) -> dict[float, str]:
         """By fraction, the least first, its positive training subjects."""

@@ -1,4 +1,4 @@
-"""A study file: which runs there will be.
+"""A study file: which trials there will be.
 
     title = "Does the adversary help?"
     records = "records/prostate"      # relative to where the program runs, as everywhere
@@ -20,7 +20,7 @@
     validation = ["1"]
     test = ["0"]
 
-The runs are all combinations of line, split, seed and fraction.
+The trials are all combinations of line, split, seed and fraction.
 """
 
 import tomllib
@@ -29,12 +29,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from annotated_types import Gt, Le, MinLen
+from annotated_types import MinLen
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
+from tfadv.run.split import HeldOut
+from tfadv.study.entries import (
+    FoldNames,
+    Fractions,
+    Hyperparameters,
+    LineName,
+    Seeds,
+    faults,
+    repeated,
+)
 from tfrecords.errors import UserError
 
-Value = bool | int | float | str
 Strict = ConfigDict(extra="forbid")
 
 
@@ -44,16 +53,16 @@ class Line:
     """What a study compares: a method and what sets it apart."""
 
     method: str
-    hp: dict[str, Value] = field(default_factory=dict)
+    hp: Hyperparameters = field(default_factory=dict)
 
 
 @with_config(Strict)
 @dataclass(frozen=True)
-class Folds:
-    """One split of the record set's folds; all others train."""
+class SplitEntry(HeldOut):
+    """An entry of `splits`: the folds that do not train."""
 
-    validation: tuple[str, ...]
-    test: tuple[str, ...]
+    validation: FoldNames
+    test: FoldNames
 
 
 @with_config(Strict)
@@ -63,14 +72,13 @@ class Study:
 
     title: str
     records: Path
-    lines: Annotated[dict[str, Line], MinLen(1)]
+    lines: Annotated[dict[LineName, Line], MinLen(1)]
     preset: Literal["paper", "small"] = "paper"
-    precision: Literal["float32", "mixed_bfloat16"] = "float32"
     score: str = "mean"
-    seeds: Annotated[tuple[int, ...], MinLen(1)] = (0,)
-    fractions: Annotated[tuple[Annotated[float, Gt(0), Le(1)], ...], MinLen(1)] = (1.0,)
-    hp: dict[str, Value] = field(default_factory=dict)
-    splits: tuple[Folds, ...] = ()
+    seeds: Seeds = (0,)
+    fractions: Fractions = (1.0,)
+    hp: Hyperparameters = field(default_factory=dict)
+    splits: tuple[SplitEntry, ...] = ()
 
     def overrides(self, line: str) -> list[str]:
         """A line's hyperparameters as `name=value`, the study's before its own."""
@@ -78,50 +86,66 @@ class Study:
 
 
 @dataclass(frozen=True)
-class Run:
+class Trial:
     """One training of a study, and its evaluation."""
 
     line: str
-    split: Folds
+    split: HeldOut
     seed: int
     fraction: float
 
     @property
     def name(self) -> str:
-        """The run's folder."""
+        """Of its folder."""
         tested = "+".join(self.split.test)
         return f"{self.line}-test{tested}-seed{self.seed}-fraction{self.fraction:g}"
+
+
+def trial_folder(folder: Path, trial: Trial) -> Path:
+    """The work_dir of a trial of the study in this folder."""
+    return folder / "runs" / trial.name
 
 
 def read_study(path: Path) -> Study:
     """Raises UserError that names the wrong entry."""
     try:
-        content = tomllib.loads(path.read_text())
-        return TypeAdapter(Study).validate_python(content)
+        study = TypeAdapter(Study).validate_python(tomllib.loads(path.read_text()))
+        if study.splits:
+            all_trials(study, ())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UserError(f"{path}: expected a study file (TOML), received: {error}") from None
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
-        )
         raise UserError(
-            f"{path}: expected a study as at the head of tfadv/study/plan.py, received {faults}"
+            f"{path}: expected a study as at the head of tfadv/study/plan.py, received "
+            f"{faults(error)}"
         ) from None
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    return study
 
 
-def all_runs(study: Study, folds: Sequence[str]) -> list[Run]:
-    """Every run, lines side by side, so that a study cut short still compares them.
+def all_trials(study: Study, folds: Sequence[str]) -> list[Trial]:
+    """Every trial, lines side by side, so that a study cut short still compares them.
 
     Args:
         folds: of the record set, for a study without splits.
+
+    Raises:
+        UserError: two trials would have one folder.
     """
     splits = study.splits or tuple(
-        Folds((folds[(place + 1) % len(folds)],), (fold,)) for place, fold in enumerate(folds)
+        SplitEntry((folds[(place + 1) % len(folds)],), (fold,)) for place, fold in enumerate(folds)
     )
-    return [
-        Run(line, split, seed, fraction)
+    trials = [
+        Trial(line, split, seed, fraction)
         for seed in study.seeds
         for fraction in study.fractions
         for split in splits
         for line in study.lines
     ]
+    if again := repeated(trial.name for trial in trials):
+        raise UserError(
+            "splits, lines: expected trials with folders of their own, received several called "
+            f"{again[0]}. Name lines otherwise, or test other folds in each split"
+        )
+    return trials

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from tfadv.evaluation import measures
+from tfadv.evaluation.tables import read_table
 from tfadv.inference.targets import averaged_regions
 from tfadv.run.settings import MEAN, Settings
 from tfadv.run.split import positive_subjects, training_subjects
@@ -19,11 +20,12 @@ def run_results(work_dir: WorkDir, settings: Settings, manifest: Manifest) -> pd
         The columns of SUBJECT, region, all measures, method, seed, fraction, training_subjects
         (positive ones) and best_epoch; fold names all of the run's test folds. The region MEAN
         holds the means over `averaged_regions`, without those for which a measure does not exist.
+
+    Raises:
+        UserError: the run's table is missing or damaged, or lacks a measure.
     """
-    # No name is taken for a missing value, not even NA.
-    types = dict.fromkeys((*SUBJECT, "region"), str)
-    missing = {measure: [""] for measure in measures.names()}
-    table = pd.read_csv(work_dir.metrics, dtype=types, keep_default_na=False, na_values=missing)
+    index = [*SUBJECT, "region"]
+    table = read_table(work_dir, work_dir.metrics, index, measures.names()).reset_index()
     averaged = table[table["region"].isin(averaged_regions(manifest))]
     means = averaged.groupby(list(SUBJECT), sort=False)[measures.names()].mean().reset_index()
     folds, fraction = settings.training_folds, settings.positive_fraction

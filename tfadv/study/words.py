@@ -87,7 +87,7 @@ def head(material: Material) -> dict[str, str]:
         "positive training subjects": ", ".join(
             text.replace("\n", " ") for text in reversed(material.amounts().values())
         ),
-        "preset, precision": f"{study.preset}, {study.precision}",
+        "preset": study.preset,
         "epoch chosen by": material.criterion.title,
     }
 
@@ -96,11 +96,11 @@ def lines(material: Material) -> list[list[str]]:
     """A row per line: name, method, hyperparameters, finished runs, best epochs."""
     rows = []
     for name, line in material.study.lines.items():
-        runs = [run for run in material.done if run.line == name]
+        done = [trial for trial in material.done if trial.line == name]
         epochs = material.results.loc[material.results["line"] == name, "best_epoch"]
-        best = span(epochs.min(), epochs.max()) if runs else "none"
+        best = span(epochs.min(), epochs.max()) if done else "none"
         overrides = ", ".join(material.study.overrides(name)) or "the preset's"
-        rows.append([name, line.method, overrides, str(len(runs)), best])
+        rows.append([name, line.method, overrides, str(len(done)), best])
     return rows
 
 

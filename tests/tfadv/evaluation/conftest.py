@@ -13,7 +13,7 @@ from tfadv.evaluation.runs import EvaluatedRun, read_run
 from tfadv.run.settings import Settings
 from tfadv.run.work_dir import WorkDir
 
-SETTINGS = Settings("kohl_cross_entropy", {}, "records", ("0",), ("1",), ("2",), "float32", 0)
+SETTINGS = Settings("kohl_cross_entropy", {}, "records", ("0",), ("1",), ("2",))
 
 
 def write_evaluated(

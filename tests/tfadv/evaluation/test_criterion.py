@@ -39,7 +39,7 @@ def test_what_is_not_scored_is_refused(text: str, records: RecordSet) -> None:
     """A volume alone is neither good nor bad."""
     with pytest.raises(SettingError) as refusal:
         Criterion.parse(text, records.manifest)
-    assert refusal.value.setting == "selected_by"
+    assert refusal.value.setting == "select_by"
     assert refusal.value.reason.startswith("expected one of mean, label_1, label_2, or one of dice")
     assert refusal.value.reason.endswith(f"as in dice:label_2, received {text}")
 

@@ -21,7 +21,7 @@ from tfadv.run.work_dir import WorkDir
 from tfrecords.errors import UserError
 from tfrecords.reading.record_set import open_record_set
 
-SETTINGS = Settings("kohl_cross_entropy", {}, "records", ("0",), ("1",), ("2",), "float32", 0)
+SETTINGS = Settings("kohl_cross_entropy", {}, "records", ("0",), ("1",), ("2",))
 
 
 @pytest.fixture(scope="module")

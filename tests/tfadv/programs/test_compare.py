@@ -15,7 +15,7 @@ Launch = Callable[..., subprocess.CompletedProcess[str]]
 
 def write_run(folder: Path, method: str, dice: list[float]) -> None:
     work_dir = WorkDir(folder)
-    work_dir.begin(Settings(method, {}, "records", ("0",), ("1",), ("2",), "float32", 0))
+    work_dir.begin(Settings(method, {}, "records", ("0",), ("1",), ("2",)))
     table = pd.DataFrame({"subject": ["a", "b", "c"], "fold": "2", "dice": dice, "region": "x"})
     table.to_csv(work_dir.metrics)
     table["mean_dice"], table["components"] = dice, [3, 2, 4]

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from tfadv import methods
-from tfadv.study.plan import Folds, Run, all_runs, read_study
+from tfadv.study.plan import SplitEntry, Trial, all_trials, read_study
 from tfrecords.errors import UserError
 
 ROOT = Path(__file__).parents[3]
+SPLIT = '[[splits]]\nvalidation = ["1"]\ntest = ["0"]\n'
 SMALLEST = 'title = "x"\nrecords = "r"\n[lines.a]\nmethod = "kohl_hybrid"\n'
 
 
@@ -20,42 +21,47 @@ def written(folder: Path, text: str) -> Path:
 
 def test_the_smallest_study_has_defaults(tmp_path: Path) -> None:
     study = read_study(written(tmp_path, SMALLEST))
-    assert (study.preset, study.precision, study.score) == ("paper", "float32", "mean")
+    assert (study.preset, study.score) == ("paper", "mean")
     assert (study.seeds, study.fractions, study.splits) == ((0,), (1.0,), ())
     assert study.overrides("a") == []
 
 
 def test_a_line_overrides_the_studys_hyperparameters(tmp_path: Path) -> None:
     text = SMALLEST.replace("[lines", "hp = {width = 8, epochs = 3}\n[lines")
-    study = read_study(written(tmp_path, text + "hp = {width = 16, shuffled_kinds = true}\n"))
-    assert study.overrides("a") == ["width=16", "epochs=3", "shuffled_kinds=True"]
+    study = read_study(written(tmp_path, text + "hp = {width = 16, mirror = false}\n"))
+    assert study.overrides("a") == ["width=16", "epochs=3", "mirror=False"]
     hp = methods.get("kohl_hybrid").configure("paper", study.overrides("a"))
-    assert (hp.width, hp.epochs, hp.shuffled_kinds) == (16, 3, True)
+    assert (hp.width, hp.epochs, hp.mirror) == (16, 3, False)
 
 
-def test_runs_are_all_combinations_with_lines_side_by_side(tmp_path: Path) -> None:
+def test_trials_are_all_combinations_with_lines_side_by_side(tmp_path: Path) -> None:
     text = SMALLEST.replace("[lines", "seeds = [0, 7]\nfractions = [1, 0.5]\n[lines", 1)
     study = read_study(written(tmp_path, text + '[lines.b]\nmethod = "kohl_hybrid"\n'))
-    runs = all_runs(study, ("0", "1", "2", "3"))
-    assert len(runs) == len({run.name for run in runs}) == 2 * 2 * 2 * 4
-    assert [run.line for run in runs[:4]] == ["a", "b", "a", "b"]
-    assert runs[0] == Run("a", Folds(("1",), ("0",)), 0, 1.0)
-    assert runs[6] == Run("a", Folds(("0",), ("3",)), 0, 1.0)
-    assert runs[-1].name == "b-test3-seed7-fraction0.5"
+    trials = all_trials(study, ("0", "1", "2", "3"))
+    assert len(trials) == len({trial.name for trial in trials}) == 2 * 2 * 2 * 4
+    assert [trial.line for trial in trials[:4]] == ["a", "b", "a", "b"]
+    assert trials[0] == Trial("a", SplitEntry(("1",), ("0",)), 0, 1.0)
+    assert trials[6] == Trial("a", SplitEntry(("0",), ("3",)), 0, 1.0)
+    assert trials[-1].name == "b-test3-seed7-fraction0.5"
 
 
 def test_each_fold_tests_once_and_selects_once(tmp_path: Path) -> None:
     """Kohl et al. 2017: of four folds two train, one selects, one is held out."""
-    runs = all_runs(read_study(written(tmp_path, SMALLEST)), ("0", "1", "2", "3"))
-    assert sorted(run.split.test for run in runs) == [("0",), ("1",), ("2",), ("3",)]
-    assert sorted(run.split.validation for run in runs) == [("0",), ("1",), ("2",), ("3",)]
-    assert all(run.split.test != run.split.validation for run in runs)
+    trials = all_trials(read_study(written(tmp_path, SMALLEST)), ("0", "1", "2", "3"))
+    assert sorted(trial.split.test for trial in trials) == [("0",), ("1",), ("2",), ("3",)]
+    assert sorted(trial.split.validation for trial in trials) == [("0",), ("1",), ("2",), ("3",)]
+    assert all(trial.split.test != trial.split.validation for trial in trials)
 
 
 def test_prescribed_splits_take_the_place_of_rotation(tmp_path: Path) -> None:
     text = SMALLEST + '[[splits]]\nvalidation = ["1"]\ntest = ["0", "2"]\n'
-    (run,) = all_runs(read_study(written(tmp_path, text)), ("0", "1", "2", "3"))
-    assert run.name == "a-test0+2-seed0-fraction1"
+    (trial,) = all_trials(read_study(written(tmp_path, text)), ("0", "1", "2", "3"))
+    assert trial.name == "a-test0+2-seed0-fraction1"
+
+
+def with_entry(entry: str) -> str:
+    """The smallest study with an entry more, of all lines."""
+    return SMALLEST.replace("[lines", f"{entry}\n[lines")
 
 
 @pytest.mark.parametrize(
@@ -69,12 +75,43 @@ def test_prescribed_splits_take_the_place_of_rotation(tmp_path: Path) -> None:
         (SMALLEST.replace("[lines", "seeds = []\n[lines"), "seeds: .*at least 1"),
         (SMALLEST.replace("[lines", 'preset = "big"\n[lines'), "preset: "),
         ('title = "x"\nrecords = "r"\nlines = {}\n', "lines: .*at least 1"),
+        (with_entry('precision = "float32"'), "precision: Unexpected"),  # A hyperparameter.
+        (with_entry("hp = {epochs = 0}"), "hp: epochs: .*at least 1, received 0"),
+        (with_entry("hp = {epochs = 1.5}"), "hp: epochs: expected a whole number"),
+        (SMALLEST + "hp = {epochs = -1}\n", "lines.a.hp: epochs: .*received -1"),
+        (with_entry("seeds = [0, 1, 0]"), "seeds: expected different ones, received 0 several"),
+        (with_entry("seeds = [-1]"), "seeds.0: .*greater than or equal to 0"),
+        (with_entry("seeds = [4294967295]"), "seeds.0: .*less than 4294967295"),
+        (with_entry("fractions = [1, 1.0]"), "fractions: expected numbers that differ in"),
+        (with_entry("fractions = [0.1234567, 0.1234568]"), "received 0.123457 several times"),
+        (SMALLEST + '[lines.a]\nmethod = "kohl_hybrid"\n', "TOML"),
+        (SMALLEST + '[[splits]]\nvalidation = ["1"]\ntest = []\n', "splits.0.test: .*at least 1"),
+        (SMALLEST + 2 * SPLIT, "folders of their own, .* called a-test0-seed0-fraction1"),
+        (
+            SMALLEST.replace("[lines.a]", "[lines.a-test0]")
+            + SMALLEST[SMALLEST.index("[lines") :]
+            + SPLIT
+            + SPLIT.replace('"0"', '"0-test0"'),
+            "folders of their own",
+        ),
     ],
 )
 def test_a_wrong_study_is_one_message(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=message) as error:
         read_study(written(tmp_path, text))
-    assert "study.toml: expected a study" in str(error.value)
+    assert "study.toml: expected " in str(error.value) or "study.toml: splits" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["", " ", "../../x", "/tmp/x", "a\\\\b", "a\\u0000b", "a\\nb", 101 * "a", 51 * "ä"]
+)
+def test_a_lines_name_is_fit_for_a_folder(name: str, tmp_path: Path) -> None:
+    text = SMALLEST.replace("lines.a", f'lines."{name}"')
+    with pytest.raises(UserError, match=r"study\.toml: .*lines\..*expected"):
+        read_study(written(tmp_path, text))
+    longest = SMALLEST.replace("lines.a", f'lines."{100 * "a"}"')
+    assert list(read_study(written(tmp_path, longest)).lines) == [100 * "a"]
 
 
 def test_a_missing_study_is_named(tmp_path: Path) -> None:
