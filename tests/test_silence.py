@@ -4,8 +4,6 @@ import ast
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-# Rooms that print still.
-PRINTING = ("tfadv/training/", "tfrecords/sources/prostate/", "tfrecords/writing/")
 
 
 def prints(text: str) -> list[int]:
@@ -22,9 +20,7 @@ def test_libraries_do_not_print() -> None:
             name = str(path.relative_to(ROOT))
             if not name.startswith("tfadv/programs/") and (lines := prints(path.read_text())):
                 found[name] = lines
-    assert {name for name in found if not name.startswith(PRINTING)} == set(), found
-    # Whoever converts the last file of a room takes it off the list.
-    assert [room for room in PRINTING if not any(name.startswith(room) for name in found)] == []
+    assert found == {}
 
 
 def test_calls_of_print_are_seen() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrecords.reading.augmentation import rotate
+from tfrecords.reading.augmentation import resampled, transforms
 
 Golden = dict[str, np.ndarray]
 
@@ -37,6 +37,13 @@ def test_group_normalisation_of_single_channels_is_instance_normalisation(golden
 
     np.testing.assert_allclose(outputs, golden["instance/outputs"], rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(gradient, golden["instance/gradient"], rtol=1e-5, atol=1e-5)
+
+
+def rotate(images: tf.Tensor, angles: tf.Tensor, interpolation: str) -> tf.Tensor:
+    """Images [B, H, W, C] about their centres, by the augmentation of slices."""
+    size, zeros = tf.shape(images)[1:3], tf.zeros_like(angles)
+    turned = transforms(angles, tf.ones_like(angles), zeros, zeros, size, size)
+    return resampled(images, turned, size, interpolation)
 
 
 def test_rotates_images_bilinearly(golden: Golden) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 
 import tensorflow as tf
 
@@ -17,22 +17,28 @@ DEAD = (
 )
 
 
-@dataclass
 class Compared:
     """What a pass gives.
 
-    Attributes:
+    Args:
         maps: S's probabilities [B, H, W, R].
         compare: gives the distances, by passes of the critics; who asks for none needs no critic.
     """
 
-    maps: tf.Tensor
-    compare: Callable[[], tf.Tensor]
+    def __init__(self, maps: tf.Tensor, compare: Callable[[], tf.Tensor]) -> None:
+        self.maps = maps
+        self.compare = compare
+        self._distances: tf.Tensor | None = None
 
-    @cached_property
+    @property
     def distances(self) -> tf.Tensor:
-        """Of each pair at each scale and sample, float32 [pairs, scales, B]."""
-        return self.compare()
+        """Of each pair at each scale and sample, float32 [pairs, scales, B].
+
+        Kept by hand: Python 3.11's cached_property holds a lock that all replicas would share.
+        """
+        if self._distances is None:
+            self._distances = self.compare()
+        return self._distances
 
 
 @dataclass(frozen=True)

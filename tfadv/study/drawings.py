@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from tfadv.evaluation import label_maps, measures
+from tfadv.methods.verdicts import GENERATED, TRUE
 from tfadv.run.settings import MEAN
 from tfadv.study import figures, pictures, statistics
 from tfadv.study.material import Material, percent
@@ -122,8 +123,8 @@ def _judgements(material: Material) -> Shown | None:
 
 def judges(history: pd.DataFrame) -> list[tuple[str, str]]:
     """The columns with what each player that judges maps says of true and of generated ones."""
-    players = (name.removesuffix("_true") for name in history if name.endswith("_true"))
-    pairs = ((f"{player}_true", f"{player}_generated") for player in players)
+    players = (name.removesuffix(TRUE) for name in history if name.endswith(TRUE))
+    pairs = ((f"{player}{TRUE}", f"{player}{GENERATED}") for player in players)
     return [pair for pair in pairs if pair[1] in history]
 
 

@@ -43,9 +43,9 @@ def augment(
     shift_y = tf.round(draws[1:2] * augmentation.shift)
     shift_x = tf.round(draws[2:3] * augmentation.shift)
     mirror = tf.where(draws[3:] < 0, -1.0, 1.0) if augmentation.mirror else tf.ones([1])
-    transforms = _transforms(angle, mirror, shift_y, shift_x, tf.shape(label), tf.constant(size))
-    image = _resample(image[None], transforms, size, "bilinear")[0]
-    label = _resample(label[None, ..., None], transforms, size, "nearest")[0, ..., 0]
+    transforms = transforms(angle, mirror, shift_y, shift_x, tf.shape(label), tf.constant(size))
+    image = resampled(image[None], transforms, size, "bilinear")[0]
+    label = resampled(label[None, ..., None], transforms, size, "nearest")[0, ..., 0]
     image.set_shape([*size, image.shape[-1]])
     label.set_shape(size)
     return image, label
@@ -81,7 +81,7 @@ def random_crop(
     )
 
 
-def _transforms(
+def transforms(
     angles: tf.Tensor,
     mirrors: tf.Tensor,
     shifts_y: tf.Tensor,
@@ -106,7 +106,7 @@ def _transforms(
     return tf.stack([a0, a1, a2, b0, b1, b2, zeros, zeros], axis=1)
 
 
-def _resample(
+def resampled(
     images: tf.Tensor,
     transforms: tf.Tensor,
     size: tf.Tensor | tuple[int, int],

@@ -235,8 +235,8 @@ def total_loss(update: Update, players: Players, batch: dict[str, tf.Tensor]) ->
 @every_method
 def test_two_replicas_equal_one(method: type[Method], mirrored: tf.distribute.Strategy) -> None:
     """With SGD, since Adam would hide gradients of another scale (three steps)."""
-    one = _trained_weights(method, tf.distribute.get_strategy(), replicas=1)
-    two = _trained_weights(method, mirrored, replicas=2)
+    one = _trained_weights(method, tf.distribute.get_strategy())
+    two = _trained_weights(method, mirrored)
     for name, values in one.items():
         for single, mirrored in zip(values, two[name], strict=True):
             np.testing.assert_allclose(single, mirrored, rtol=0, atol=2e-6)
@@ -257,6 +257,20 @@ def test_two_replicas_train_with_noise(
     assert all(np.isfinite(values).all() for values in history.values())
 
 
+@pytest.mark.parametrize("name", ["kohl_hybrid", "moeskops_fcn_adversarial", "segan_s3_3c"])
+@pytest.mark.slow
+def test_a_graph_of_two_replicas_does_what_their_steps_do(
+    name: str, mirrored: tf.distribute.Strategy
+) -> None:
+    """`fit` traces the step that the tests above take without a graph."""
+    method = methods.get(name)
+    stepped = _trained_weights(method, mirrored)
+    fitted = _trained_weights(method, mirrored, fit=True)
+    for player, values in stepped.items():
+        for one, other in zip(values, fitted[player], strict=True):
+            np.testing.assert_allclose(one, other, rtol=0, atol=2e-6)
+
+
 def _repeated(method: type[Method], players: Players, replicas: int) -> tf.data.Dataset:
     """Three equal batches."""
     batch = batch_for(tiny(method), players, replicas)
@@ -265,7 +279,7 @@ def _repeated(method: type[Method], players: Players, replicas: int) -> tf.data.
 
 
 def _trained_weights(
-    method: type[Method], strategy: tf.distribute.Strategy, replicas: int
+    method: type[Method], strategy: tf.distribute.Strategy, *, fit: bool = False
 ) -> dict[str, list[np.ndarray]]:
     keras.utils.set_random_seed(1)
     with strategy.scope():
@@ -274,7 +288,12 @@ def _trained_weights(
         model = AdversarialModel(replace(players, optimizers=rates))
         model.compile()
     start = {name: weights(network) for name, network in players.networks.items()}
-    model.fit(_repeated(method, players, replicas), verbose=0)
+    if fit:
+        model.fit(_repeated(method, players, strategy.num_replicas_in_sync), verbose=0)
+    else:  # Without a graph, whose tracing takes many times as long.
+        batch = batch_for(tiny(method), players)
+        for _ in range(3):
+            strategy.run(model.train_step, (batch,))
     end = {name: weights(network) for name, network in players.networks.items()}
     assert not any(same(start[name], end[name]) for name in start)
     return end

@@ -116,6 +116,7 @@ def test_equal_maps_cost_nothing() -> None:
         np.testing.assert_allclose(value, 0.0, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_clamp_holds_on_every_replica_after_every_update(
     mirrored: tf.distribute.Strategy,
 ) -> None:

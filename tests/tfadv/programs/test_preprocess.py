@@ -36,10 +36,13 @@ def run(launch: Run, tmp_path: Path) -> Run:
         (["--dataset=table", "--data_dir=nowhere"], "--data_dir: expected a CSV"),
         (["--no_such_flag=1"], "no_such_flag"),
         (["--view=cubes"], "<slices|patches|volumes>"),
-        (["--view=patches", "--patch_size=32"], "odd numbers"),
-        (["--view=patches", "--patch_size=32"], "received 32 and 21"),
-        (["--view=patches", "--label_size=20"], "received 87 and 20"),
-        (["--view=patches", "--patch_size=15"], "labels no larger than patches; received 15 and"),
+        (["--view=patches", "--patch_size=32"], "error: --patch_size: expected a positive odd"),
+        (["--view=patches", "--patch_size=32"], "received 32"),
+        (
+            ["--view=patches", "--label_size=20"],
+            "--label_size: expected an odd number from 1 to the patch's 87, received 20",
+        ),
+        (["--view=patches", "--patch_size=15"], "from 1 to the patch's 15, received 21"),
         (["--method=any", "--view=slices"], "--method and --view: expected one of them"),
         (
             ["--dataset=brats", "--unlabelled"],
@@ -148,7 +151,7 @@ def test_a_run_tells_the_patches_of_each_class_and_the_subjects_without_any(
     result = run(*flags, "--view=patches", "--patches_per_class=3", "--patch_size=25")
     assert result.returncode == 0, result.stderr
     view = load_manifest(tmp_path / "records" / "table").view
-    assert view == Patches(patch_size=25, label_size=21, patches_per_class=3)
+    assert view == Patches(25, 21, 3)
     assert "class background: 24 patches\n" in result.stdout
     assert "class label_1: 21 patches\n" in result.stdout
     assert "class label_1: no patches of 1 of 8 subjects, which lack it: s0\n" in result.stdout

@@ -39,6 +39,7 @@ def performed(records: RecordSet, tmp_path_factory: pytest.TempPathFactory) -> E
     return opened
 
 
+@pytest.mark.slow
 def test_every_fold_is_tested_with_every_line_and_fraction(performed: Experiment) -> None:
     assert len(performed.settings) == 2 * 2 * 3
     for trial, settings in performed.settings.items():
@@ -48,6 +49,7 @@ def test_every_fold_is_tested_with_every_line_and_fraction(performed: Experiment
         assert settings.hyperparameters["shift"] == (2.0 if trial.line == "both" else 4.0)
 
 
+@pytest.mark.slow
 def test_pending_runs_are_those_not_performed(performed: Experiment) -> None:
     done = {trial.name for trial in performed.settings} - {
         trial.name for trial in performed.pending()
@@ -59,6 +61,7 @@ def test_pending_runs_are_those_not_performed(performed: Experiment) -> None:
     }
 
 
+@pytest.mark.slow
 def test_an_unfinished_evaluation_is_done_again(performed: Experiment) -> None:
     trial = performed.named("plain-test0-seed0-fraction1")
     picture = performed.work_dir(trial).picture
@@ -69,6 +72,7 @@ def test_an_unfinished_evaluation_is_done_again(performed: Experiment) -> None:
     assert trial not in performed.pending()
 
 
+@pytest.mark.slow
 def test_results_are_those_of_the_runs(performed: Experiment) -> None:
     results = performed.write_results()
     saved = pd.read_csv(performed.folder / "results.csv", dtype={"fold": str})
@@ -90,6 +94,7 @@ def test_results_are_those_of_the_runs(performed: Experiment) -> None:
     assert set(measures.names()) < set(results.columns)
 
 
+@pytest.mark.slow
 def test_results_count_positive_training_subjects(performed: Experiment) -> None:
     results = performed.write_results()
     positive = {s.name for s in performed.manifest.subjects if s.group == "low"}
@@ -98,6 +103,7 @@ def test_results_count_positive_training_subjects(performed: Experiment) -> None
         assert set(rows["training_subjects"]) == {len(trained & positive)}
 
 
+@pytest.mark.slow
 def test_the_report_is_written_of_what_is_finished(performed: Experiment) -> None:
     page = performed.write_report().read_text()
     assert "Small" in page
@@ -111,12 +117,14 @@ def test_nothing_finished_is_said(records: RecordSet, tmp_path: Path) -> None:
         open_experiment(study, tmp_path, FILE).write_results()
 
 
+@pytest.mark.slow
 def test_a_changed_study_is_refused(performed: Experiment) -> None:
     study = replace(performed.study, hp={**TINY, "width": 4})
     with pytest.raises(UserError, match="width: 2 there, 4 given"):
         open_experiment(study, performed.folder, FILE).pending()
 
 
+@pytest.mark.slow
 def test_an_unknown_run_is_named(performed: Experiment) -> None:
     with pytest.raises(UserError, match="--list names, received both-fold9"):
         performed.named("both-fold9")
@@ -137,6 +145,7 @@ def test_a_study_that_asks_too_much_is_refused_before_any_run(
         open_experiment(replace(performed.study, **changed), tmp_path, FILE)
 
 
+@pytest.mark.slow
 def test_numbers_are_finite_where_they_exist(performed: Experiment) -> None:
     assert np.isfinite(performed.write_results()["dice"]).all()
 

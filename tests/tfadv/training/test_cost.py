@@ -11,6 +11,7 @@ from tfadv.training.cost import Cost
 from tfrecords.reading.record_set import RecordSet
 
 
+@pytest.mark.slow
 def test_costs_of_a_tiny_method(records: RecordSet) -> None:
     tiny = ["width=2", "discriminator_width=2", "batch_size=2", "steps_per_epoch=3"]
     run = Run.new(methods.get("kohl_hybrid").configure("small", tiny), records)

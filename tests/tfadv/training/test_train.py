@@ -39,6 +39,7 @@ def tiny_run(
     return work_dir
 
 
+@pytest.mark.slow
 def test_a_seed_gives_its_own_run(records: RecordSet, tmp_path: Path) -> None:
     """That equal seeds give equal runs, the conformance suite tests for every method."""
     runs = [tiny_run(f"run{seed}", tmp_path, records, "epochs=1", seed=seed) for seed in (3, 4)]
@@ -129,6 +130,7 @@ def test_a_loss_that_stays_at_zero_ends_the_run_where_its_update_says_so() -> No
         callback.on_train_batch_end(19, {"critic": 0.0, "other": 0.0})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signals_leave_between_steps_and_the_run_goes_on(
     number: signal.Signals, records: RecordSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
