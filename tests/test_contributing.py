@@ -1,6 +1,5 @@
 """The examples of CONTRIBUTING.md, written into a copy of the tree, do what it says."""
 
-import json
 import os
 import re
 import shutil
@@ -13,30 +12,27 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
-BLOCK = re.compile(r"<!-- (file|entry): (\S+) -->\n```\w+\n(.*?)```\n", re.DOTALL)
+BLOCK = re.compile(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```\n", re.DOTALL)
 DATASET, METHOD = "patients", "pair"
 LIMIT_S = 600
 
 
-def blocks(text: str) -> list[tuple[str, str, str]]:
-    """Kind, path and content of every block that is marked with its place in the tree."""
-    return [match.groups() for match in BLOCK.finditer(text)]  # type: ignore[misc]
+def blocks() -> dict[str, str]:
+    """Content of every block of CONTRIBUTING.md that is a file, by its place in the tree."""
+    return dict(BLOCK.findall((ROOT / "CONTRIBUTING.md").read_text()))
 
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tree, with each `file` as a new file, and each `entry` added to its JSON file."""
+    """The tree and the examples' files: new ones, for the examples touch no other."""
     folder = tmp_path_factory.mktemp("tree")
     for name in ("tfadv", "tfrecords", "launch", "tests"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", folder)
-    for kind, place, content in blocks((ROOT / "CONTRIBUTING.md").read_text()):
+    for place, content in blocks().items():
         path = folder / place
-        if kind == "file":
-            assert not path.exists()
-            path.write_text(content)
-        else:
-            path.write_text(json.dumps({**json.loads(path.read_text()), **json.loads(content)}))
+        assert not path.exists()
+        path.write_text(content)
     return folder
 
 
@@ -66,11 +62,11 @@ def write_patients(folder: Path) -> None:
 
 
 def test_two_whole_examples_are_found() -> None:
-    found = blocks((ROOT / "CONTRIBUTING.md").read_text())
-    assert [(kind, Path(place).stem) for kind, place, _ in found] == [
-        ("file", DATASET),
-        ("file", METHOD),
-        ("entry", "methods"),
+    assert list(blocks()) == [
+        f"tfrecords/sources/layouts/{DATASET}.py",
+        f"tests/tfrecords/sources/layouts/examples/{DATASET}.py",
+        f"tfadv/methods/{METHOD}.py",
+        f"tests/golden/methods/{METHOD}.json",
     ]
 
 
@@ -83,25 +79,35 @@ def test_the_dataset_is_preprocessed_and_the_method_trains_on_it(tree: Path) -> 
 
     card = run(tree, "launch/methods.py", METHOD)
     assert f"{METHOD}: two convolutions and a critic" in card
-    assert "ours: crop of a slice, voxels" in card
+    assert "a multiple of 2; ours: crop of a slice, voxels" in card
 
     flags = ("--method", METHOD, "--preset", "small", "--records", f"records/{DATASET}")
     run(tree, "launch/train.py", *flags, "--epochs", 1, "--steps_per_epoch", 2)
     assert (tree / "runs" / METHOD / "progress.json").is_file()
 
 
+def conforming(tree: Path, suite: str, name: str) -> int:
+    """How many tests of a conformance suite hold for an example."""
+    told = run(tree, "-m", "pytest", "-p", "no:cacheprovider", "-n", 0, suite, "-k", name)
+    passed = re.search(r"(\d+) passed", told)
+    assert passed, told
+    return int(passed[1])
+
+
+@pytest.mark.slow
+def test_the_dataset_conforms(tree: Path) -> None:
+    suite = "tests/tfrecords/sources/layouts/test_conformance.py"
+    assert conforming(tree, suite, f"[{DATASET}]") >= 9
+
+
 @pytest.mark.slow
 def test_the_method_conforms(tree: Path) -> None:
-    suite = "tests/tfadv/methods/test_conformance.py"
-    told = run(tree, "-m", "pytest", "-p", "no:cacheprovider", suite, "-k", METHOD)
-    passed = re.search(r"(\d+) passed", told)
-    assert passed
-    assert int(passed[1]) >= 7, told
+    assert conforming(tree, "tests/tfadv/methods", METHOD) >= 12
 
 
 def test_the_examples_are_clean(tree: Path) -> None:
     """As `make lint` will say of them."""
-    for kind, place, _ in blocks((ROOT / "CONTRIBUTING.md").read_text()):
-        if kind == "file":
-            run(tree, "-m", "ruff", "check", "--no-cache", place)
-            run(tree, "-m", "ruff", "format", "--no-cache", "--check", place)
+    places = [place for place in blocks() if place.endswith(".py")]
+    run(tree, "-m", "ruff", "check", "--no-cache", *places)
+    run(tree, "-m", "ruff", "format", "--no-cache", "--check", *places)
+    run(tree, "-m", "mypy", *(place for place in places if not place.startswith("tests")))

@@ -1,10 +1,11 @@
 """What every source layout has to do. A new layout is found by itself, and wants an example."""
 
-import json
+import importlib.util
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import nibabel as nib
@@ -17,113 +18,45 @@ from tfrecords.geometry.resample import to_source
 from tfrecords.reading.record_set import open_record_set, subject_volumes
 from tfrecords.records.manifest import Manifest
 from tfrecords.sources import layouts
-from tfrecords.sources.layouts.miccai2012 import TRAINING
 from tfrecords.sources.subject import UNLABELLED, Dataset, select_modalities
 from tfrecords.writing.scan import load_image, scan
 
+EXAMPLES = Path(__file__).parent / "examples"
 SHAPE = (8, 7, 6)
 AFFINE = np.array([[-1.0, 0, 0, 4], [0, 1, 0, -3], [0, 0, 2, 5], [0, 0, 0, 1]])
 
 
-def write(path: Path, array: np.ndarray) -> None:
+def write_image(path: Path, seed: int, channels: tuple[int, ...] = ()) -> None:
+    """Positive everywhere, so that all of it is body."""
+    values = np.random.default_rng(seed).integers(1, 999, SHAPE + channels)
+    _write(path, values.astype(np.int16))
+
+
+def write_label(path: Path, seed: int, *values: int) -> None:
+    _write(path, np.random.default_rng(seed).choice(np.array(values, np.uint8), SHAPE))
+
+
+def _write(path: Path, array: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     nib.Nifti1Image(array, AFFINE).to_filename(path)
 
 
-def image(seed: int, channels: tuple[int, ...] = ()) -> np.ndarray:
-    """Positive everywhere, so that all of it is body."""
-    return np.random.default_rng(seed).integers(1, 999, SHAPE + channels).astype(np.int16)
-
-
-def label(seed: int, *values: int) -> np.ndarray:
-    return np.random.default_rng(seed).choice(np.array(values, np.uint8), SHAPE)
-
-
-# An example writes the sources of a few subjects, and returns --data_dir. Where the layout can hold
-# subjects without a label map, one of them has none.
-
-
-def brats(folder: Path) -> Path:
-    for number, place in enumerate(("HGG/a", "HGG/b", "LGG/c")):
-        start = f"{folder / place / Path(place).name}_"
-        for channel, kind in enumerate(("t1", "t1ce", "t2", "flair")):
-            write(Path(f"{start}{kind}.nii.gz"), image(10 * number + channel))
-        write(Path(f"{start}seg.nii.gz"), label(number, 0, 1, 2, 4))
-    return folder
-
-
-def decathlon(folder: Path) -> Path:
-    names = [f"case_{number}.nii.gz" for number in range(3)]
-    for number, name in enumerate(names):
-        write(folder / "imagesTr" / name, image(number, (2,)))
-        write(folder / "labelsTr" / name, label(number, 0, 1, 2))
-    write(folder / "imagesTs" / "case_9.nii.gz", image(9, (2,)))
-    content = {
-        "modality": {"0": "T2", "1": "ADC"},
-        "labels": {"0": "background", "1": "PZ", "2": "TZ"},
-        "training": [{"image": f"imagesTr/{n}", "label": f"labelsTr/{n}"} for n in names],
-        "test": ["imagesTs/case_9.nii.gz"],
-    }
-    (folder / "dataset.json").write_text(json.dumps(content))
-    return folder
-
-
-def demo(folder: Path) -> Path:
-    """They make their own subjects."""
-    return folder
-
-
-def miccai2012(folder: Path) -> Path:
-    for number in (*TRAINING, "1003"):
-        part = folder / ("training" if number in TRAINING else "testing")
-        write(part / f"{number}_SS.nii.gz", image(int(number)))
-        write(part / f"{number}_glm.nii.gz", label(int(number), 0, 4, 44, 45, 142, 207, 35))
-    return folder
-
-
-def mrbrains13(folder: Path) -> Path:
-    for number in range(1, 6):
-        place = folder / "TrainingData" / str(number)
-        write(place / "T1.nii", image(number))
-        write(place / "LabelsForTraining.nii", label(number, *range(9)))
-    return folder
-
-
-def prostate(folder: Path) -> Path:
-    for number, grade in enumerate((0, 0, 3)):
-        start = f"{folder / f'p{number}' / f'p{number}'}_"
-        for channel, kind in enumerate(("t2", "adc", "hbv")):
-            write(Path(f"{start}{kind}.nii.gz"), image(10 * number + channel))
-        write(Path(f"{start}zones_A.nii.gz"), label(number, 0, 1, 2))
-        write(Path(f"{start}lesion_human.nii.gz"), grade * label(number, 0, 1))
-    return folder
-
-
-def table(folder: Path) -> Path:
-    rows = ["subject,t1,t2,label,group"]
-    for number in range(4):
-        for channel, kind in enumerate(("t1", "t2")):
-            write(folder / f"{number}_{kind}.nii", image(10 * number + channel))
-        write(folder / f"{number}_label.nii", label(number, 0, 3, 9))
-        named = f"{number}_label.nii" if number < 3 else ""
-        rows.append(f"s {number},{number}_t1.nii,{number}_t2.nii,{named},{'ab'[number % 2]}")
-    (folder / "all.csv").write_text("\n".join(rows))
-    (folder / "labelled.csv").write_text("\n".join(rows[:-1]))
-    return folder / "labelled.csv"
-
-
-EXAMPLES: dict[str, Callable[[Path], Path]] = {
-    "brats": brats,
-    "decathlon": decathlon,
-    "demo_tissue": demo,
-    "demo_tumour": demo,
-    "miccai2012": miccai2012,
-    "mrbrains13": mrbrains13,
-    "prostate": prostate,
-    "table": table,
-}
-# Of layouts whose `find` does not take what `find_with_unlabelled` takes.
-WITH_UNLABELLED = {"table": lambda data_dir: data_dir.with_name("all.csv")}
+def example_of(name: str) -> ModuleType:
+    path = EXAMPLES / f"{name}.py"
+    assert path.is_file(), (
+        f"{path}: no such file. Write there, for --dataset {name},\n"
+        "def write(folder: Path, image: Callable[..., None], label: Callable[..., None]) -> Path:\n"
+        "which makes two or more subjects in the folder, by image(path, seed, channels=()) and "
+        "label(path, seed, *values), and returns --data_dir. Where the layout can hold subjects "
+        "without a label map, one more of them has none; if they are found in another --data_dir, "
+        "with_unlabelled(data_dir) returns it"
+    )
+    spec = importlib.util.spec_from_file_location(f"example_{name}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @dataclass(frozen=True)
@@ -144,10 +77,7 @@ def case(
     preprocess_here: Callable[..., Manifest],
 ) -> Iterator[Case]:
     name: str = request.param
-    assert name in EXAMPLES, (
-        f"--dataset {name} has no example. Add to EXAMPLES of {Path(__file__).name} a function that"
-        " writes a few small subjects into a folder and returns --data_dir"
-    )
+    example = example_of(name)
 
     def map_here(function: Callable[[Any], Any], items: Any, *_: object) -> list[tuple[int, Any]]:
         return [(number, function(item)) for number, item in enumerate(items)]
@@ -160,7 +90,7 @@ def case(
         for module in ("demo_tissue", "demo_tumour"):
             patch.setattr(f"tfrecords.sources.layouts.{module}.SUBJECTS", 2)
         (folder / "sources").mkdir()
-        data_dir = EXAMPLES[name](folder / "sources")
+        data_dir = example.write(folder / "sources", write_image, write_label)
         layouts.make(name, data_dir, workers=1)
         dataset = layouts.find(name, data_dir)
         manifest = preprocess_here(dataset, folder / "records")
@@ -168,7 +98,7 @@ def case(
 
 
 def test_every_example_is_of_a_layout() -> None:
-    assert sorted(EXAMPLES) == layouts.names()
+    assert {path.stem for path in EXAMPLES.glob("*.py")} <= set(layouts.names())
 
 
 def test_names_are_unique_and_fit_for_files(case: Case) -> None:
@@ -277,7 +207,9 @@ def test_subjects_without_a_label_map_are_found_where_there_can_be_some(
         with pytest.raises(SettingError, match=f"unlabelled: expected .* received {case.name}"):
             layouts.find(case.name, case.data_dir, unlabelled=True)
         return
-    data_dir = WITH_UNLABELLED.get(case.name, lambda same: same)(case.data_dir)
+    example = example_of(case.name)
+    same = not hasattr(example, "with_unlabelled")
+    data_dir = case.data_dir if same else example.with_unlabelled(case.data_dir)
     dataset = layouts.find(case.name, data_dir, unlabelled=True)
     labelled = tuple(subject for subject in dataset.subjects if subject.label is not None)
     assert labelled == case.dataset.subjects
