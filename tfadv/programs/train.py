@@ -25,7 +25,10 @@ PRECISION = flags.DEFINE_string("precision", None, "Short for --hp.precision. [t
 VALIDATION = flags.DEFINE_string("validation_folds", None, "Comma-separated. [last but one]")
 TEST = flags.DEFINE_string("test_folds", None, "Comma-separated; evaluate's default. [last]")
 SELECT_BY = flags.DEFINE_string(
-    "select_by", "mean", "Class or region whose validation Dice chooses the epoch."
+    "select_by",
+    "mean",
+    "Class or region whose validation Dice chooses the epoch, or MEASURE:REGION as in "
+    "sensitivity:WT.",
 )
 POSITIVE_FRACTION = flags.DEFINE_float(
     "positive_fraction",
