@@ -43,9 +43,9 @@ def augment(
     shift_y = tf.round(draws[1:2] * augmentation.shift)
     shift_x = tf.round(draws[2:3] * augmentation.shift)
     mirror = tf.where(draws[3:] < 0, -1.0, 1.0) if augmentation.mirror else tf.ones([1])
-    transforms = transforms(angle, mirror, shift_y, shift_x, tf.shape(label), tf.constant(size))
-    image = resampled(image[None], transforms, size, "bilinear")[0]
-    label = resampled(label[None, ..., None], transforms, size, "nearest")[0, ..., 0]
+    rows = transforms(angle, mirror, shift_y, shift_x, tf.shape(label), tf.constant(size))
+    image = resampled(image[None], rows, size, "bilinear")[0]
+    label = resampled(label[None, ..., None], rows, size, "nearest")[0, ..., 0]
     image.set_shape([*size, image.shape[-1]])
     label.set_shape(size)
     return image, label
