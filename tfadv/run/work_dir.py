@@ -33,7 +33,7 @@ class Progress:
     epochs: int = 0
     best_epoch: int = 0
     best: float = math.nan
-    history: list[dict[str, float]] = field(default_factory=list)
+    history: list[dict[str, int | float]] = field(default_factory=list)
 
 
 class WorkDir:

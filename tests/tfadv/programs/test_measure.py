@@ -18,4 +18,4 @@ def test_tells_what_a_volume_and_a_step_cost(
     assert result.returncode == 0, result.stderr
     volume, step = result.stdout.splitlines()
     assert volume.startswith("volume of ")
-    assert step.startswith("training step, batch 3: ")
+    assert step.startswith("training step, batch 3, mixed_bfloat16: ")
