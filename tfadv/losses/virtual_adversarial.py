@@ -36,22 +36,6 @@ def bernoulli_divergence(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     return _mean_over_voxels(present + absent)
 
 
-def categorical_divergence(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """KL(target || softmax(logits)), the sum over classes, the mean over voxels.
-
-    Args:
-        target: one-hot or probabilities [B, ..., C] whose sum over the classes is 1.
-        logits: float32 of the same shape.
-
-    Returns:
-        float32 [B] in [0, inf), up to rounding; 0 where both are equal.
-    """
-    target = tf.cast(target, logits.dtype)
-    return _mean_over_voxels(
-        tf.math.xlogy(target, target) - target * tf.nn.log_softmax(logits, axis=-1)
-    )
-
-
 def adversarial_perturbation(
     divergence: Callable[[tf.Tensor], tf.Tensor],
     image: tf.Tensor,

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from tfadv.adversarial import Players
 from tfadv.inference.targets import Targets, class_targets
 from tfadv.inference.tiling import SlidingWindow, Tiling
-from tfadv.methods.checks import COUNT, Check, one_of
+from tfadv.methods.checks import Check, one_of
 from tfrecords.errors import SettingError
 from tfrecords.reading.batches import Recipe
 from tfrecords.reading.normalisation import SCHEMES
@@ -57,9 +57,10 @@ class Method(abc.ABC):
     view: ClassVar[View]
     departures: ClassVar[Sequence[str]] = ()
 
-    epochs: int = hyperparameter(100, "ours", COUNT)
-    steps_per_epoch: int = hyperparameter(100, "ours", COUNT)
-    batch_size: int = hyperparameter(1, "ours", COUNT)
+    # Every room says how long it trains, and on how much at once.
+    epochs: int
+    steps_per_epoch: int
+    batch_size: int
     normalisation: str = hyperparameter("z_score", "ours: not stated", one_of(*SCHEMES))
     precision: str = hyperparameter(
         "float32",

@@ -3,10 +3,8 @@
 import os
 import signal
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,12 +12,9 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tfadv import methods
-from tfadv.adversarial import AdversarialModel, Batch, Networks, Players, Term, Update
-from tfadv.evaluation.criterion import Criterion
 from tfadv.run.run import Run
-from tfadv.run.work_dir import Progress, WorkDir
-from tfadv.training.callbacks import Checkpoints, LearningRates
-from tfadv.training.stops import StopAtDeadPlayer, StopAtDivergence, StopAtSignal
+from tfadv.run.work_dir import WorkDir
+from tfadv.training.stops import StopAtSignal
 from tfadv.training.train import train
 from tfrecords.errors import SettingError, UserError
 from tfrecords.reading.record_set import RecordSet
@@ -55,31 +50,6 @@ def test_a_wrong_criterion_is_refused_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(
-    ("criterion", "best", "value"),
-    [
-        (Criterion("dice", "mean"), 3, 0.5),
-        (Criterion("dice", "tumour"), 1, 0.3),
-        (Criterion("hausdorff95_mm", "tumour"), 2, 1.0),
-    ],
-)
-def test_the_chosen_criterion_selects_the_epoch(
-    criterion: Criterion, best: int, value: float
-) -> None:
-    saved: Any = SimpleNamespace(save=lambda model, progress: None)
-    progress = Progress()
-    callback = Checkpoints(saved, progress, criterion)
-    callback.set_model(keras.Sequential())
-    for epoch, (mean, tumour, mm) in enumerate([(0.4, 0.3, 3), (0.35, 0.2, 1), (0.5, 0.1, 2)]):
-        logs = {
-            "val_dice": mean,
-            "val_dice_tumour": tumour,
-            "val_hausdorff95_mm_tumour": float(mm),
-        }
-        callback.on_epoch_end(epoch, logs)
-    assert (progress.best_epoch, progress.best) == (best, value)
-
-
 def test_a_second_training_in_one_folder_is_refused(records: RecordSet, tmp_path: Path) -> None:
     with (
         WorkDir(tmp_path / "run").locked(),
@@ -92,42 +62,6 @@ def test_divergence_stops_with_step_term_and_advice(records: RecordSet, tmp_path
     with pytest.raises(UserError, match=r"epoch 1, step \d+: .*segmentor_cross_entropy.*--hp"):
         tiny_run("run", tmp_path, records, "learning_rate=1e30", "steps_per_epoch=4")
     assert not list((tmp_path / "run" / "checkpoints").iterdir())
-
-
-def test_divergence_names_the_first_bad_step() -> None:
-    callback = StopAtDivergence()
-    callback.on_epoch_begin(6)
-    callback.on_train_batch_end(0, {"loss": 1.0})
-    with pytest.raises(UserError, match="epoch 7, step 2: loss is NaN"):
-        callback.on_train_batch_end(1, {"loss": float("nan"), "fine": 1.0})
-
-
-def test_a_loss_beyond_all_bounds_is_divergence() -> None:
-    callback = StopAtDivergence()
-    callback.on_epoch_begin(0)
-    callback.on_train_batch_end(0, {"loss": 1e8})
-    with pytest.raises(UserError, match=r"epoch 1, step 2: loss diverges, beyond 1e\+09. .*--hp"):
-        callback.on_train_batch_end(1, {"loss": -1e10, "fine": 1.0})
-
-
-def update(term: str, dies: str) -> Update:
-    def forward(networks: Networks, batch: Batch) -> None:
-        return None
-
-    return Update("u", {"c": "c"}, (Term(term, lambda scene: scene.shared),), forward, dies=dies)
-
-
-def test_a_loss_that_stays_at_zero_ends_the_run_where_its_update_says_so() -> None:
-    """A Wasserstein critic's loss is negative: that is no zero."""
-    schedule = (update("critic", "it is dead. Raise clamp"), update("other", ""))
-    callback = StopAtDeadPlayer(Players({}, {}, schedule))
-    callback.on_epoch_begin(2)
-    for step in range(19):
-        callback.on_train_batch_end(step, {"critic": 0.0, "other": 0.0})
-    callback.on_train_batch_end(30, {"critic": 1e-6, "other": 0.0})
-    callback.on_train_batch_end(30, {"critic": -2.0, "other": 0.0})
-    with pytest.raises(UserError, match="epoch 3: critic has been zero for 20 steps: it is dead"):
-        callback.on_train_batch_end(19, {"critic": 0.0, "other": 0.0})
 
 
 @pytest.mark.slow
@@ -181,18 +115,3 @@ def test_learning_rate_halves() -> None:
 def test_warm_up_lets_the_discriminator_learn_alone() -> None:
     warm = methods.get("kohl_purely_adversarial").configure("small", ["discriminator_warmup=2"])
     assert [warm.rate("segmentor", epoch) for epoch in (1, 2)] == [0.0, warm.learning_rate]
-
-
-def test_every_optimizer_has_its_rate_in_the_logs() -> None:
-    """Of critics, too, whose names are the regions'."""
-    method = methods.get("segan_s3_3c").configure("small", ["width=2", "critic_width=2"])
-    model = AdversarialModel(method.build(1, ("WT", "TC")))
-    callback = LearningRates(method)
-    callback.set_model(model)
-    logs: dict[str, float] = {}
-    callback.on_epoch_end(0, logs)
-    assert logs == {
-        "segmentor_learning_rate": 1e-4,
-        "critic_WT_learning_rate": 1e-4,
-        "critic_TC_learning_rate": 1e-4,
-    }

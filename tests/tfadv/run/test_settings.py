@@ -1,0 +1,49 @@
+"""What determines a run, and its file where it is damaged."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tfadv.run.settings import Settings
+from tfadv.run.work_dir import Progress, WorkDir
+from tfrecords.errors import SettingError, UserError
+
+SETTINGS = Settings("kohl_hybrid", {"epochs": 3, "width": 8}, "r", ("0",), ("1",), ("2",))
+
+
+@pytest.mark.parametrize("fraction", [0.0, -1.0, 1.5, float("nan")])
+def test_shares_beyond_their_bounds_are_refused(fraction: float) -> None:
+    with pytest.raises(SettingError, match="positive_fraction: expected a share in"):
+        Settings("m", {}, "r", ("0",), ("1",), ("2",), positive_fraction=fraction)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda text: text[: len(text) // 2], "expected a JSON object"),
+        (lambda text: "[]", "expected a JSON object"),
+        (lambda text: text.replace('"format_version": 1', '"format_version": 0'), "version 1"),
+        (lambda text: text.replace('"seed": 0', '"seed": "many"'), "seed: "),
+        (lambda text: text.replace('"seed": 0', '"seed": -4'), "seed"),
+    ],
+)
+def test_a_damaged_file_is_one_line(tmp_path: Path, damage, message: str) -> None:  # type: ignore[no-untyped-def]
+    WorkDir(tmp_path).begin(SETTINGS)
+    path = tmp_path / "hyperparameters.json"
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(UserError, match=message) as caught:
+        WorkDir(tmp_path).settings()
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("entry", ["epochs", "best_epoch", "history"])
+def test_a_damaged_progress_is_one_line(tmp_path: Path, entry: str) -> None:
+    path = tmp_path / "progress.json"
+    content = {"format_version": 1, "epochs": 1, "best_epoch": 1, "best": 0.5, "history": []}
+    path.write_text(json.dumps({**content, entry: "odd"}))
+    with pytest.raises(UserError, match=rf"progress\.json: {entry}.*another --work_dir"):
+        WorkDir(tmp_path).progress()
+    path.write_text(json.dumps(content))
+    assert WorkDir(tmp_path).progress() == Progress(1, 1, 0.5, [])

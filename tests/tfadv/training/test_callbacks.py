@@ -1,0 +1,53 @@
+"""What happens around the steps: the epoch that is kept, and the rates."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import keras
+import pytest
+
+from tfadv import methods
+from tfadv.adversarial import AdversarialModel
+from tfadv.evaluation.criterion import Criterion
+from tfadv.run.work_dir import Progress
+from tfadv.training.callbacks import Checkpoints, LearningRates
+
+
+@pytest.mark.parametrize(
+    ("criterion", "best", "value"),
+    [
+        (Criterion("dice", "mean"), 3, 0.5),
+        (Criterion("dice", "tumour"), 1, 0.3),
+        (Criterion("hausdorff95_mm", "tumour"), 2, 1.0),
+    ],
+)
+def test_the_chosen_criterion_selects_the_epoch(
+    criterion: Criterion, best: int, value: float
+) -> None:
+    saved: Any = SimpleNamespace(save=lambda model, progress: None)
+    progress = Progress()
+    callback = Checkpoints(saved, progress, criterion)
+    callback.set_model(keras.Sequential())
+    for epoch, (mean, tumour, mm) in enumerate([(0.4, 0.3, 3), (0.35, 0.2, 1), (0.5, 0.1, 2)]):
+        logs = {
+            "val_dice": mean,
+            "val_dice_tumour": tumour,
+            "val_hausdorff95_mm_tumour": float(mm),
+        }
+        callback.on_epoch_end(epoch, logs)
+    assert (progress.best_epoch, progress.best) == (best, value)
+
+
+def test_every_optimizer_has_its_rate_in_the_logs() -> None:
+    """Of critics, too, whose names are the regions'."""
+    method = methods.get("segan_s3_3c").configure("small", ["width=2", "critic_width=2"])
+    model = AdversarialModel(method.build(1, ("WT", "TC")))
+    callback = LearningRates(method)
+    callback.set_model(model)
+    logs: dict[str, float] = {}
+    callback.on_epoch_end(0, logs)
+    assert logs == {
+        "segmentor_learning_rate": 1e-4,
+        "critic_WT_learning_rate": 1e-4,
+        "critic_TC_learning_rate": 1e-4,
+    }
