@@ -232,7 +232,17 @@ def total_loss(update: Update, players: Players, batch: dict[str, tf.Tensor]) ->
     return sum(float(value) for value in update.outcome(players.networks, batch).terms.values())
 
 
-@every_method
+# One method per paper is quick; the others train longer, on the same machinery.
+QUICK = {"kohl_hybrid", "moeskops_dilated_adversarial", "segan_s3_1c", "reciprocal_critic"}
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param(method, id=name, marks=[] if name in QUICK else pytest.mark.slow)
+        for name, method in methods.all_methods().items()
+    ],
+)
 def test_two_replicas_equal_one(method: type[Method], mirrored: tf.distribute.Strategy) -> None:
     """With SGD, since Adam would hide gradients of another scale (three steps)."""
     one = _trained_weights(method, tf.distribute.get_strategy())

@@ -130,6 +130,7 @@ def test_an_unknown_run_is_named(performed: Experiment) -> None:
         performed.named("both-fold9")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
