@@ -151,6 +151,7 @@ def test_numbers_are_finite_where_they_exist(performed: Experiment) -> None:
     assert np.isfinite(performed.write_results()["dice"]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("setting", "entry"),
     [("hp.shift", "lines.both.hp.shift"), ("hp.width", "hp.width"), ("select_by", "score")],
