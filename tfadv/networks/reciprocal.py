@@ -3,6 +3,7 @@
 import keras
 from keras import layers
 
+from tfadv.networks.pooling import MaxPooling3D
 from tfadv.networks.upsampling import LinearUpsampling
 
 LEVELS = 5  # "five layers including bottleneck"
@@ -26,7 +27,7 @@ def segmentor(channels: int, outputs: int, width: int = 48) -> keras.Model:
     for level in range(LEVELS):
         if level:
             skips.append(x)
-            x = layers.MaxPooling3D()(x)
+            x = MaxPooling3D()(x)
         x = _level(x, width, level)
     for level in reversed(range(LEVELS - 1)):
         x = _convolution(LinearUpsampling()(x), width, level)
