@@ -19,13 +19,18 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from tfadv.losses.annotated import annotated_mean
 
-def bernoulli_divergence(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+
+def bernoulli_divergence(
+    target: tf.Tensor, logits: tf.Tensor, annotated: tf.Tensor | None = None
+) -> tf.Tensor:
     """KL(target || sigmoid(logits)), the sum over maps, the mean over voxels.
 
     Args:
         target: masks or probabilities [B, ..., R] in [0, 1].
         logits: float32 of the same shape.
+        annotated: [B, ...], 0 at voxels that count nothing; None where all count.
 
     Returns:
         float32 [B] in [0, inf), up to rounding; 0 where both are equal.
@@ -33,7 +38,8 @@ def bernoulli_divergence(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     target = tf.cast(target, logits.dtype)
     present = tf.math.xlogy(target, target) + target * tf.nn.softplus(-logits)
     absent = tf.math.xlogy(1 - target, 1 - target) + (1 - target) * tf.nn.softplus(logits)
-    return _mean_over_voxels(present + absent)
+    voxels = list(range(1, len(logits.shape) - 1))
+    return annotated_mean(tf.reduce_sum(present + absent, -1), annotated, voxels)
 
 
 def adversarial_perturbation(
@@ -69,12 +75,6 @@ def adversarial_perturbation(
             total = tf.reduce_sum(divergence(image + perturbation))
         direction = _normalised(tape.gradient(total, perturbation), otherwise=direction)
     return tf.stop_gradient(epsilon * direction)
-
-
-def _mean_over_voxels(values: tf.Tensor) -> tf.Tensor:
-    """[B, ..., C] -> [B], summed over the last axis."""
-    voxels = list(range(1, len(values.shape) - 1))
-    return tf.reduce_mean(tf.reduce_sum(values, -1), voxels)
 
 
 def _normalised(values: tf.Tensor, otherwise: tf.Tensor) -> tf.Tensor:

@@ -17,6 +17,7 @@ from tfadv.adversarial import Batch, Networks, Players, Scene, Term, Update
 from tfadv.inference.targets import Targets, region_targets
 from tfadv.inference.tiling import SlidingWindow, Tiling, WholeVolume
 from tfadv.losses.adversarial import discriminator_loss, non_saturating_segmentor_loss
+from tfadv.losses.annotated import shown
 from tfadv.losses.dice import dice_loss
 from tfadv.losses.virtual_adversarial import adversarial_perturbation, bernoulli_divergence
 from tfadv.methods.checks import ANY, COUNT, POSITIVE, at_least, multiple_of, one_of
@@ -79,7 +80,9 @@ class ReciprocalDice(Method):
         return (
             Term(
                 "segmentor_dice",
-                lambda scene: dice_loss(scene.shared, scene.batch["label"]),
+                lambda scene: dice_loss(
+                    scene.shared, scene.batch["label"], scene.batch.get("annotated")
+                ),
                 "Dice (eq. 3)",
                 self.dice_weight,
             ),
@@ -151,18 +154,23 @@ class ReciprocalVat(ReciprocalDice):
         return replace(super().recipe(manifest), unlabelled=self.unlabelled)
 
     def _vat(self, scene: Scene, step: tf.Tensor) -> tf.Tensor:
-        """The mean over labelled and unlabelled samples alike; their numbers are equal."""
+        """The mean over labelled and unlabelled samples alike; their numbers are equal.
+
+        F's own answers need no annotation: where they are the target, all voxels count.
+        """
         segmentor, batch, maps = scene.networks["segmentor"], scene.batch, scene.shared
-        truth = tf.cast(batch["label"], maps.dtype)
-        target = truth if self.vat_target == "truth" else tf.stop_gradient(maps)
-        image = batch["image"]
+        image, target, annotated = batch["image"], tf.stop_gradient(maps), None
+        if self.vat_target == "truth":
+            target, annotated = tf.cast(batch["label"], maps.dtype), batch.get("annotated")
         if self.unlabelled:
             unlabelled = batch["unlabelled"]
             answer = tf.stop_gradient(tf.sigmoid(segmentor(unlabelled, training=False)))
             image, target = tf.concat([image, unlabelled], 0), tf.concat([target, answer], 0)
+            if annotated is not None:
+                annotated = tf.concat([annotated, tf.ones_like(annotated)], 0)
         seed = tf.stack([tf.cast(step, tf.int64), 0])
         perturbation = adversarial_perturbation(
-            lambda moved: bernoulli_divergence(target, segmentor(moved, training=False)),
+            lambda moved: bernoulli_divergence(target, segmentor(moved, training=False), annotated),
             image,
             tf.random.stateless_normal(tf.shape(image), seed),
             epsilon=self.epsilon,
@@ -170,7 +178,7 @@ class ReciprocalVat(ReciprocalDice):
             iterations=self.power_iterations,
         )
         logits = segmentor(image + perturbation, training=True)
-        return tf.reduce_mean(bernoulli_divergence(target, logits))
+        return tf.reduce_mean(bernoulli_divergence(target, logits, annotated))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,14 +239,15 @@ def _maps(networks: Networks, batch: Batch) -> tf.Tensor:
 
 def _judged(networks: Networks, batch: Batch, maps: tf.Tensor) -> Verdicts:
     """The critic's logits of the true and of the predicted maps, seen together."""
-    truth = tf.cast(batch["label"], maps.dtype)
-    logits = networks["critic"](tf.concat([truth, maps], 0), training=True)
-    return Verdicts(*tf.split(logits, 2))
+    truth, annotated = tf.cast(batch["label"], maps.dtype), batch.get("annotated")
+    pair = tf.concat([shown(kind, annotated) for kind in (truth, maps)], 0)
+    true, generated = tf.split(networks["critic"](pair, training=True), 2)
+    return Verdicts(true, generated, annotated if annotated is None else annotated[..., None])
 
 
 def _adversarial(scene: Scene) -> tf.Tensor:
     verdicts = _judged(scene.networks, scene.batch, scene.shared)
-    return non_saturating_segmentor_loss(verdicts.generated)
+    return non_saturating_segmentor_loss(verdicts.generated, verdicts.annotated)
 
 
 def _look(networks: Networks, batch: Batch) -> Verdicts:

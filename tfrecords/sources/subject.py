@@ -10,6 +10,8 @@ from tfrecords.errors import SettingError
 
 # Of the subjects without a label map: nothing chooses it for training with labels or for a test.
 UNLABELLED = "unlabelled"
+# The class index of voxels that nobody annotated: they count in no loss and no measure.
+IGNORED = 255
 # Of the subjects that only train: it neither validates nor tests. A source may prescribe it, too.
 TRAINING = "training"
 
@@ -58,6 +60,7 @@ class Dataset:
             becomes a class of its own.
         regions: unions of classes by name, for example WT.
         groups: the first is the one that importance sampling favours.
+        ignored: source label values of voxels that nobody annotated; no class has them.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Dataset:
     subjects: tuple[Subject, ...]
     regions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     groups: tuple[str, ...] = ("all",)
+    ignored: tuple[int, ...] = ()
 
 
 def select_modalities(dataset: Dataset, names: Sequence[str]) -> Dataset:
@@ -103,16 +107,19 @@ def require_groups(dataset: Dataset, names: Sequence[str]) -> None:
         )
 
 
-def class_indices(label: np.ndarray, classes: tuple[LabelClass, ...]) -> np.ndarray:
+def class_indices(
+    label: np.ndarray, classes: tuple[LabelClass, ...], ignored: tuple[int, ...] = ()
+) -> np.ndarray:
     """Source label values to class indices.
 
     Args:
-        label: integers of any shape; every value belongs to a class.
+        label: integers of any shape; every value belongs to a class or is ignored.
 
     Returns:
-        uint8, same shape, 0 for the background.
+        uint8, same shape, 0 for the background, IGNORED for ignored values.
     """
     table = np.zeros(256, np.uint8)
+    table[list(ignored)] = IGNORED
     for index, label_class in enumerate(classes):
         table[list(label_class.labels)] = index
     return table[label]

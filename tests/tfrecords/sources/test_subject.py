@@ -6,6 +6,7 @@ import pytest
 
 from tfrecords.errors import UserError
 from tfrecords.sources.subject import (
+    IGNORED,
     Dataset,
     LabelClass,
     Subject,
@@ -26,6 +27,7 @@ def test_source_labels_become_class_indices() -> None:
     indices = class_indices(label, classes)
     assert indices.dtype == np.uint8
     assert indices.tolist() == [[0, 2], [1, 1]]
+    assert class_indices(label, classes[:2], ignored=(1,)).tolist() == [[0, IGNORED], [1, 1]]
 
 
 def test_a_missing_folder_is_refused_with_the_flags(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 The decathlon lists its cases and keeps modalities in one 4D file; nnU-Net keeps one file per
 modality (`case_0000.nii.gz`, `case_0001.nii.gz`, ...) and may name regions (lists of labels).
+nnU-Net's label `ignore`, the highest value, marks voxels that nobody annotated: it is no class.
 
 With `--unlabelled`, the test cases of `imagesTs` are subjects without a label map: those that
 `dataset.json` lists, or else all that are there.
@@ -15,6 +16,8 @@ from typing import Any
 
 from tfrecords.errors import UserError
 from tfrecords.sources.subject import Dataset, LabelClass, Subject, require_dir
+
+IGNORE = "ignore"
 
 
 def find(data_dir: Path | None) -> Dataset:
@@ -36,8 +39,10 @@ def _find(data_dir: Path | None, *, unlabelled: bool) -> Dataset:
         content = json.loads(path.read_text())
         channels = content.get("channel_names") or content["modality"]
         modalities = tuple(channels[key] for key in sorted(channels, key=int))
-        classes, regions = _classes(content["labels"])
-        if any(not 0 <= label < 256 for c in classes for label in c.labels):
+        labels, ignored = _ignored(_by_name(content["labels"]), path)
+        classes, regions = _classes(labels)
+        values = [label for c in classes for label in c.labels]
+        if any(not 0 <= value < 256 for value in (*values, *ignored)):
             raise ValueError("labels outside 0 to 255")
         ending = content.get("file_ending", ".nii.gz")
         if "training" in content:
@@ -54,15 +59,41 @@ def _find(data_dir: Path | None, *, unlabelled: bool) -> Dataset:
             f"{path}: expected JSON with modality (or channel_names), labels, and image and label "
             f"of every training case it lists{test}, received {error!r}"
         ) from error
-    return Dataset("decathlon", modalities, classes, tuple(subjects), regions)
+    return Dataset("decathlon", modalities, classes, tuple(subjects), regions, ignored=ignored)
+
+
+def _by_name(labels: dict[str, Any]) -> dict[str, Any]:
+    """{"liver": 1} of {"1": "liver"}; what is by name already, as it is."""
+    if all(key.isdigit() for key in labels):
+        return {name: int(value) for value, name in labels.items()}
+    return labels
+
+
+def _ignored(labels: dict[str, Any], path: Path) -> tuple[dict[str, Any], tuple[int, ...]]:
+    """The labels that are annotated, and the value of those that are not, if there is one.
+
+    Raises:
+        UserError: it is not one value, higher than all others.
+    """
+    if IGNORE not in labels:
+        return labels, ()
+    others = {name: value for name, value in labels.items() if name != IGNORE}
+    values = [
+        v for value in others.values() for v in (value if isinstance(value, list) else [value])
+    ]
+    ignored = labels[IGNORE]
+    if isinstance(ignored, list) or int(ignored) <= max(map(int, values), default=0):
+        raise UserError(
+            f"{path}: labels: expected one value of {IGNORE!r}, higher than all others, as nnU-Net "
+            f"has it, received {labels}. Give the label another name if it is a class"
+        )
+    return others, (int(ignored),)
 
 
 def _classes(
     labels: dict[str, Any],
 ) -> tuple[tuple[LabelClass, ...], dict[str, tuple[str, ...]]]:
-    """Classes and regions of {"1": "liver"}, {"liver": 1} and {"whole": [1, 2], "core": [2]}."""
-    if all(key.isdigit() for key in labels):
-        labels = {name: int(value) for value, name in labels.items()}
+    """Classes and regions of {"liver": 1} and {"whole": [1, 2], "core": [2]}."""
     if not any(isinstance(value, list) for value in labels.values()):
         ordered = sorted(labels.items(), key=lambda item: item[1])
         return tuple(LabelClass(name, (int(value),)) for name, value in ordered), {}

@@ -103,6 +103,45 @@ def test_nnunet_regions_are_unions_of_classes(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("labels", "classes", "regions"),
+    [
+        ({"background": 0, "A": 1, "ignore": 2}, ["background", "A"], {}),
+        ({"0": "background", "1": "A", "2": "ignore"}, ["background", "A"], {}),
+        (
+            {"background": 0, "whole": [1, 2], "core": 2, "ignore": 3},
+            ["background", "label_1", "label_2"],
+            {"whole": ("label_1", "label_2"), "core": ("label_2",)},
+        ),
+    ],
+)
+def test_nnunets_label_ignore_is_no_class(
+    tmp_path: Path, labels: dict[str, Any], classes: list[str], regions: dict[str, Any]
+) -> None:
+    dataset = find(tmp_path, {"channel_names": {"0": "T1"}, "labels": labels}, "labelsTr/a.nii.gz")
+    assert [c.name for c in dataset.classes] == classes
+    assert dataset.regions == regions
+    assert dataset.ignored == (len(classes),)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"background": 0, "A": 2, "ignore": 1},
+        {"background": 0, "A": 1, "ignore": 1},
+        {"background": 0, "whole": [1, 3], "ignore": 2},
+        {"background": 0, "A": 1, "ignore": [2, 3]},
+        {"background": 1, "ignore": 0},
+    ],
+)
+def test_a_label_ignore_that_is_not_the_highest_value_is_refused(
+    tmp_path: Path, labels: dict[str, Any]
+) -> None:
+    message = r"dataset\.json: labels: expected one value of 'ignore', higher than all others"
+    with pytest.raises(UserError, match=message):
+        find(tmp_path, {"channel_names": {"0": "T1"}, "labels": labels}, "labelsTr/a.nii.gz")
+
+
 GOOD = {"modality": {"0": "T1"}, "labels": {"0": "background", "1": "a"}}
 
 
@@ -117,6 +156,7 @@ GOOD = {"modality": {"0": "T1"}, "labels": {"0": "background", "1": "a"}}
         {**GOOD, "labels": ["background", "a"]},
         {**GOOD, "labels": {"background": 0, "a": "one"}},
         {**GOOD, "labels": {"background": 0, "a": 300}},
+        {**GOOD, "labels": {"background": 0, "a": 1, "ignore": 256}},
         {**GOOD, "training": [{"image": "a.nii.gz"}]},
         {**GOOD, "training": ["a.nii.gz"]},
     ],
