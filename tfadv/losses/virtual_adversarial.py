@@ -1,6 +1,6 @@
 """Virtual adversarial training (Peiris et al. 2021, eq. 4, after Miyato et al. 2018).
 
-The term is the mean over samples of D(target || F(X + r_adv)). r_adv is the perturbation of norm
+The term is the mean over samples of D(target || F(X + r_adv)). r_adv is the perturbation of size
 epsilon that raises D most, found by power iteration on D's gradient (Miyato 2018, algorithm 1).
 
 Paper symbols: F is the segmentor, X the image, D the Kullback-Leibler divergence. The target is
@@ -10,9 +10,11 @@ constant (Miyato 2018).
 The two targets differ in what the power iteration finds. D's gradient at r = 0 is not zero for the
 truth: one iteration is a normalised gradient step. It is zero for the prediction, where D is least;
 at r = xi * d it is xi times the Hessian times d, so iterations turn d towards the Hessian's top
-eigenvector. xi must then be large enough to be seen in the network's precision. d has norm 1 over
-the whole sample, so that a voxel moves by about xi / sqrt(voxels * channels) only, and bfloat16 has
-8 bits: it rounds away most changes below 1/512 of an intensity.
+eigenvector. xi must then be large enough to be seen in the network's precision: bfloat16 has 8 bits
+and rounds away most changes below 1/512 of an intensity.
+
+A perturbation's size is its root mean square over a sample's voxels and channels, not its norm: so
+it means the same for crops of any extent.
 """
 
 from collections.abc import Callable
@@ -60,8 +62,8 @@ def adversarial_perturbation(
             Networks answer as in inference: no running statistic moves, no sample sees another.
         image: float32 [B, ..., C].
         start: random numbers of the same shape, of which no sample's are all zero.
-        epsilon: the norm of each sample's perturbation, in units of the image.
-        xi: the norm at which the gradient is taken, in units of the image.
+        epsilon: the size of each sample's perturbation, in units of the image.
+        xi: the size at which the gradient is taken, in units of the image.
         iterations: gradients to take; 0 gives the start's direction.
 
     Returns:
@@ -78,10 +80,10 @@ def adversarial_perturbation(
 
 
 def _normalised(values: tf.Tensor, otherwise: tf.Tensor) -> tf.Tensor:
-    """Each sample of [B, ...] divided by its norm, or `otherwise` where all of it is zero."""
+    """Each sample of [B, ...] divided by its root mean square; `otherwise` where all is zero."""
     axes = list(range(1, len(values.shape)))
     # The largest value becomes 1 first: squares of 1e-25 would underflow.
     peak = tf.reduce_max(tf.abs(values), axes, keepdims=True)
     values = tf.math.divide_no_nan(values, peak)
-    norm = tf.sqrt(tf.reduce_sum(tf.square(values), axes, keepdims=True))
-    return tf.where(norm == 0, otherwise, tf.math.divide_no_nan(values, norm))
+    size = tf.sqrt(tf.reduce_mean(tf.square(values), axes, keepdims=True))
+    return tf.where(size == 0, otherwise, tf.math.divide_no_nan(values, size))

@@ -23,6 +23,7 @@ from tfadv.losses.virtual_adversarial import adversarial_perturbation, bernoulli
 from tfadv.methods.checks import ANY, COUNT, POSITIVE, at_least, multiple_of, one_of
 from tfadv.methods.controls import Judged
 from tfadv.methods.method import Method, hyperparameter
+from tfadv.methods.optimizers import torch_rmsprop
 from tfadv.methods.verdicts import Verdicts, observed, swapped
 from tfadv.networks import reciprocal as networks
 from tfrecords.reading.augmentation import Augmentation
@@ -48,7 +49,8 @@ class ReciprocalDice(Method):
     departures: ClassVar[Sequence[str]] = (
         "eq. 3 as printed lacks the factor 2: a perfect prediction would cost 0.5",
         "the decoder's number of convolutions is not stated: one after the upsampling, then two "
-        "after the skip's concatenation, as in the encoder; 8 groups in its normalisation",
+        "after the skip's concatenation, as in the encoder; 8 groups in its normalisation, whose "
+        "epsilon is 1e-5, PyTorch's",
         "the epoch with the best validation Dice is evaluated; the paper takes the last",
     )
 
@@ -129,16 +131,21 @@ class ReciprocalVat(ReciprocalDice):
     summary = "3D U-Net: Dice and virtual adversarial training"
     departures: ClassVar[Sequence[str]] = (
         *ReciprocalDice.departures,
-        "norm and number of iterations of the perturbation are not stated",
+        "size and number of iterations of the perturbation are not stated",
     )
 
     vat_weight: float = hyperparameter(0.2, "3.4: lambda_v", POSITIVE)
     vat_target: str = hyperparameter(
         "truth", "eq. 4; prediction: Miyato et al. 2018", one_of("truth", "prediction")
     )
-    epsilon: float = hyperparameter(10.0, "ours: not stated; norm of the perturbation", POSITIVE)
+    epsilon: float = hyperparameter(
+        0.055,
+        "ours: not stated; root mean square of the perturbation, in units of the normalised "
+        "intensity",
+        POSITIVE,
+    )
     xi: float = hyperparameter(
-        10.0, "ours: not stated; norm of the step in the power iteration", POSITIVE
+        0.055, "ours: not stated; that of the step in the power iteration", POSITIVE
     )
     power_iterations: int = hyperparameter(1, "ours: not stated; Miyato et al. 2018", at_least(0))
     unlabelled: bool = hyperparameter(
@@ -192,14 +199,16 @@ class ReciprocalCritic(ReciprocalDice, Judged):
         "eq. 5 as printed swaps eta; its sum over voxels is a mean, so that the weights of eq. 2 "
         "hold for any crop; the segmentor descends -log psi(F(X)), which does not saturate",
         "the critic's feature maps and slope are not stated: as many as the segmentor's first "
-        "level, 0.2; its last layer has no normalisation, being the confidence itself",
+        "level, 0.2; RMSprop is PyTorch's (rho 0.99); its last layer has no normalisation, being the confidence itself",
         "the critic sees truth and prediction of a minibatch in one pass, so that its batch "
         "normalisation is the same function of both",
     )
 
     critic_width: int = hyperparameter(48, "ours: not stated", COUNT, small=8)
     critic_weight: float = hyperparameter(0.3, "3.4: lambda_c", POSITIVE)
-    critic_learning_rate: float = hyperparameter(5e-5, "4.1: RMSprop, critic", POSITIVE)
+    critic_learning_rate: float = hyperparameter(
+        5e-5, "4.1: RMSprop, critic: a quarter of F's", POSITIVE, small=2.5e-4
+    )
 
     def terms(self, step: Callable[[], tf.Tensor]) -> tuple[Term, ...]:
         words = "-log psi(F(X))"
@@ -211,10 +220,9 @@ class ReciprocalCritic(ReciprocalDice, Judged):
     def build(self, channels: int, outputs: Sequence[str]) -> Players:
         alone = super().build(channels, outputs)
         critic = networks.critic(len(outputs), self.critic_width)
-        rmsprop = keras.optimizers.RMSprop(self.rate("critic"))
         return Players(
             {**alone.networks, "critic": critic},
-            {**alone.optimizers, "critic": rmsprop},
+            {**alone.optimizers, "critic": torch_rmsprop(self.rate("critic"))},
             (CRITIC_UPDATE, *alone.schedule),
         )
 
