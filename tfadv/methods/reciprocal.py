@@ -199,7 +199,8 @@ class ReciprocalCritic(ReciprocalDice, Judged):
         "eq. 5 as printed swaps eta; its sum over voxels is a mean, so that the weights of eq. 2 "
         "hold for any crop; the segmentor descends -log psi(F(X)), which does not saturate",
         "the critic's feature maps and slope are not stated: as many as the segmentor's first "
-        "level, 0.2; RMSprop is PyTorch's (rho 0.99); its last layer has no normalisation, being the confidence itself",
+        "level, 0.2; its last layer has no normalisation, being the confidence itself; RMSprop is "
+        "PyTorch's (rho 0.99)",
         "the critic sees truth and prediction of a minibatch in one pass, so that its batch "
         "normalisation is the same function of both",
     )

@@ -51,8 +51,7 @@ class Segan(Method):
     view = Slices()
     departures: ClassVar[Sequence[str]] = (
         "leaky slope not stated: 0.2",
-        "epsilon of batch normalisation not stated: 1e-5, Torch's; with Keras' 1e-3 the features of "
-        "a clamped critic differ two to three times less at the start",
+        "epsilon of batch normalisation not stated: 1e-5, Torch's",
         "resizing not stated: bilinear; skips are concatenated, as in the U-net that is followed",
         "epochs not stated: 100; the epoch with the best validation Dice is evaluated",
     )
@@ -138,6 +137,8 @@ class _WithCritics(Segan, Judged):
     departures: ClassVar[Sequence[str]] = (
         *Segan.departures,
         MASKED,
+        "with Keras' epsilon of batch normalisation, 1e-3, the features of a clamped critic would "
+        "differ two to three times less at the start",
         "C sees both masked images of a minibatch in one pass, so that its batch normalisation is "
         "the same function of both",
         "where C alone learns, S answers as in inference, so that its moving statistics stay",
