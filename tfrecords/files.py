@@ -103,7 +103,8 @@ def read_json(path: Path, kind: type[Content], version: int, remedy: str) -> Con
 def first_fault(error: ValidationError) -> str:
     """The first wrong entry, what is wrong with it, and what was received."""
     first = error.errors()[0]
-    place = f"{'.'.join(map(str, first['loc']))}: " if first["loc"] else ""
+    parts = (str(part) if str(part).isprintable() else repr(part) for part in first["loc"])
+    place = f"{'.'.join(parts):.300}: " if first["loc"] else ""
     received = "" if first["type"] == "missing" else f", received {first['input']!r:.80}"
     # What a user writes is no instance of our classes.
     return f"{place}{first['msg'].partition(' or instance of')[0]}{received}"

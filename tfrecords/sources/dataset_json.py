@@ -102,7 +102,7 @@ def read_dataset_json(path: Path) -> Content:
 def _without_repetition(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     """An object of JSON. Of two entries of one name, Python would silently take the last."""
     if again := repeated(name for name, _ in pairs):
-        raise UserError(f"{again[0]}: expected one entry of this name, received several")
+        raise UserError(f"{again[0]!r:.80}: expected one entry of this name, received several")
     return dict(pairs)
 
 
@@ -111,7 +111,7 @@ def _by_name(labels: dict[str, Any]) -> dict[str, Any]:
     if all(isinstance(value, str) for value in labels.values()):
         if again := repeated(labels.values()):
             raise UserError(
-                f"labels: expected a name for each value, received {again[0]} several times"
+                f"labels: expected a name for each value, received {again[0]!r:.80} several times"
             )
         for value in labels:
             if not re.fullmatch("[0-9]{1,3}", value):
@@ -125,7 +125,7 @@ def _by_name(labels: dict[str, Any]) -> dict[str, Any]:
         # In Python, true is a whole number, too.
         if not values or any(type(one) is not int for one in values):
             raise UserError(
-                f"labels: {name}: expected a whole number from 0 to 255, or a list of such for a "
-                f"region, received {json.dumps(value):.80}"
+                f"labels: {name!r:.80}: expected a whole number from 0 to 255, or a list of "
+                f"such for a region, received {json.dumps(value):.80}"
             )
     return labels

@@ -44,7 +44,7 @@ def read_rows(path: Path) -> pd.DataFrame:
             values than there are columns.
     """
     (_, header), *lines = _lines(path)
-    if None in header or repeated(header):
+    if repeated(header) or not all(name and name.isprintable() for name in header):
         raise UserError(f"{path}: expected columns of different names, received {header!r:.300}")
     for line, values in lines:
         if len(values) > len(header):

@@ -71,8 +71,8 @@ def _named(folder: Path, cases: Mapping[str, NamedCase], modalities: int) -> Ite
     for name, case in cases.items():
         if len(case.images) not in (1, modalities):
             raise UserError(
-                f"dataset.{name}.images: expected {modalities}, one for each modality, or a single "
-                f"4D one, received {len(case.images)}"
+                f"dataset.{name!r:.80}.images: expected {modalities}, one for each modality, or a "
+                f"single 4D one, received {len(case.images)}"
             )
         images = tuple(_place(folder, image) for image in case.images)
         yield Subject(name, images, _place(folder, case.label))
