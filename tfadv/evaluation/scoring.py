@@ -12,7 +12,7 @@ from tfadv.evaluation.masks import where_annotated
 from tfadv.evaluation.measures import Measure
 from tfadv.inference.predictor import Predictor
 from tfadv.inference.targets import averaged_regions, scored_regions
-from tfadv.run.settings import MEAN
+from tfrecords.names import MEAN
 from tfrecords.reading.record_set import RecordSet, SubjectVolume, subject_volumes
 from tfrecords.records.manifest import Manifest, SubjectRecord
 from tfrecords.sources.subject import IGNORED, class_indices
