@@ -13,7 +13,7 @@ from tfrecords.geometry.grid import Grid
 from tfrecords.records.views import Patches, Slices, View, Volumes
 from tfrecords.sources.subject import TRAINING, UNLABELLED, LabelClass
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 FILE_NAME = "manifest.json"
 
 
@@ -88,6 +88,7 @@ class Manifest:
         largest_shape: the largest working extent (z, y, x) over subjects, in voxels.
         wanted_spacing_mm: to which subjects were resampled along (x, y, z), 0 where they keep their
             own; None where nothing is resampled.
+        crop: voxels (x, y, z) about the centre that working grids keep at most; None keeps all.
         skipped: subjects left out by --skip_invalid, with the reasons.
     """
 
@@ -99,6 +100,7 @@ class Manifest:
     orientation: str
     spacing_mm: tuple[float, float, float]
     wanted_spacing_mm: tuple[float, float, float] | None
+    crop: tuple[int, int, int] | None
     image_dtype: str
     view: StoredView
     seed: int

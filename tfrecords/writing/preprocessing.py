@@ -233,6 +233,7 @@ def _describe(
         options.orientation,
         (x_mm, y_mm, z_mm),
         options.spacing_mm,
+        options.crop,
         settings.image_dtype,
         settings.view,
         options.seed,
