@@ -31,11 +31,10 @@ def checked(volume: tf.Tensor, channels: int) -> tf.Tensor:
         shape,
         volume,
     )
-    odd = tf.math.count_nonzero(~tf.math.is_finite(volume))
     volume = _after(
-        odd == 0,
-        "volume: expected finite intensities. Received NaN or infinity in so many voxels:",
-        odd,
+        tf.reduce_all(tf.math.is_finite(volume)),
+        "volume: expected finite intensities. Received NaN or infinity. Shape:",
+        shape,
         volume,
     )
     return tf.ensure_shape(volume, [None, None, None, channels])
@@ -45,7 +44,7 @@ def not_empty(volume: tf.Tensor) -> tf.Tensor:
     """The volume, where no channel is empty, as preprocessing says it.
 
     Args:
-        volume: float32 [Z, Y, X, C], cropped as record sets are.
+        volume: float32 [Z, Y, X, C], the box of the body as record sets hold it.
 
     Raises:
         InvalidArgumentError: in the graph, where all voxels of a channel are equal.

@@ -58,12 +58,12 @@ class Predictor(tf.Module):
         """
         volume = checked(volume, self.channels)
         first, extents = centre_box(volume, self.crop)
-        stored = not_empty(as_stored(self._cut(volume, first, extents), self.image_dtype))
+        stored = as_stored(self._cut(volume, first, extents), self.image_dtype)
         # Record sets hold the body's box alone; tiles must lie here as they do there. Its place is
         # that of what is stored: half precision makes zeros of tiny numbers.
         inner, size = body_box(stored)
         start = first + inner
-        body = self._cut(stored, inner, size)
+        body = not_empty(self._cut(stored, inner, size))
         image = normalise(body, foreground_statistics(body), self.scheme)
         outputs = len(self.targets.names)
         probabilities = self.tiling.apply(self._probabilities, image, outputs)

@@ -59,8 +59,8 @@ def changed(value: float, where: tuple[Any, ...]) -> np.ndarray:
         (np.concatenate([volume(), volume()], -1), r"expected 2 channels.*\[4 8 7 4\]"),
         (volume()[:0], r"at least one voxel along each axis.*\[0 8 7 2\]"),
         (volume()[:, :, :0], r"at least one voxel along each axis.*\[4 8 0 2\]"),
-        (changed(np.nan, (3, 7, 6, 1)), r"expected finite intensities.*\[1\]"),
-        (changed(-np.inf, (0, 0)), r"expected finite intensities.*\[14\]"),
+        (changed(np.nan, (3, 7, 6, 1)), r"expected finite intensities.*NaN or infinity"),
+        (changed(-np.inf, (0, 0)), r"expected finite intensities.*NaN or infinity"),
         (changed(0, (...,)), r"expected intensities that differ in every channel.*\[0 1\]"),
         (changed(5, (..., 1)), r"expected intensities that differ in every channel.*\[1\]"),
         # Within the crop, there is nothing.
