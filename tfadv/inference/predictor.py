@@ -95,7 +95,9 @@ def centre_box(volume: tf.Tensor, crop: tuple[int, int, int] | None) -> tuple[tf
         Two int32 [3], (z, y, x).
     """
     shape = tf.shape(volume)[:3]
-    kept = shape if crop is None else tf.minimum(shape, crop[::-1])
+    # A crop that keeps all may be written as any large number.
+    most = [min(extent, tf.int32.max) for extent in (crop or 3 * (tf.int32.max,))[::-1]]
+    kept = tf.minimum(shape, most)
     return (shape - kept) // 2, kept
 
 

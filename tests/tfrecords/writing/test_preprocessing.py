@@ -280,3 +280,26 @@ def test_preprocessing_does_not_import_tensorflow() -> None:
     script = f"import sys, {rooms}; print('tensorflow' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert result.stdout == "False\n", result.stderr
+
+
+def test_names_that_would_give_two_shards_one_file_are_refused(
+    data: Any, tmp_path: Path, preprocess_here: Preprocess
+) -> None:
+    """Nobody could open such a record set."""
+    data.table["group"] = ["a-b", "b", "a-b", "b", "b", "b"]
+    data.table["fold"] = ["1", "1-a", "1", "1-a", "2", "2"]
+    with pytest.raises(UserError, match=r"fold 1 and group a-b, fold 1-a and group b: .* Rename"):
+        preprocess_here(data.find(), tmp_path / "records")
+    assert not (tmp_path / "records").exists()
+    data.table["fold"] = ["1", "3", "1", "3", "2", "2"]
+    made = preprocess_here(data.find(), tmp_path / "records")
+    assert load_manifest(tmp_path / "records") == made
+
+
+def test_a_record_set_that_nobody_could_open_is_not_written(
+    data: Any, tmp_path: Path, preprocess_here: Preprocess
+) -> None:
+    data.table.loc[0, "subject"] = "../s0"
+    with pytest.raises(UserError, match=r"expected a name that a file may have, received '../s0'"):
+        preprocess_here(data.find(), tmp_path / "records")
+    assert not (tmp_path / "records").exists()
