@@ -1,7 +1,8 @@
 """What tests share: small datasets made on the spot, and real data where there is some."""
 
+import copy
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -140,3 +141,46 @@ def small_records(
     dataset = write_small_dataset(folder / "data")
     preprocess_here(dataset.find(), folder / "records", folds=3)
     return dataset, folder / "records"
+
+
+# What does not belong into most entries of a JSON file.
+ODD: tuple[Any, ...] = (
+    *(None, True, -1, 0, 1, 256, 0.5, -0.5, 10**40, 10**400, 1e300, float("nan"), float("inf")),
+    *("", "x", "0", "../x", "a/b", "\0", "\ud800", "unlabelled", "training", "patches"),
+    *([], {}, [[]], {"a": 1}, [None], ["x"], [0, 0, 0], [-1, 1, 1], [1e300] * 4, 300 * [[1]]),
+)
+
+
+def _containers(content: Any) -> Iterator[tuple[Any, Any]]:
+    """Each dictionary or list of JSON content, with the place of each of its entries."""
+    if isinstance(content, dict | list):
+        keys = list(content) if isinstance(content, dict) else range(len(content))
+        for key in keys:
+            yield content, key
+            yield from _containers(content[key])
+
+
+def _mutated(content: Any, random: np.random.Generator) -> Any:
+    """A copy with one entry gone, doubled, exchanged, of another name, or of an odd value."""
+    content = copy.deepcopy(content)
+    places = list(_containers(content))
+    container, key = places[random.integers(len(places))]
+    other, other_key = places[random.integers(len(places))]
+    how = random.integers(8)
+    if how == 0:
+        del container[key]
+    elif how == 1 and isinstance(container, list):
+        container.insert(key, copy.deepcopy(container[key]))
+    elif how == 2:
+        container[key] = copy.deepcopy(other[other_key])
+    elif how == 3 and isinstance(container, dict):
+        container["odd"] = container.pop(key)
+    else:
+        container[key] = copy.deepcopy(ODD[random.integers(len(ODD))])
+    return content
+
+
+@pytest.fixture(scope="session")
+def mutated() -> Callable[[Any, np.random.Generator], Any]:
+    """`mutated(content, random)`: JSON content with one entry changed at random."""
+    return _mutated

@@ -59,6 +59,12 @@ def write_file(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
+def json_checksum(content: object) -> str:
+    """The hexadecimal SHA-256 of what JSON can hold, however it is laid out in a file."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def write_json(path: Path, content: object, version: int | None = None) -> None:
     """Writes JSON atomically. The same content stays.
 
@@ -82,16 +88,26 @@ def read_json(path: Path, kind: type[Content], version: int, remedy: str) -> Con
     Raises:
         UserError: unreadable, not JSON, of another version, or with wrong entries.
     """
+    return validated(path, kind, read_object(path, version, remedy), remedy)
+
+
+def read_object(path: Path, version: int, remedy: str) -> dict[str, Any]:
+    """A JSON object's entries, its version's aside. Raises UserError as `read_json`."""
     try:
-        content: dict[str, Any] = json.loads(path.read_text())
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         found = content.pop(VERSION, None)
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
         raise UserError(f"{path}: expected a JSON object, received: {error}. {remedy}") from None
     if found != version:
         raise UserError(
             f"{path}: expected format version {version}, received {found}. It was written by "
             f"another version of tfadv. {remedy}"
         )
+    return content
+
+
+def validated(path: Path, kind: type[Content], content: dict[str, Any], remedy: str) -> Content:
+    """Entries of the file `path` as a dataclass. Raises UserError as `read_json`."""
     try:
         return TypeAdapter(kind).validate_python(content)
     except SettingError as error:  # Of a dataclass that checks itself.

@@ -17,7 +17,7 @@ from tfrecords.records.manifest import Manifest
 from tfrecords.sources.subject import LabelClass
 
 DESCRIPTION = "description.json"
-VERSION = 1  # Of the description.
+VERSION = 2  # Of the description.
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Description:
     Attributes:
         maps: names of what the probabilities stand for.
         exclusive: whether these are classes, of which each voxel has one.
-        spacing_mm, wanted_spacing_mm: see `Manifest`.
+        spacing_mm, wanted_spacing_mm, crop: see `Manifest`.
     """
 
     dataset: str
@@ -39,6 +39,7 @@ class Description:
     orientation: str
     spacing_mm: tuple[float, float, float]
     wanted_spacing_mm: tuple[float, float, float] | None
+    crop: tuple[int, int, int] | None
     image_dtype: str
     normalisation: str
     method: str
@@ -58,6 +59,7 @@ def describe(
         manifest.orientation,
         manifest.spacing_mm,
         manifest.wanted_spacing_mm,
+        manifest.crop,
         manifest.image_dtype,
         predictor.scheme,
         method,

@@ -43,7 +43,9 @@ def predict(
         subject = Subject(output.name, tuple(images), output)
         array, source = scan.load_image(subject, len(modalities))
     spacing_mm = description.spacing_mm
-    working = working_grid(source, description.orientation, description.wanted_spacing_mm)
+    working = working_grid(
+        source, description.orientation, description.wanted_spacing_mm, description.crop
+    )
     ratio = np.array(working.spacing_mm) / spacing_mm
     if (np.abs(ratio - 1) > SPACING_TOLERANCE).any():
         logging.warning("the model was trained at %s mm; %s is %s", spacing_mm, images[0], source)

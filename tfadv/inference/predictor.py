@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from tfadv.inference.checks import checked, not_empty
 from tfadv.inference.targets import Targets
 from tfadv.inference.tiling import Tiling, pad
 from tfrecords.reading.normalisation import as_stored, foreground_statistics, normalise
@@ -10,7 +11,7 @@ from tfrecords.records.manifest import Manifest
 
 
 class Predictor(tf.Module):
-    """Raw volume -> normalisation -> tiles -> label map.
+    """Raw volume -> checks -> crop -> normalisation -> tiles -> label map.
 
     Args:
         segmentor: gives logits of the targets, [B, y, x, K] or [B, z, y, x, K].
@@ -32,6 +33,7 @@ class Predictor(tf.Module):
         self.scheme = scheme
         self.tiling = tiling
         self.image_dtype = manifest.image_dtype
+        self.crop = manifest.crop
         self.values = [label_class.labels[0] for label_class in manifest.classes]
         self.channels = len(manifest.modalities)
         self.predict = tf.function(
@@ -45,18 +47,24 @@ class Predictor(tf.Module):
         """A raw volume's label map and probabilities.
 
         Args:
-            volume: float32 [Z, Y, X, C], raw intensities on a working grid.
+            volume: float32 [Z, Y, X, C], raw intensities on a working grid, cropped or not.
 
         Returns:
-            label: uint8 [Z, Y, X], the dataset's own label values.
+            label: uint8 [Z, Y, X], the dataset's own label values; background outside the crop.
             probabilities: float32 [Z, Y, X, K] of the targets.
+
+        Raises:
+            InvalidArgumentError: see `checks`.
         """
-        # Record sets hold the body's box alone; tiles must lie here as they do there.
-        start, size = body_box(volume)
-        body = tf.slice(volume, tf.concat([start, [0]], 0), tf.concat([size, [self.channels]], 0))
-        stored = as_stored(body, self.image_dtype)
-        stored.set_shape([None, None, None, self.channels])
-        image = normalise(stored, foreground_statistics(stored), self.scheme)
+        volume = checked(volume, self.channels)
+        first, extents = centre_box(volume, self.crop)
+        stored = as_stored(self._cut(volume, first, extents), self.image_dtype)
+        # Record sets hold the body's box alone; tiles must lie here as they do there. Its place is
+        # that of what is stored: half precision makes zeros of tiny numbers.
+        inner, size = body_box(stored)
+        start = first + inner
+        body = not_empty(self._cut(stored, inner, size))
+        image = normalise(body, foreground_statistics(body), self.scheme)
         outputs = len(self.targets.names)
         probabilities = self.tiling.apply(self._probabilities, image, outputs)
         after = tf.shape(volume)[:3] - start - size
@@ -65,8 +73,32 @@ class Predictor(tf.Module):
         label = tf.gather(tf.constant(self.values, tf.uint8), self.targets.decide(probabilities))
         return {"label": label, "probabilities": probabilities}
 
+    def _cut(self, volume: tf.Tensor, start: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+        """A box of a volume, both [Z, Y, X, C]."""
+        cut = tf.slice(volume, tf.concat([start, [0]], 0), tf.concat([size, [self.channels]], 0))
+        return tf.ensure_shape(cut, [None, None, None, self.channels])
+
     def _probabilities(self, windows: tf.Tensor) -> tf.Tensor:
         return self.targets.probabilities(self.segmentor(windows, training=False))
+
+
+def centre_box(volume: tf.Tensor, crop: tuple[int, int, int] | None) -> tuple[tf.Tensor, tf.Tensor]:
+    """First voxel and size of the centre that a crop keeps, as `grid.working_grid` places it.
+
+    What was cropped before is kept whole.
+
+    Args:
+        volume: [Z, Y, X, C].
+        crop: voxels (x, y, z) to keep at most; None keeps all.
+
+    Returns:
+        Two int32 [3], (z, y, x).
+    """
+    shape = tf.shape(volume)[:3]
+    # A crop that keeps all may be written as any large number.
+    most = [min(extent, tf.int32.max) for extent in (crop or 3 * (tf.int32.max,))[::-1]]
+    kept = tf.minimum(shape, most)
+    return (shape - kept) // 2, kept
 
 
 def body_box(volume: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

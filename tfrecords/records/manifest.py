@@ -8,13 +8,23 @@ from typing import Annotated, Any
 from pydantic import Discriminator, GetPydanticSchema, Tag
 
 from tfrecords.errors import UserError
-from tfrecords.files import VERSION, checksum_holds, read_json, write_json
+from tfrecords.files import (
+    VERSION,
+    checksum_holds,
+    json_checksum,
+    read_object,
+    validated,
+    write_json,
+)
 from tfrecords.geometry.grid import Grid
+from tfrecords.records import relations
 from tfrecords.records.views import Patches, Slices, View, Volumes
 from tfrecords.sources.subject import TRAINING, UNLABELLED, LabelClass
 
 FORMAT_VERSION = 5
 FILE_NAME = "manifest.json"
+CHECKSUM = "sha256"  # Of the other entries, the version's aside.
+REPAIR = "Run launch/preprocess.py again with the same flags: it writes anew what it cannot keep"
 
 
 def _kind(view: Any) -> Any:
@@ -89,6 +99,7 @@ class Manifest:
         largest_shape: the largest working extent (z, y, x) over subjects, in voxels.
         wanted_spacing_mm: to which subjects were resampled along (x, y, z), 0 where they keep their
             own; None where nothing is resampled.
+        crop: voxels (x, y, z) about the centre that working grids keep at most; None keeps all.
         skipped: subjects left out by --skip_invalid, with the reasons.
         ignored: source label values of voxels that nobody annotated, IGNORED in the shards.
     """
@@ -101,6 +112,7 @@ class Manifest:
     orientation: str
     spacing_mm: tuple[float, float, float]
     wanted_spacing_mm: tuple[float, float, float] | None
+    crop: tuple[int, int, int] | None
     image_dtype: str
     view: StoredView
     seed: int
@@ -151,8 +163,9 @@ class Manifest:
         return tuple(s for s in self.shards if s.kind == kind and s.fold in wanted)
 
     def save(self, folder: Path) -> None:
-        content = {VERSION: FORMAT_VERSION, **asdict(self), "view": self.view.content}
-        write_json(folder / FILE_NAME, content)
+        content = {**asdict(self), "view": self.view.content}
+        head = {VERSION: FORMAT_VERSION, CHECKSUM: json_checksum(content)}
+        write_json(folder / FILE_NAME, head | content)
 
 
 def load_manifest(folder: Path) -> Manifest:
@@ -176,12 +189,22 @@ def load_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-REPAIR = "Run launch/preprocess.py again with the same flags: it writes anew what it cannot keep"
-
-
 def parse_manifest(path: Path) -> Manifest:
-    """A manifest file. Raises UserError if it is of another version or not a manifest."""
-    return read_json(path, Manifest, FORMAT_VERSION, REPAIR)
+    """A manifest file.
+
+    Raises:
+        UserError: of another version, not as it was written, not a manifest, or contradictory.
+    """
+    content = read_object(path, FORMAT_VERSION, REPAIR)
+    if content.pop(CHECKSUM, None) != json_checksum(content):
+        raise UserError(
+            f"{path}: expected the entries that preprocessing wrote, received others (their "
+            f"checksum differs): the file was edited or damaged. {REPAIR}"
+        )
+    manifest = validated(path, Manifest, content, REPAIR)
+    for fault in relations.faults(manifest):
+        raise UserError(f"{path}: {fault}. {REPAIR}")
+    return manifest
 
 
 def damaged_shards(folder: Path, manifest: Manifest) -> list[Path]:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from tfrecords.errors import UserError
 from tfrecords.geometry.grid import Grid
-from tfrecords.records import example
+from tfrecords.records import example, relations
 from tfrecords.records.intensities import STATISTICS
 from tfrecords.records.manifest import FORMAT_VERSION, Shard
 from tfrecords.records.views import Cut, View, Volumes
@@ -103,7 +104,27 @@ def plan(
             volume = planned(VOLUMES.kind, (number, count), (0, 1), volume_bytes)
             shards = (*training, volume)
             parts.append(Part(folder, shards, some, settings, missing=shards))
+    _require_names([shard for part in parts for shard in part.shards])
     return parts
+
+
+def _require_names(shards: Sequence[Shard]) -> None:
+    """Raises UserError where a shard's name is none, or two have one.
+
+    That of fold 1-a and group b is that of fold 1 and group a-b.
+    """
+    places: dict[str, str] = {}
+    for shard in shards:
+        place = f"fold {shard.fold} and group {shard.group}"
+        if not relations.FILE.fullmatch(shard.file):
+            raise UserError(f"{place}: expected names without slashes. Rename them")
+        if shard.file in places:
+            raise UserError(
+                "fold, group: expected names that tell shards apart, received "
+                f"{places[shard.file]}, {place}: a shard of each would be called {shard.file}. "
+                "Rename one of them"
+            )
+        places[shard.file] = place
 
 
 def _volume_bytes(source: Source, settings: ShardSettings) -> int:

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from tfrecords.errors import SettingError, UserError
 from tfrecords.geometry.grid import working_grid
-from tfrecords.records import manifest
+from tfrecords.records import manifest, relations
 from tfrecords.records.manifest import Manifest, SubjectRecord
 from tfrecords.records.views import Slices, View
 from tfrecords.runners import parallel_map
@@ -72,14 +72,15 @@ def preprocess(dataset: Dataset, folder: Path, options: Options) -> Manifest:
         dataset.classes,
         dataset.ignored,
     )
-    written = _write(folder, plan(folder, sources, folds, settings), options.workers)
-    result = _describe(dataset, sources, folds, settings, options)
     result = replace(
-        result,
+        _describe(dataset, sources, folds, settings, options),
         class_voxels=_class_voxels(dataset.classes, list(good.values())),
-        shards=tuple(written),
         skipped=skipped,
     )
+    for fault in relations.faults_of_contents(result):  # Nobody could open it.
+        raise UserError(f"{dataset.name}: {fault}")
+    written = _write(folder, plan(folder, sources, folds, settings), options.workers)
+    result = replace(result, shards=tuple(written))
     _finish(folder, result)
     return result
 
@@ -244,6 +245,7 @@ def _describe(
         options.orientation,
         (x_mm, y_mm, z_mm),
         options.spacing_mm,
+        options.crop,
         settings.image_dtype,
         settings.view,
         options.seed,

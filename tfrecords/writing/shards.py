@@ -14,7 +14,7 @@ from tfrecords.geometry.resample import to_working
 from tfrecords.records import example
 from tfrecords.records.intensities import foreground_statistics, halve
 from tfrecords.records.manifest import FORMAT_VERSION, Shard
-from tfrecords.records.views import View
+from tfrecords.records.views import View, body_box
 from tfrecords.records.wire import frame
 from tfrecords.sources.labels import read_classes
 from tfrecords.writing import scan
@@ -107,6 +107,9 @@ def load(source: Source, settings: ShardSettings) -> tuple[np.ndarray, np.ndarra
     """A subject on its working grid: the image as stored [Z, Y, X, C], class indices [Z, Y, X].
 
     Without a label map, these are zeros.
+
+    Raises:
+        UserError: nothing is left of a modality.
     """
     array, grid = scan.load_image(source.subject, settings.channels)
     image = np.stack(
@@ -119,10 +122,27 @@ def load(source: Source, settings: ShardSettings) -> tuple[np.ndarray, np.ndarra
     if settings.image_dtype == "float16":
         image = halve(image)
     image = image.astype(settings.image_dtype, copy=False)
+    _require_content(source, image)
     if source.subject.label is None:
         return image, np.zeros(image.shape[:-1], np.uint8)
     label = read_classes(source.subject.label, settings.classes, source.working, settings.ignored)
     return image, label
+
+
+def _require_content(source: Source, image: np.ndarray) -> None:
+    """Scanning saw the whole source. Of what a model is given, the exported one demands the same.
+
+    Raises:
+        UserError: all voxels of a modality are equal in the body's box.
+    """
+    body = image[body_box(image)].reshape(-1, image.shape[-1])
+    empty = np.flatnonzero(body.min(axis=0) == body.max(axis=0))
+    if empty.size:
+        raise UserError(
+            f"{source.subject.name}: modality {empty[0] + 1} is empty (all voxels of the body are "
+            f"equal) on the grid of {source.working}. Give another --crop or --spacing, or take "
+            f"the subject out of the sources: {', '.join(map(str, source.subject.images))}"
+        )
 
 
 def _write(

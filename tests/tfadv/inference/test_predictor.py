@@ -42,6 +42,7 @@ def predictor() -> Predictor:
     convolution.kernel.assign([[[[-1.0, 1.0]]]])
     manifest: Any = SimpleNamespace(
         image_dtype="float16",
+        crop=None,
         modalities=("t1",),
         classes=(LabelClass("background", (0,)), LabelClass("lesion", (4, 7))),
     )

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tfrecords.errors import UserError
+from tfrecords.files import VERSION, json_checksum
 from tfrecords.records import manifest
 from tfrecords.records.manifest import FORMAT_VERSION, damaged_shards, load_manifest
 from tfrecords.records.views import Patches, Slices, View, Volumes
@@ -21,8 +22,12 @@ def copy(small_records: Records, tmp_path: Path) -> Path:
 
 
 def edit(folder: Path, **changes: object) -> None:
+    """Changes entries, and the checksum with them."""
     path = folder / manifest.FILE_NAME
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    content = json.loads(path.read_text()) | changes
+    head = {name: content.pop(name) for name in (VERSION, manifest.CHECKSUM)}
+    head[manifest.CHECKSUM] = json_checksum(content)
+    path.write_text(json.dumps(head | content))
 
 
 def test_saved_manifest_is_loaded_equal(small_records: Records, tmp_path: Path) -> None:
@@ -38,7 +43,8 @@ def test_saved_manifest_is_loaded_equal(small_records: Records, tmp_path: Path) 
     "view", [Slices(), Slices(foreground=True), Patches(9, 3, 7), Volumes()], ids=str
 )
 def test_a_view_is_stored_with_its_kind(small_records: Records, tmp_path: Path, view: View) -> None:
-    replace(load_manifest(small_records[1]), view=view).save(tmp_path)
+    loaded = load_manifest(small_records[1])
+    replace(loaded, view=view, shards=loaded.select("volumes", loaded.folds)).save(tmp_path)
     stored = json.loads((tmp_path / "manifest.json").read_text())["view"]
     assert stored == {"kind": view.kind, **vars(view)}
     found = manifest.parse_manifest(tmp_path / "manifest.json").view
@@ -132,6 +138,33 @@ def test_a_file_that_is_no_manifest_is_refused(copy: Path, content: bytes) -> No
 def test_a_wrong_field_is_named(copy: Path, changes: dict[str, object], field: str) -> None:
     edit(copy, **changes)
     with pytest.raises(UserError, match=f"manifest.json: {field}"):
+        load_manifest(copy)
+
+
+def test_an_edited_manifest_is_refused(copy: Path) -> None:
+    """A test subject that is to train, for one: well formed, and not what was written."""
+    path = copy / "manifest.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content))  # Laid out anew, it is the same.
+    loaded = load_manifest(copy)
+    for shard in content["shards"]:
+        shard["fold"] = "0"
+    for subject in content["subjects"]:
+        subject["fold"] = "0"
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"manifest.json: .* the file was edited or damaged\. Run"):
+        load_manifest(copy)
+    del content["sha256"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match="the file was edited or damaged"):
+        load_manifest(copy)
+    loaded.save(copy)
+    assert load_manifest(copy) == loaded
+
+
+def test_a_contradiction_is_refused_whatever_the_checksum(copy: Path) -> None:
+    edit(copy, largest_shape=[0, 0, 0])
+    with pytest.raises(UserError, match=r"manifest.json: largest_shape: expected .* Run launch/"):
         load_manifest(copy)
 
 

@@ -262,3 +262,18 @@ def test_a_missing_file_of_a_modality_that_is_left_out_does_no_harm(
     data.path("s3", "t1").unlink()
     found = preprocess_here(select_modalities(data.find(), ["t2"]), tmp_path / "records")
     assert len(found.subjects) == 6
+
+
+@pytest.mark.parametrize("value", [0, 7])
+def test_a_modality_of_which_the_crop_leaves_nothing_is_refused(
+    data: Any, preprocess_here: Preprocess, tmp_path: Path, value: int
+) -> None:
+    """The source as a whole is not empty; the exported model would refuse what is left."""
+    path = data.path("s4", "t2")
+    image = nib.Nifti1Image.from_filename(path)
+    array = np.asarray(image.dataobj).copy()
+    array[3:9, 4:10] = value
+    nib.Nifti1Image(array, image.affine).to_filename(path)
+    with pytest.raises(UserError, match=r"s4: modality 2 is empty .*another --crop.*t2\.nii\.gz"):
+        preprocess_here(data.find(), tmp_path / "records", crop=(4, 4, 4))
+    preprocess_here(data.find(), tmp_path / "records", crop=(8, 4, 4))

@@ -314,3 +314,26 @@ def test_as_many_values_as_an_image_has_are_refused(
     nib.Nifti1Image(values, affine).to_filename(path)
     with pytest.raises(UserError, match="label values: expected at most 255, received 256"):
         preprocess_here(data.find(), tmp_path / "records")
+
+
+def test_names_that_would_give_two_shards_one_file_are_refused(
+    data: Any, tmp_path: Path, preprocess_here: Preprocess
+) -> None:
+    """Nobody could open such a record set."""
+    data.table["group"] = ["a-b", "b", "a-b", "b", "b", "b"]
+    data.table["fold"] = ["1", "1-a", "1", "1-a", "2", "2"]
+    with pytest.raises(UserError, match=r"fold 1 and group a-b, fold 1-a and group b: .* Rename"):
+        preprocess_here(data.find(), tmp_path / "records")
+    assert not (tmp_path / "records").exists()
+    data.table["fold"] = ["1", "3", "1", "3", "2", "2"]
+    made = preprocess_here(data.find(), tmp_path / "records")
+    assert load_manifest(tmp_path / "records") == made
+
+
+def test_a_record_set_that_nobody_could_open_is_not_written(
+    data: Any, tmp_path: Path, preprocess_here: Preprocess
+) -> None:
+    data.table.loc[0, "subject"] = "../s0"
+    with pytest.raises(UserError, match=r"expected a name of 1 to 100 bytes .* received '../s0'"):
+        preprocess_here(data.find(), tmp_path / "records")
+    assert not (tmp_path / "records").exists()
