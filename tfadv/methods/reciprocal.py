@@ -166,9 +166,11 @@ class ReciprocalVat(ReciprocalDice):
         F's own answers need no annotation: where they are the target, all voxels count.
         """
         segmentor, batch, maps = scene.networks["segmentor"], scene.batch, scene.shared
-        image, target, annotated = batch["image"], tf.stop_gradient(maps), None
+        image, annotated = batch["image"], None
         if self.vat_target == "truth":
             target, annotated = tf.cast(batch["label"], maps.dtype), batch.get("annotated")
+        else:
+            target = tf.stop_gradient(maps)
         if self.unlabelled:
             unlabelled = batch["unlabelled"]
             answer = tf.stop_gradient(tf.sigmoid(segmentor(unlabelled, training=False)))
