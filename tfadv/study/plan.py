@@ -34,15 +34,15 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from tfadv.run.split import HeldOut
 from tfadv.study.entries import (
+    FolderName,
     FoldNames,
     Fractions,
     Hyperparameters,
-    LineName,
     Seeds,
     faults,
-    repeated,
 )
 from tfrecords.errors import UserError
+from tfrecords.names import repeated
 
 Strict = ConfigDict(extra="forbid")
 
@@ -72,7 +72,7 @@ class Study:
 
     title: str
     records: Path
-    lines: Annotated[dict[LineName, Line], MinLen(1)]
+    lines: Annotated[dict[FolderName, Line], MinLen(1)]
     preset: Literal["paper", "small"] = "paper"
     score: str = "mean"
     seeds: Seeds = (0,)
