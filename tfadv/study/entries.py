@@ -32,6 +32,12 @@ def _fit_for_a_folder(name: str) -> str:
     return name
 
 
+def _one_line(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise ValueError(f"expected a line of text, received {text!r:.150}")
+    return text
+
+
 def _trains(hp: dict[str, Value]) -> dict[str, Value]:
     epochs = hp.get("epochs", 1)
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
@@ -40,6 +46,7 @@ def _trains(hp: dict[str, Value]) -> dict[str, Value]:
 
 
 Hyperparameters = Annotated[dict[str, Value], AfterValidator(_trains)]
+Title = Annotated[str, AfterValidator(_one_line)]
 FolderName = Annotated[str, AfterValidator(_fit_for_a_folder)]
 # TensorFlow's seed is one more, and at most 2^32 - 1.
 Seed = Annotated[int, Ge(0), Lt(2**32 - 1)]
@@ -51,9 +58,13 @@ FoldNames = Annotated[tuple[FolderName, ...], MinLen(1), AfterValidator(_differe
 
 def faults(error: ValidationError) -> str:
     """Every wrong entry with what is wrong with it, in one line."""
+    found = error.errors()
+    # Without its wrong entries, a list may be too short, which is not what is wrong with it.
+    causes = {fault["loc"][:-1] for fault in found if fault["loc"]}
     return "; ".join(
         f"{_place(fault['loc'])}: {fault['msg'].removeprefix('Value error, ')}"
-        for fault in error.errors()
+        for fault in found
+        if fault["type"] != "too_short" or fault["loc"] not in causes
     )
 
 

@@ -3,7 +3,15 @@
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from tfadv.study.entries import FolderName, Fractions, Hyperparameters, Seeds, faults
+from tfadv.study.entries import (
+    FolderName,
+    FoldNames,
+    Fractions,
+    Hyperparameters,
+    Seeds,
+    Title,
+    faults,
+)
 
 
 def refusal(kind: object, value: object) -> str:
@@ -26,6 +34,18 @@ def test_refusals_say_what_was_expected_and_received() -> None:
     assert "name of 1 to 100 bytes" in refusal(FolderName, 51 * "ä")
     assert "that a file can have, without any of / \\, " in refusal(FolderName, "a/b")
     assert "whole number of at least 1, received True" in refusal(Hyperparameters, {"epochs": True})
+
+
+def test_a_list_of_wrong_entries_is_not_called_too_short() -> None:
+    told = refusal(FoldNames, ["../x"])
+    assert told.startswith("0: expected a name")
+    assert "at least 1 item" not in told
+    assert "at least 1 item" in refusal(FoldNames, [])
+
+
+def test_a_title_is_a_line() -> None:
+    for title in ("", " ", "a\nb"):
+        assert "expected a line of text, received" in refusal(Title, title)
 
 
 def test_all_faults_stand_in_one_line() -> None:
