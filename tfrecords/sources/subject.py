@@ -109,6 +109,8 @@ def _require_names(
 
 
 def _require_classes(classes: Sequence[LabelClass], ignored: Sequence[int]) -> None:
+    if empty := [one.name for one in classes if not one.labels]:
+        raise UserError(f"classes: expected a label value of {empty[0]}, received none")
     values = [*(value for one in classes for value in one.labels), *ignored]
     for value in values:
         if not isinstance(value, int) or not 0 <= value <= 255:

@@ -21,7 +21,7 @@ from tfrecords.records.manifest import Manifest, SubjectRecord
 from tfrecords.records.views import Slices, View
 from tfrecords.runners import parallel_map
 from tfrecords.sources.subject import IGNORED, Dataset, LabelClass, Subject, require_groups
-from tfrecords.writing import shards
+from tfrecords.writing import notices, shards
 from tfrecords.writing.folds import assign_folds
 from tfrecords.writing.parts import PATTERN, Part, ShardSettings, Source, plan
 from tfrecords.writing.scan import Scan, scan
@@ -61,6 +61,7 @@ def preprocess(dataset: Dataset, folder: Path, options: Options) -> Manifest:
     dataset = _settle(dataset, list(good.values()))
     folds = assign_folds(dataset.subjects, options.folds, options.seed, options.training_only)
     sources = [_source(subject, good[subject.name], options) for subject in dataset.subjects]
+    notices.tell(dataset, sources, good)
     dtype = np.result_type(*(s.dtype for s in good.values()))
     # Integers of one subject and floats of another make a wider float.
     image_dtype = dtype.name if np.issubdtype(dtype, np.integer) else "float16"
@@ -147,6 +148,10 @@ def _settle(dataset: Dataset, scans: Sequence[Scan]) -> Dataset:
     if not classes:
         found = {value for s in scans for value in s.label_counts}
         values = sorted({0, *found} - set(dataset.ignored))
+        if values == [0]:
+            raise UserError(
+                "label maps: expected a value besides 0, which is the background, received none"
+            )
         classes = tuple(LabelClass("background" if v == 0 else f"label_{v}", (v,)) for v in values)
     if len(classes) > IGNORED:
         raise UserError(

@@ -100,6 +100,7 @@ CLASSES = (BACKGROUND, TUMOUR, OEDEMA)
         ({"classes": (BACKGROUND,)}, r"classes: .*at least one more, received background \(0\)$"),
         ({"classes": (TUMOUR, OEDEMA)}, r"the background, .*received tumour \(1\), oedema \(2\)$"),
         ({"classes": (TUMOUR, BACKGROUND)}, "the background, whose label value is 0, "),
+        ({"classes": (BACKGROUND, LabelClass("a", ()))}, "a label value of a, received none$"),
         ({"classes": (BACKGROUND, LabelClass("a", (1.5,)))}, "whole numbers .*received 1.5$"),
         ({"classes": (BACKGROUND, LabelClass("a", (256,)))}, "from 0 to 255, received 256$"),
         ({"classes": (BACKGROUND, LabelClass("a", (-1,)))}, "from 0 to 255, received -1$"),

@@ -70,5 +70,5 @@ def _require_values(path: Path, rows: pd.DataFrame, unlabelled: bool) -> None:
     column = empty.columns[number]
     hint = ". Give --unlabelled to take subjects without a label map" if column == "label" else ""
     raise UserError(
-        f"{path}: line {rows.index[row]}: expected a value for {column}, received none{hint}"
+        f"{path}: line {rows.index[row]}: expected a value for {column:.80}, received none{hint}"
     )
