@@ -1,8 +1,11 @@
 """Looking at every subject before anything is written, and reporting all that is wrong at once."""
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from absl import logging
 
 from tfrecords.geometry.grid import Grid
 from tfrecords.records.intensities import storage_findings
@@ -15,6 +18,8 @@ from tfrecords.sources.images import (
 )
 from tfrecords.sources.labels import label_findings
 from tfrecords.sources.subject import Dataset, Subject
+
+NAMED = 5  # In one line, at most.
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,33 @@ def scan(subject: Subject, dataset: Dataset) -> Scan:
         {str(path): volume.sha256 for path, volume in volumes.items()},
         tuple(remarks),
     )
+
+
+def unscanned(subject: Subject, ended_by: str) -> Scan:
+    """The scan of a subject whose files end the process that reads them."""
+    files = ", ".join(map(str, subject.files))
+    finding = f"{files}: reading them ended the process by {ended_by}; fetch or write them anew"
+    return Scan(subject.name, (finding,))
+
+
+def tell_remarks(scans: Sequence[Scan]) -> None:
+    """Warns of what is odd about files, in a line for each oddity."""
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for result in scans:
+        for file, remark in result.remarks:
+            found[remark].setdefault(result.subject, file)
+    for remark, files in found.items():
+        names, first = list(files), next(iter(files.values()))
+        if len(names) == 1:
+            logging.warning("%s: %s: %s", names[0], first, remark)
+        else:
+            which = f"{len(names)} subjects: {listed(names)}"
+            logging.warning("%s: for example %s: %s", which, first, remark)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a line, the first of many."""
+    return ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
 
 
 def _storage_dtype(dtype: np.dtype) -> str:

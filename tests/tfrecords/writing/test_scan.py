@@ -14,6 +14,8 @@ import pytest
 from tfrecords.errors import UserError
 from tfrecords.records.manifest import Manifest, load_manifest
 from tfrecords.sources.subject import LabelClass, Subject
+from tfrecords.writing import preprocessing
+from tfrecords.writing.preprocessing import Options
 from tfrecords.writing.scan import scan
 
 
@@ -288,3 +290,59 @@ def test_without_a_label_map_images_alone_are_looked_at(
     nan, grid = scan(subject, dataset).findings
     assert nan.startswith(f"{subject.images[0]}: 1 voxels are NaN")
     assert grid.startswith(f"{subject.images[1]}: grid ")
+
+
+def test_a_subject_that_ends_its_process_is_invalid_and_can_be_left_out(
+    tmp_path: Path,
+    small_dataset: Callable[..., Any],
+    preprocess_here: Callable[..., Manifest],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = small_dataset(tmp_path / "data", 3)
+    dataset = data.find()
+
+    def map_here(
+        function: Any, items: Any, *_: object, named: Any = str, lost: Any = None
+    ) -> list[tuple[int, Any]]:
+        return [
+            (i, lost(item, "SIGSEGV") if lost and named(item) == "s1" else function(item))
+            for i, item in enumerate(items)
+        ]
+
+    options = Options(folds=2)
+    monkeypatch.setattr(preprocessing, "parallel_map", map_here)
+    with pytest.raises(UserError) as raised:
+        preprocessing.preprocess(dataset, tmp_path / "records", options)
+    (line,) = (line for line in str(raised.value).splitlines() if line.startswith("  s1: "))
+    assert str(data.path("s1", "t1")) in line
+    assert "reading them ended the process by SIGSEGV" in line
+    options = replace(options, skip_invalid=True)
+    manifest = preprocessing.preprocess(dataset, tmp_path / "records", options)
+    assert [s.name for s in manifest.subjects] == ["s0", "s2"]
+    assert list(manifest.skipped) == ["s1"]
+
+
+def strip_forms(path: Path) -> None:
+    image = nib.Nifti1Image.from_filename(path)
+    image.set_qform(None, 0)
+    image.set_sform(None, 0)
+    image.to_filename(path)
+
+
+@pytest.mark.parametrize("subjects", [1, 7])
+def test_what_is_odd_about_headers_is_told_in_one_line(
+    tmp_path: Path,
+    small_dataset: Callable[..., Any],
+    preprocess_here: Callable[..., Manifest],
+    caplog: pytest.LogCaptureFixture,
+    subjects: int,
+) -> None:
+    data = small_dataset(tmp_path / "data", 8)
+    for number in range(subjects):
+        for column in ("t1", "t2", "label"):
+            strip_forms(data.path(f"s{number}", column))
+    preprocess_here(data.find(), tmp_path / "records")
+    (warning,) = (r.getMessage() for r in caplog.records if r.levelname == "WARNING")
+    first = f"{data.path('s0', 't1')}: its header has neither a qform nor an sform"
+    who = "s0: " if subjects == 1 else "7 subjects: s0, s1, s2, s3, s4, ...: for example "
+    assert warning.startswith(who + first)
