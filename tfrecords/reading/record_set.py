@@ -34,7 +34,10 @@ class RecordSet:
 
 @dataclass(frozen=True)
 class SubjectVolume:
-    """A subject's body: image as stored [Z, Y, X, C], class indices [Z, Y, X], first voxel."""
+    """A subject's body: image as stored [Z, Y, X, C], class indices [Z, Y, X], first voxel.
+
+    Class indices are IGNORED where nobody annotated.
+    """
 
     subject: str
     image: np.ndarray
@@ -85,7 +88,9 @@ def label_in_body(
     Raises:
         UserError: it cannot be read, lies elsewhere, or has values of no class.
     """
-    working = read_classes(path, manifest.classes, origin.working, source=origin.source)
+    working = read_classes(
+        path, manifest.classes, origin.working, manifest.ignored, source=origin.source
+    )
     first, extents = volume.position, volume.label.shape
     z, y, x = (slice(a, a + n) for a, n in zip(first, extents, strict=True))
     return working[z, y, x]

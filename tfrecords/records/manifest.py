@@ -13,7 +13,7 @@ from tfrecords.geometry.grid import Grid
 from tfrecords.records.views import Patches, Slices, View, Volumes
 from tfrecords.sources.subject import TRAINING, UNLABELLED, LabelClass
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 FILE_NAME = "manifest.json"
 
 
@@ -79,7 +79,8 @@ class SubjectRecord:
 class Manifest:
     """The contents of a record set; see the attributes' types.
 
-    Spacing, class voxels and the largest shape are those of labelled subjects alone.
+    Spacing, class voxels and the largest shape are those of labelled subjects alone. Voxels of an
+    ignored value are of no class.
 
     Attributes:
         spacing_mm: of the working grids along (x, y, z), the median over subjects.
@@ -89,6 +90,7 @@ class Manifest:
         wanted_spacing_mm: to which subjects were resampled along (x, y, z), 0 where they keep their
             own; None where nothing is resampled.
         skipped: subjects left out by --skip_invalid, with the reasons.
+        ignored: source label values of voxels that nobody annotated, IGNORED in the shards.
     """
 
     dataset: str
@@ -107,6 +109,7 @@ class Manifest:
     shards: tuple[Shard, ...]
     subjects: tuple[SubjectRecord, ...]
     skipped: dict[str, tuple[str, ...]]
+    ignored: tuple[int, ...] = ()
 
     @property
     def folds(self) -> tuple[str, ...]:

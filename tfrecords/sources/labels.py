@@ -12,9 +12,15 @@ from tfrecords.sources.subject import LabelClass, class_indices
 
 
 def read_classes(
-    path: Path, classes: tuple[LabelClass, ...], working: Grid, *, source: Grid, sha256: str = ""
+    path: Path,
+    classes: tuple[LabelClass, ...],
+    working: Grid,
+    ignored: tuple[int, ...] = (),
+    *,
+    source: Grid,
+    sha256: str = "",
 ) -> np.ndarray:
-    """A label file's class indices on a working grid, uint8 [Z, Y, X].
+    """A label file's class indices on a working grid, uint8 [Z, Y, X], IGNORED among them.
 
     Args:
         source: the grid of the images, on which the file lies, too.
@@ -22,20 +28,22 @@ def read_classes(
 
     Raises:
         UserError: the file cannot be read, has changed, lies elsewhere, or has other values than
-            whole numbers that belong to classes.
+            whole numbers that belong to classes or are ignored.
     """
     volume = read_volume(path, sha256)
-    findings = label_findings(path, volume.array, classes)
+    findings = label_findings(path, volume.array, classes, ignored)
     if not findings and not volume.grid.matches(source):
         findings = [f"{path}: expected the grid {source}, received {volume.grid}"]
     if findings:
         raise UserError("; ".join(findings))
     # Indices first: of two values of one class, resampling sees one.
-    indices = class_indices(np.rint(volume.array).astype(np.int64), classes)
+    indices = class_indices(np.rint(volume.array).astype(np.int64), classes, ignored)
     return to_working(indices, volume.grid, working, label=True)
 
 
-def label_findings(path: Path, label: np.ndarray, classes: tuple[LabelClass, ...]) -> list[str]:
+def label_findings(
+    path: Path, label: np.ndarray, classes: tuple[LabelClass, ...], ignored: tuple[int, ...] = ()
+) -> list[str]:
     """What is wrong with a label map's shape and values. Without classes, a byte holds them."""
     if label.ndim != 3:
         return [f"{path}: expected a 3D label map, received shape {label.shape}"]
@@ -44,8 +52,14 @@ def label_findings(path: Path, label: np.ndarray, classes: tuple[LabelClass, ...
         odd = [float(v) for v in values if not np.isfinite(v) or v != np.rint(v)][:5]
         return [f"{path}: labels are not whole numbers (for example {odd})"]
     known = {v for c in classes for v in c.labels} if classes else set(range(256))
+    known |= set(ignored)
     unknown = sorted({int(v) for v in values} - known)
     if unknown:
         expected = sorted(known) if classes else "0 to 255"
         return [f"{path}: unknown labels {unknown[:10]}, expected {expected}"]
+    if set(values.tolist()) <= set(ignored):
+        return [
+            f"{path}: every voxel is ignored (label {int(values[0])}), expected some that are "
+            "annotated"
+        ]
     return []

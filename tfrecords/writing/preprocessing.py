@@ -21,7 +21,7 @@ from tfrecords.records import manifest
 from tfrecords.records.manifest import Manifest, SubjectRecord
 from tfrecords.records.views import Slices, View
 from tfrecords.runners import parallel_map
-from tfrecords.sources.subject import Dataset, LabelClass, Subject, require_groups
+from tfrecords.sources.subject import IGNORED, Dataset, LabelClass, Subject, require_groups
 from tfrecords.writing import shards
 from tfrecords.writing.folds import assign_folds
 from tfrecords.writing.parts import PATTERN, Part, ShardSettings, Source, plan
@@ -68,7 +68,12 @@ def preprocess(dataset: Dataset, folder: Path, options: Options) -> Manifest:
     # Integers of one subject and floats of another make a wider float.
     image_dtype = dtype.name if np.issubdtype(dtype, np.integer) else "float16"
     settings = ShardSettings(
-        options.view, options.seed, image_dtype, len(dataset.modalities), dataset.classes
+        options.view,
+        options.seed,
+        image_dtype,
+        len(dataset.modalities),
+        dataset.classes,
+        dataset.ignored,
     )
     require_possible(folder, sources, folds, settings)
     written = _write(folder, plan(folder, sources, folds, settings), options.workers)
@@ -152,8 +157,14 @@ def _settle(dataset: Dataset, scans: Sequence[Scan]) -> Dataset:
     names = {s.subject for s in scans}
     classes = dataset.classes
     if not classes:
-        values = sorted({0, *(value for s in scans for value in s.label_counts)})
+        found = {value for s in scans for value in s.label_counts}
+        values = sorted({0, *found} - set(dataset.ignored))
         classes = tuple(LabelClass("background" if v == 0 else f"label_{v}", (v,)) for v in values)
+    if len(classes) > IGNORED:
+        raise UserError(
+            f"label values: expected at most {IGNORED}, received {len(classes)}. Are these label "
+            "maps, or images?"
+        )
     subjects = tuple(s for s in dataset.subjects if s.name in names)
     return replace(dataset, classes=classes, subjects=subjects)
 
@@ -245,6 +256,7 @@ def _describe(
         (),
         records,
         {},
+        dataset.ignored,
     )
 
 

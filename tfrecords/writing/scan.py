@@ -49,7 +49,8 @@ def scan(subject: Subject, dataset: Dataset) -> Scan:
     volumes, findings = read_files(subject.files)
     findings += image_findings(subject, volumes, modalities)
     if subject.label in volumes:
-        findings += label_findings(subject.label, volumes[subject.label].array, dataset.classes)
+        label = volumes[subject.label].array
+        findings += label_findings(subject.label, label, dataset.classes, dataset.ignored)
     findings += grid_findings({path: volume.grid for path, volume in volumes.items()})
     remarks = [(str(path), text) for path, v in volumes.items() for text in v.remarks]
     dtype = ""

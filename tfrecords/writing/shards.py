@@ -126,6 +126,7 @@ def load(source: Source, settings: ShardSettings) -> tuple[np.ndarray, np.ndarra
         source.subject.label,
         settings.classes,
         source.working,
+        settings.ignored,
         source=source.source,
         sha256=source.checksums[str(source.subject.label)],
     )

@@ -110,7 +110,7 @@ def test_dice_term_is_eq_3_with_its_factor_2() -> None:
 
 def test_vat_raises_the_divergence_from_the_truth() -> None:
     """Of epsilon almost 0 the term is the cross entropy of eq. 4 without perturbation."""
-    clean, moved = built("reciprocal_vat", "epsilon=1e-6"), built("reciprocal_vat", "epsilon=20")
+    clean, moved = built("reciprocal_vat", "epsilon=1e-6"), built("reciprocal_vat", "epsilon=0.1")
     moved.networks["segmentor"].set_weights(clean.networks["segmentor"].get_weights())
     same = batch()
     maps = clean.networks["segmentor"](same["image"])

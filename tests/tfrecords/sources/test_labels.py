@@ -10,7 +10,7 @@ from tfrecords.errors import UserError
 from tfrecords.files import file_checksum
 from tfrecords.geometry.grid import make_grid, working_grid
 from tfrecords.sources.labels import read_classes
-from tfrecords.sources.subject import LabelClass
+from tfrecords.sources.subject import IGNORED, LabelClass
 
 CLASSES = (LabelClass("background", (0, 9)), LabelClass("a", (4, 3)), LabelClass("b", (1,)))
 
@@ -67,3 +67,15 @@ def test_a_label_map_that_changed_since_it_was_checked_is_refused(tmp_path: Path
     read_classes(path, CLASSES, grid, source=grid, sha256=file_checksum(path))
     with pytest.raises(UserError, match=r"label.nii: the file has changed since it was checked"):
         read_classes(path, CLASSES, grid, source=grid, sha256="0" * 64)
+
+
+def test_what_nobody_annotated_is_one_more_value_when_resampled(tmp_path: Path) -> None:
+    """Between a voxel of class 2 and an ignored one: the value of the nearer one, of two thirds."""
+    label = np.array([1, 1, 7, 7], np.uint8).reshape(4, 1, 1)
+    nib.Nifti1Image(label, np.eye(4)).to_filename(tmp_path / "label.nii")
+    affine = np.diag([1 / 3, 1, 1, 1])
+    affine[0, 3] = 4 / 3
+    source, working = make_grid(label.shape, np.eye(4)), make_grid((2, 1, 1), affine)
+    found = read_classes(tmp_path / "label.nii", CLASSES, working, (7,), source=source)
+    assert found.dtype == np.uint8
+    assert found.ravel().tolist() == [2, IGNORED]
