@@ -20,6 +20,7 @@ from tfrecords.records.views import VIEWS, Patches, Slices, View
 from tfrecords.sources import layouts
 from tfrecords.sources.subject import TRAINING, select_modalities
 from tfrecords.writing.preprocessing import Options, preprocess
+from tfrecords.writing.scan import listed
 
 DATASET = flags.DEFINE_enum("dataset", "demo_tumour", layouts.names(), "Source layout.")
 DATA_DIR = flags.DEFINE_string(
@@ -74,8 +75,6 @@ SKIP = flags.DEFINE_bool("skip_invalid", False, "Leave invalid subjects out, and
 WORKERS = flags.DEFINE_integer("workers", os.cpu_count() or 1, "Worker processes.", 1)
 SEED = flags.DEFINE_integer("seed", 0, "Of folds, patches and the examples' order.", 0)
 
-# Subjects named in one line, at most.
-NAMED = 5
 # A method to suggest for each view.
 TRAINED_ON = {Slices: "kohl_purely_adversarial", Patches: "moeskops_dilated"}
 
@@ -194,6 +193,7 @@ def _summarise_patches(manifest: Manifest) -> None:
         print(f"class {label_class.name}: {sum(counts.values())} patches")
         lacking = sorted(name for name, count in counts.items() if not count)
         if lacking:
-            names = ", ".join(lacking[:NAMED]) + (", ..." if len(lacking) > NAMED else "")
             share = f"{len(lacking)} of {len(counts)} subjects"
-            print(f"class {label_class.name}: no patches of {share}, which lack it: {names}")
+            print(
+                f"class {label_class.name}: no patches of {share}, which lack it: {listed(lacking)}"
+            )
