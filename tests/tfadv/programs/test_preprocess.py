@@ -1,6 +1,7 @@
 """Preprocessing as users run it: its messages, and what it writes."""
 
 import re
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -166,3 +167,25 @@ def test_a_run_tells_the_patches_of_each_class_and_the_subjects_without_any(
     assert volumes
     assert planned
     assert float(planned[1]) >= float(written[1]) + float(volumes[1])
+
+
+def test_a_record_set_is_verified(
+    tmp_path: Path, run: Run, small_records: tuple[Any, Path]
+) -> None:
+    """Without TensorFlow, and without any other flag."""
+    folder = shutil.copytree(small_records[1], tmp_path / "copy")
+    whole = run("--verify", folder)
+    assert (whole.returncode, whole.stderr) == (0, "")
+    assert re.fullmatch(rf"{folder}: \d+ shards, .* MB, whole as they were written\n", whole.stdout)
+    files = sorted(folder.glob("*.tfrecord"))[:2]
+    for file in files:
+        file.write_bytes(file.read_bytes()[:-1] + b"?")
+    damaged = run("--verify", folder)
+    assert damaged.returncode == 1
+    assert damaged.stdout == ""
+    head, *lines = damaged.stderr.splitlines()
+    assert head.startswith(f"error: {folder}: 2 files are not as they should be. Run launch/")
+    assert sorted(lines) == [f"  {file}: checksum differs from the manifest's" for file in files]
+    other = run("--verify", folder, "--folds=3")
+    assert other.returncode == 1
+    assert other.stderr == "error: --verify: expected no other flag, received --folds\n"
