@@ -2,6 +2,7 @@
 
 python launch/preprocess.py
 python launch/preprocess.py --dataset decathlon --data_dir Task04_Hippocampus --folds 10
+python launch/preprocess.py --verify records/decathlon
 
 Every subject is checked before anything is written. A run that was killed goes on where it stopped
 when the same command is given again.
@@ -15,12 +16,13 @@ from absl import flags
 
 from tfadv.programs import cli
 from tfrecords.errors import SettingError, UserError
+from tfrecords.names import shortened
 from tfrecords.records.manifest import Manifest
+from tfrecords.records.verify import verify
 from tfrecords.records.views import VIEWS, Patches, Slices, View
 from tfrecords.sources import layouts
 from tfrecords.sources.subject import TRAINING, select_modalities
 from tfrecords.writing.preprocessing import Options, preprocess
-from tfrecords.writing.scan import listed
 
 DATASET = flags.DEFINE_enum("dataset", "demo_tumour", layouts.names(), "Source layout.")
 DATA_DIR = flags.DEFINE_string(
@@ -73,6 +75,9 @@ UNLABELLED = flags.DEFINE_bool(
 )
 SKIP = flags.DEFINE_bool("skip_invalid", False, "Leave invalid subjects out, and note them.")
 WORKERS = flags.DEFINE_integer("workers", os.cpu_count() or 1, "Worker processes.", 1)
+VERIFY = flags.DEFINE_string(
+    "verify", None, "Write nothing: compare every byte of this record set with its manifest. [none]"
+)
 SEED = flags.DEFINE_integer("seed", 0, "Of folds, patches and the examples' order.", 0)
 
 # A method to suggest for each view.
@@ -80,6 +85,9 @@ TRAINED_ON = {Slices: "kohl_purely_adversarial", Patches: "moeskops_dilated"}
 
 
 def main() -> None:
+    if VERIFY.value is not None:
+        _verify(Path(VERIFY.value))
+        return
     data_dir = Path(DATA_DIR.value) if DATA_DIR.value else None
     options = Options(
         _view(),
@@ -99,6 +107,16 @@ def main() -> None:
         dataset = select_modalities(dataset, MODALITIES.value)
     folder = Path(OUT_DIR.value or f"records/{dataset.name}")
     summarise(preprocess(dataset, folder, options), folder)
+
+
+def _verify(folder: Path) -> None:
+    own = flags.FLAGS.get_flags_for_module(__name__)
+    others = [f"--{flag.name}" for flag in own if flag.present and flag.name != VERIFY.name]
+    if others:
+        raise SettingError("verify", f"expected no other flag, received {', '.join(others)}")
+    manifest = verify(folder)
+    size_mb = sum(shard.bytes for shard in manifest.shards) / 1e6
+    print(f"{folder}: {len(manifest.shards)} shards, {size_mb:.1f} MB, whole as they were written")
 
 
 def _view() -> View:
@@ -194,6 +212,5 @@ def _summarise_patches(manifest: Manifest) -> None:
         lacking = sorted(name for name, count in counts.items() if not count)
         if lacking:
             share = f"{len(lacking)} of {len(counts)} subjects"
-            print(
-                f"class {label_class.name}: no patches of {share}, which lack it: {listed(lacking)}"
-            )
+            which = f"{share}, which lack it: {shortened(lacking)}"
+            print(f"class {label_class.name}: no patches of {which}")

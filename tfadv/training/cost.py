@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfadv.run.run import Run
-from tfrecords.reading.record_set import subject_volumes
+from tfrecords.reading.record_set import damage_named, subject_volumes
 
 # The first calls compile and fill buffers.
 WARM_STEPS = 2
@@ -54,7 +54,8 @@ def step_cost(run: Run, repetitions: int) -> Cost:
         on_train_batch_end=lambda batch, logs: ends.append(time.perf_counter())
     )
     batches = run.batches(model, range(-(-steps // run.method.steps_per_epoch)))
-    model.fit(batches, steps_per_epoch=steps, callbacks=[clock], verbose=0)
+    with damage_named(run.records):
+        model.fit(batches, steps_per_epoch=steps, callbacks=[clock], verbose=0)
     return Cost(median(np.diff(ends[WARM_STEPS - 1 :])), _peak_bytes())
 
 

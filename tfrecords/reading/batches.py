@@ -10,6 +10,7 @@ from tfrecords.errors import SettingError, UserError
 from tfrecords.reading.augmentation import Augmentation
 from tfrecords.reading.crops import crop_of
 from tfrecords.reading.normalisation import normalise
+from tfrecords.reading.owners import Owners
 from tfrecords.reading.parsing import parse, subject_of
 from tfrecords.reading.record_set import RecordSet
 from tfrecords.records.manifest import Shard
@@ -21,6 +22,7 @@ SHUFFLE_BYTES = 256 * 2**20
 # So that an epoch that reads the shards' beginnings alone still sees many subjects.
 SHARDS_AT_ONCE = 16
 Batch = dict[str, tf.Tensor]
+Example = tuple[tf.Tensor, tf.Tensor]  # Serialised, and its shard's number among `Owners`.
 
 
 @dataclass(frozen=True)
@@ -97,35 +99,36 @@ def training_batches(
     partial = subjects is not None and any(set(s.subjects) - set(subjects) for s in shards)
     wanted = subjects if partial else None
     unlabelled = _unlabelled(records) if recipe.unlabelled else ()
+    owners = Owners([shard for part, _ in streams for shard in part] + list(unlabelled))
     batch = recipe.minibatch * minibatches
     examples = steps_per_epoch * batch
     crop = crop_of(recipe.view, manifest.view, recipe.size, recipe.augmentation)
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        """(number, record), or (number, record, unlabelled record)."""
+        """(number, example), or (number, example, unlabelled example); see `_shuffled`."""
         epoch_seed = tf.stack([tf.constant(seed, tf.int64), epoch])
         drawn = [
-            _shuffled(paths, buffer, epoch_seed, number, wanted)
-            for number, (paths, buffer, _) in enumerate(streams)
+            _shuffled(records, part, owners, epoch_seed, number, wanted)
+            for number, (part, _) in enumerate(streams)
         ]
         mixed = drawn[0]
         if len(drawn) > 1:
-            choices = _choices([share for _, _, share in streams], epoch_seed)
+            choices = _choices([share for _, share in streams], epoch_seed)
             mixed = tf.data.Dataset.choose_from_datasets(drawn, choices, stop_on_empty_dataset=True)
         numbers = tf.data.Dataset.range(epoch * examples, (epoch + 1) * examples)
         if not unlabelled:
             return tf.data.Dataset.zip(numbers, mixed)
-        paths, buffer = unlabelled
-        others = _shuffled(paths, buffer, epoch_seed, len(streams))
+        others = _shuffled(records, unlabelled, owners, epoch_seed, len(streams))
         return tf.data.Dataset.zip(numbers, mixed, others)
 
-    def normalised(serialised: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def normalised(serialised: tf.Tensor, shard: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         parsed = parse(serialised, manifest.image_dtype, recipe.view.axes, len(manifest.modalities))
-        return normalise(parsed.image, parsed.statistics, recipe.scheme), parsed.label
+        with tf.control_dependencies([owners.checked(parsed.subject, shard)]):
+            return normalise(parsed.image, parsed.statistics, recipe.scheme), parsed.label
 
-    def prepare(number: tf.Tensor, labelled: tf.Tensor, *others: tf.Tensor) -> Batch:
+    def prepare(number: tf.Tensor, labelled: Example, *others: Example) -> Batch:
         example_seed = tf.stack([tf.constant(seed, tf.int64), number])
-        image, label = crop(*normalised(labelled), example_seed)
+        image, label = crop(*normalised(*labelled), example_seed)
         batch = {"image": image}
         if manifest.ignored:
             annotated = label != IGNORED
@@ -133,7 +136,7 @@ def training_batches(
             label = tf.where(annotated, label, tf.zeros_like(label))
         batch["label"] = _regions(label, recipe.regions)
         for other in others:
-            batch["unlabelled"], _ = crop(*normalised(other), example_seed)
+            batch["unlabelled"], _ = crop(*normalised(*other), example_seed)
         return batch
 
     return (
@@ -167,8 +170,8 @@ def _regions(label: tf.Tensor, regions: Sequence[Sequence[int]]) -> tf.Tensor:
 
 def _streams(
     shards: Sequence[Shard], records: RecordSet, recipe: Recipe
-) -> list[tuple[list[str], int, float]]:
-    """(paths, shuffle buffer, share of the batch) of each stream to draw from.
+) -> list[tuple[list[Shard], float]]:
+    """(shards, share of the batch) of each stream to draw from.
 
     Raises:
         UserError: the record set has no training examples of the recipe's view in these folds.
@@ -182,21 +185,19 @@ def _streams(
     favoured = [shard for shard in shards if shard.group == records.manifest.groups[0]]
     others = [shard for shard in shards if shard.group != records.manifest.groups[0]]
     if recipe.favoured_share is None or not favoured or not others:
-        parts = [(shards, 1.0)]
-    else:
-        parts = [(favoured, recipe.favoured_share), (others, 1 - recipe.favoured_share)]
-    return [(records.paths(part), _shuffle_buffer(part), share) for part, share in parts]
+        return [(shards, 1.0)]
+    return [(favoured, recipe.favoured_share), (others, 1 - recipe.favoured_share)]
 
 
-def _unlabelled(records: RecordSet) -> tuple[list[str], int]:
-    """Paths and shuffle buffer. Raises UserError where there are no subjects without label map."""
+def _unlabelled(records: RecordSet) -> tuple[Shard, ...]:
+    """Raises UserError where there are no subjects without label map."""
     shards = records.manifest.unlabelled
     if not shards:
         raise UserError(
             f"{records.folder}: expected subjects without a label map, found none. "
             "Run launch/preprocess.py --unlabelled"
         )
-    return records.paths(shards), _shuffle_buffer(shards)
+    return shards
 
 
 def _shuffle_buffer(shards: Sequence[Shard]) -> int:
@@ -207,24 +208,40 @@ def _shuffle_buffer(shards: Sequence[Shard]) -> int:
 
 
 def _shuffled(
-    paths: list[str],
-    buffer: int,
+    records: RecordSet,
+    shards: Sequence[Shard],
+    owners: Owners,
     epoch_seed: tf.Tensor,
     stream: int,
     subjects: Collection[str] | None = None,
 ) -> tf.data.Dataset:
-    """Serialised examples without end: shards in random order, then examples within the buffer."""
+    """Examples without end: shards in random order, then examples within the buffer.
+
+    Args:
+        subjects: those to keep; None for all.
+    """
     stream_seed = epoch_seed + tf.constant([0, (stream + 1) << 40], tf.int64)
     draws = tf.random.stateless_uniform([2], stream_seed, maxval=2**62, dtype=tf.int64)
     examples = (
-        tf.data.Dataset.from_tensor_slices(paths)
-        .shuffle(len(paths), seed=draws[0])
-        .interleave(tf.data.TFRecordDataset, cycle_length=SHARDS_AT_ONCE)
+        tf.data.Dataset.from_tensor_slices((records.paths(shards), owners.numbers(shards)))
+        .shuffle(len(shards), seed=draws[0])
+        .interleave(_examples, cycle_length=SHARDS_AT_ONCE)
     )
     if subjects is not None:
         names = tf.constant(sorted(subjects))
-        examples = examples.filter(lambda record: tf.reduce_any(subject_of(record) == names))
-    return examples.shuffle(buffer, seed=draws[1]).repeat()
+        # Checked here, too: of an exchanged shard, nothing might be left to check.
+        examples = examples.filter(
+            lambda record, shard: tf.reduce_any(owners.checked(subject_of(record), shard) == names)
+        )
+    return examples.shuffle(_shuffle_buffer(shards), seed=draws[1]).repeat()
+
+
+def _examples(path: tf.Tensor, shard: tf.Tensor) -> tf.data.Dataset:
+    """Of one shard, each with its number."""
+    # By no function, which would be called for each.
+    return tf.data.Dataset.zip(
+        tf.data.TFRecordDataset(path), tf.data.Dataset.from_tensors(shard).repeat()
+    )
 
 
 def _choices(shares: Sequence[float], epoch_seed: tf.Tensor) -> tf.data.Dataset:

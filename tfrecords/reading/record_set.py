@@ -10,14 +10,9 @@ import tensorflow as tf
 
 from tfrecords.errors import UserError
 from tfrecords.reading.parsing import parse
-from tfrecords.records.manifest import (
-    REPAIR,
-    Manifest,
-    Shard,
-    SubjectRecord,
-    damaged_shards,
-    load_manifest,
-)
+from tfrecords.records.manifest import REPAIR, Manifest, Shard, SubjectRecord, load_manifest
+from tfrecords.records.verify import faults
+from tfrecords.records.views import Volumes
 from tfrecords.sources.labels import read_classes
 
 
@@ -50,32 +45,80 @@ def open_record_set(folder: Path) -> RecordSet:
     return RecordSet(folder, load_manifest(folder))
 
 
+# What TensorFlow raises of files that are gone, damaged, or not what the manifest says.
+OF_FILES = (
+    tf.errors.DataLossError,
+    tf.errors.InvalidArgumentError,
+    tf.errors.NotFoundError,
+    tf.errors.FailedPreconditionError,
+    tf.errors.PermissionDeniedError,
+)
+
+
 @contextmanager
 def damage_named(records: RecordSet) -> Iterator[None]:
-    """Turns TensorFlow's data loss, which names no file, into an error that names the shards."""
+    """Turns TensorFlow's errors, which name no file, into one that names the damaged shards."""
     try:
         yield
-    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
-        damaged = damaged_shards(records.folder, records.manifest)
-        if not damaged:
+    except OF_FILES as error:
+        found = faults(records.folder, records.manifest)
+        if not found:
             raise
-        names = ", ".join(map(str, damaged))
-        raise UserError(f"{names}: checksum differs from the manifest's. {REPAIR}") from error
+        raise UserError(f"{'; '.join(found)}. {REPAIR}") from error
 
 
 def subject_volumes(records: RecordSet, folds: Sequence[str]) -> Iterator[SubjectVolume]:
-    """The whole volumes of the given folds, one at a time."""
+    """The whole volumes of the given folds, one at a time, each that the manifest lists once.
+
+    Raises:
+        UserError: a shard does not hold the subjects that the manifest lists, in their order.
+    """
     manifest = records.manifest
-    paths = records.paths(manifest.select("volumes", folds))
-    dataset = tf.data.TFRecordDataset(paths).map(
-        lambda record: parse(record, manifest.image_dtype, 3, len(manifest.modalities)),
-        num_parallel_calls=2,
-        deterministic=True,
+    shards = manifest.select(Volumes.kind, folds)
+    dataset = (
+        tf.data.Dataset.from_tensor_slices(tf.constant(records.paths(shards), tf.string))
+        .enumerate()
+        .flat_map(lambda number, path: tf.data.TFRecordDataset(path).map(lambda r: (number, r)))
+        .map(
+            lambda number, record: (
+                number,
+                parse(record, manifest.image_dtype, Volumes.axes, len(manifest.modalities)),
+            ),
+            num_parallel_calls=2,
+            deterministic=True,
+        )
+        .prefetch(2)
     )
+    origins = {subject.name: subject for subject in manifest.subjects}
+    listed = iter([(shard.file, name) for shard in shards for name in shard.subjects])
     with damage_named(records):
-        for parsed in dataset.prefetch(2).as_numpy_iterator():
+        for number, parsed in dataset.as_numpy_iterator():
+            file, subject = shards[number].file, parsed.subject.decode(errors="replace")
+            wanted = next(listed, (file, "no other subject"))
+            if wanted != (file, subject):
+                raise _unlisted(records, wanted, f"{subject} in {file}")
             z, y, x = (int(value) for value in parsed.position)
-            yield SubjectVolume(parsed.subject.decode(), parsed.image, parsed.label, (z, y, x))
+            volume = SubjectVolume(subject, parsed.image, parsed.label, (z, y, x))
+            if not _lies_in(volume, origins[subject]):
+                raise _unlisted(records, wanted, "a volume of another grid")
+            yield volume
+    for missing in listed:
+        raise _unlisted(records, missing, "no more")
+
+
+def _unlisted(records: RecordSet, listed: tuple[str, str], received: str) -> UserError:
+    file, wanted = listed
+    return UserError(
+        f"{records.folder / file}: expected the volume of {wanted}, as the manifest lists it, "
+        f"received {received}: the shard was exchanged. {REPAIR}"
+    )
+
+
+def _lies_in(volume: SubjectVolume, origin: SubjectRecord) -> bool:
+    """Whether the body lies in its subject's working grid."""
+    ends = np.add(volume.position, volume.label.shape)
+    inside = np.min(volume.position) >= 0 and (ends <= origin.working.shape[::-1]).all()
+    return bool(inside) and volume.image.shape[:3] == volume.label.shape
 
 
 def label_in_body(

@@ -10,7 +10,6 @@ from pydantic import Discriminator, GetPydanticSchema, Tag
 from tfrecords.errors import UserError
 from tfrecords.files import (
     VERSION,
-    checksum_holds,
     json_checksum,
     read_object,
     validated,
@@ -174,12 +173,7 @@ def load_manifest(folder: Path) -> Manifest:
     Raises:
         UserError: no record set, another format version, or missing or truncated shards.
     """
-    path = folder / FILE_NAME
-    if not path.is_file():
-        raise UserError(
-            f"{path}: no such file; expected a record set. Make one with launch/preprocess.py"
-        )
-    manifest = parse_manifest(path)
+    manifest = parse_manifest(folder / FILE_NAME)
     for shard in manifest.shards:
         file = folder / shard.file
         size = file.stat().st_size if file.is_file() else None
@@ -193,8 +187,13 @@ def parse_manifest(path: Path) -> Manifest:
     """A manifest file.
 
     Raises:
-        UserError: of another version, not as it was written, not a manifest, or contradictory.
+        UserError: there is none, or it is of another version, not as it was written, not a
+            manifest, or contradictory.
     """
+    if not path.is_file():
+        raise UserError(
+            f"{path}: no such file; expected a record set. Make one with launch/preprocess.py"
+        )
     content = read_object(path, FORMAT_VERSION, REPAIR)
     if content.pop(CHECKSUM, None) != json_checksum(content):
         raise UserError(
@@ -205,10 +204,3 @@ def parse_manifest(path: Path) -> Manifest:
     for fault in relations.faults(manifest):
         raise UserError(f"{path}: {fault}. {REPAIR}")
     return manifest
-
-
-def damaged_shards(folder: Path, manifest: Manifest) -> list[Path]:
-    """Shards whose checksum does not hold; reads all of them."""
-    return [
-        folder / s.file for s in manifest.shards if not checksum_holds(folder / s.file, s.sha256)
-    ]

@@ -5,8 +5,9 @@ costs the lines below. Tests read the result back with TensorFlow.
 """
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from typing import BinaryIO
 
 import google_crc32c
 import numpy as np
@@ -63,3 +64,55 @@ def frame(record: bytes) -> bytes:
     """A record as it stands in a TFRecord file: length, its checksum, data, its checksum."""
     length = struct.pack("<Q", len(record))
     return b"".join((length, _masked_crc(length), record, _masked_crc(record)))
+
+
+def read_frames(file: BinaryIO) -> Iterator[bytes]:
+    """The records of a TFRecord file. Raises ValueError where it is damaged."""
+    while header := file.read(12):
+        if len(header) < 12 or _masked_crc(header[:8]) != header[8:]:
+            raise ValueError("a record's length is damaged")
+        (length,) = struct.unpack("<Q", header[:8])
+        record = file.read(length)
+        if _masked_crc(record) != file.read(4):
+            raise ValueError("a record is damaged")
+        yield record
+
+
+def bytes_feature(example: bytes, name: str) -> bytes:
+    """A feature of bytes in a serialised tf.train.Example.
+
+    Raises:
+        KeyError: there is none of this name.
+        ValueError: no such message.
+    """
+    for _, features in _fields(memoryview(example)):
+        for _, entry in _fields(features):
+            parts = dict(_fields(entry))
+            if bytes(parts.get(1, b"")) == name.encode():
+                value = dict(_fields(parts.get(2, memoryview(b""))))
+                return bytes(dict(_fields(value[1]))[1])
+    raise KeyError(name)
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """Number and content of each length-delimited field of a message that has no others."""
+    place = 0
+    while place < len(message):
+        tag, place = _read_varint(message, place)
+        length, place = _read_varint(message, place)
+        if tag & 7 != _LENGTH_DELIMITED or place + length > len(message):
+            raise ValueError("expected length-delimited fields")
+        yield tag >> 3, message[place : place + length]
+        place += length
+
+
+def _read_varint(message: memoryview, place: int) -> tuple[int, int]:
+    """The number at a place, and the place after it."""
+    value = shift = 0
+    while place < len(message):
+        value |= (message[place] & 0x7F) << shift
+        shift += 7
+        place += 1
+        if message[place - 1] < 0x80:
+            return value, place
+    raise ValueError("a number ends early")

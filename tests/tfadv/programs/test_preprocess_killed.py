@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from tfrecords.errors import UserError
-from tfrecords.records.manifest import Manifest, damaged_shards, load_manifest
+from tfrecords.records.manifest import Manifest, load_manifest
+from tfrecords.records.verify import faults
 from tfrecords.records.views import Patches
 
 LIMIT_S = 120
@@ -118,7 +119,7 @@ class Killing:
         except UserError:
             assert not (self.out / "manifest.json").exists()
         else:
-            assert damaged_shards(self.out, manifest) == []
+            assert faults(self.out, manifest) == []
 
     def finish(self) -> str:
         """The last run's words; its files are those of the undisturbed one."""

@@ -1,6 +1,7 @@
 """What determines a run, and runs that end early."""
 
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from tfadv.run.work_dir import WorkDir
 from tfadv.training.stops import StopAtSignal
 from tfadv.training.train import train
 from tfrecords.errors import SettingError, UserError
-from tfrecords.reading.record_set import RecordSet
+from tfrecords.reading.record_set import RecordSet, open_record_set
 
 
 def tiny(records: RecordSet, *overrides: str, **values: Any) -> Run:
@@ -62,6 +63,26 @@ def test_divergence_stops_with_step_term_and_advice(records: RecordSet, tmp_path
     with pytest.raises(UserError, match=r"epoch 1, step \d+: .*segmentor_cross_entropy.*--hp"):
         tiny_run("run", tmp_path, records, "learning_rate=1e30", "steps_per_epoch=4")
     assert not list((tmp_path / "run" / "checkpoints").iterdir())
+
+
+def test_a_shard_that_goes_meanwhile_ends_the_run_in_one_line(
+    records: RecordSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Finished epochs stay."""
+    copy = open_record_set(shutil.copytree(records.folder, tmp_path / "records"))
+    run = tiny(copy, "epochs=3", "steps_per_epoch=8")
+    gone = copy.folder / copy.manifest.select("slices", run.settings.training_folds)[0].file
+    save = WorkDir.save
+
+    def save_and_remove(self: WorkDir, *arguments: Any) -> None:
+        save(self, *arguments)
+        gone.unlink(missing_ok=True)
+
+    monkeypatch.setattr(WorkDir, "save", save_and_remove)
+    with pytest.raises(UserError) as error:
+        train(WorkDir(tmp_path / "run"), run)
+    assert str(error.value).startswith(f"{gone}: no such file. Run launch/preprocess.py again")
+    assert WorkDir(tmp_path / "run").progress().epochs >= 1
 
 
 @pytest.mark.slow

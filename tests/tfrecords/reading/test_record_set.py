@@ -1,7 +1,9 @@
 """A record set on disk."""
 
 import json
+import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ import pytest
 import tensorflow as tf
 
 from tfrecords.errors import UserError
+from tfrecords.files import file_checksum
+from tfrecords.geometry.grid import make_grid
 from tfrecords.geometry.nifti import read, write_label
 from tfrecords.reading.record_set import (
     RecordSet,
@@ -21,6 +25,7 @@ from tfrecords.reading.record_set import (
 )
 from tfrecords.records.intensities import halve
 from tfrecords.records.manifest import Manifest
+from tfrecords.records.wire import frame, read_frames
 
 Records = tuple[Any, Path]
 
@@ -155,6 +160,82 @@ def test_a_flipped_byte_in_a_volume_is_found(copy: Path) -> None:
     flip_byte(copy / shard.file)
     with pytest.raises(UserError, match=shard.file):
         list(subject_volumes(records, records.manifest.folds))
+
+
+def exchange(copy: Path, first: str, second: str) -> None:
+    os.replace(copy / first, copy / "x")
+    os.replace(copy / second, copy / first)
+    os.replace(copy / "x", copy / second)
+
+
+def vouched_for(records: RecordSet, file: str) -> RecordSet:
+    """As if the manifest had the checksum and size of the shard that is there now."""
+    path = records.folder / file
+    known = {"sha256": file_checksum(path), "bytes": path.stat().st_size}
+    shards = [replace(s, **known) if s.file == file else s for s in records.manifest.shards]
+    return RecordSet(records.folder, replace(records.manifest, shards=tuple(shards)))
+
+
+def test_exchanged_volumes_are_refused(copy: Path) -> None:
+    """Of equal size: a test subject would be validated on, or trained on."""
+    records = open_record_set(copy)
+    first, second = (
+        next(s for s in records.manifest.select("volumes", [fold]) if s.group == "high")
+        for fold in ("1", "2")
+    )
+    assert first.bytes == second.bytes
+    exchange(copy, first.file, second.file)
+    records = open_record_set(copy)
+    with pytest.raises(UserError) as error:
+        list(subject_volumes(records, ["1"]))
+    assert str(error.value).startswith(f"{copy / first.file}: expected the volume of ")
+    assert f"received {second.subjects[0]} in {first.file}: the shard was exchanged" in str(
+        error.value
+    )
+    assert "launch/preprocess.py again" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ((), r"expected the volume of {0}, .*received no more"),
+        ((0, 0), r"expected the volume of {1}, .*received {0} in"),
+        ((1, 0), r"expected the volume of {0}, .*received {1} in"),
+        ((0, 1, 1), r"expected the volume of no other subject, .*received {1} in"),
+        ((0,), r"expected the volume of {1}, .*received no more"),
+    ],
+)
+def test_every_listed_volume_comes_once_and_in_order(
+    small_records: Records, copy: Path, names: tuple[int, ...], message: str
+) -> None:
+    records = open_record_set(copy)
+    shard = next(s for s in records.manifest.select("volumes", "012") if len(s.subjects) == 2)
+    with (copy / shard.file).open("rb") as file:
+        held = list(read_frames(file))
+    (copy / shard.file).write_bytes(b"".join(frame(held[place]) for place in names))
+    with pytest.raises(UserError, match=message.format(*shard.subjects)):
+        list(subject_volumes(vouched_for(records, shard.file), [shard.fold]))
+
+
+def test_volumes_of_another_grid_are_refused(copy: Path) -> None:
+    """Of the same subjects, from a record set that was made otherwise."""
+    records = open_record_set(copy)
+    subjects = [
+        replace(s, working=make_grid((12, 14, 5), s.working.matrix))
+        for s in records.manifest.subjects
+    ]
+    other = RecordSet(copy, replace(records.manifest, subjects=tuple(subjects)))
+    with pytest.raises(UserError, match=r"received a volume of another grid: .* exchanged"):
+        list(subject_volumes(other, ["0"]))
+
+
+def test_a_shard_that_goes_while_it_is_read_is_named(copy: Path) -> None:
+    records = open_record_set(copy)
+    shard = records.manifest.select("volumes", ["2"])[0]
+    (copy / shard.file).unlink()
+    with pytest.raises(UserError) as error:
+        list(subject_volumes(records, records.manifest.folds))
+    assert str(error.value).startswith(f"{copy / shard.file}: no such file. Run launch/")
 
 
 def test_errors_of_another_cause_pass_through(records: RecordSet) -> None:

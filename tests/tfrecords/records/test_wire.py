@@ -1,12 +1,13 @@
 """What is written without TensorFlow is what TensorFlow reads, and what it would have written."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrecords.records.wire import Feature, encode_example, frame
+from tfrecords.records.wire import Feature, bytes_feature, encode_example, frame, read_frames
 
 # Lengths on both sides of where a length takes one more byte.
 LENGTHS = (0, 1, 127, 128, 129, 16383, 16384, 16385, 300_000)
@@ -100,3 +101,25 @@ def test_framed_records_are_byte_for_byte_tensorflows_file(tmp_path: Path) -> No
             writer.write(record)
     assert ours.read_bytes() == theirs.read_bytes()
     assert list(tf.data.TFRecordDataset(str(ours)).as_numpy_iterator()) == records
+
+
+def test_frames_and_features_are_read_back() -> None:
+    examples = [
+        encode_example({"image": bytes(1000), "shape": (3, -1), "subject": name, "x": np.ones(2)})
+        for name in (b"s0", b"", b"s" * 300)
+    ]
+    file = io.BytesIO(b"".join(map(frame, examples)))
+    read = list(read_frames(file))
+    assert read == examples
+    assert [bytes_feature(example, "subject") for example in read] == [b"s0", b"", b"s" * 300]
+    with pytest.raises(KeyError):
+        bytes_feature(read[0], "subjects")
+
+
+def test_a_damaged_byte_of_a_frame_is_found() -> None:
+    whole = frame(encode_example({"subject": b"s0"}))
+    for place in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1
+        with pytest.raises(ValueError, match="is damaged"):
+            list(read_frames(io.BytesIO(damaged)))

@@ -364,5 +364,5 @@ def test_what_is_odd_about_headers_is_told_in_one_line(
     preprocess_here(data.find(), tmp_path / "records")
     (warning,) = (r.getMessage() for r in caplog.records if r.levelname == "WARNING")
     first = f"{data.path('s0', 't1')}: its header has neither a qform nor an sform"
-    who = "s0: " if subjects == 1 else "7 subjects: s0, s1, s2, s3, s4, ...: for example "
+    who = "s0: " if subjects == 1 else "7 subjects: s0, s1, s2, s3, s4 and 2 more: for example "
     assert warning.startswith(who + first)
