@@ -2,6 +2,7 @@
 # make test   .venv, then the whole test suite
 # make quick  the tests that are not marked slow
 # make lint   ruff and mypy
+# make campaign   damaged, hostile and impossible input, full disks and kills: half an hour
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -12,7 +13,7 @@ WORK_DIR ?= runs/demo
 MODEL ?= models/demo
 SUBJECT := data/demo_tumour/tumour_000/tumour_000
 
-.PHONY: demo test quick lint clean
+.PHONY: demo test quick campaign lint clean
 
 .venv/.installed: requirements.txt requirements-dev.txt pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -42,6 +43,9 @@ test: .venv/.installed
 
 quick: .venv/.installed
 	$(PYTEST) -m "not slow"
+
+campaign: .venv/.installed
+	$(RUN) -m tests.campaign
 
 lint: .venv/.installed
 	$(BIN)/ruff check .

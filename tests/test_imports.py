@@ -21,7 +21,7 @@ ORDER = (
     ("tfrecords/records",),
     ("tfrecords/sources",),
     ("tfrecords/geometry",),
-    ("tfrecords/runners", "tfrecords/files"),
+    ("tfrecords/runners", "tfrecords/files", "tfrecords/names"),
     ("tfrecords/errors",),
 )
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}

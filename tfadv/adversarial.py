@@ -142,6 +142,11 @@ class AdversarialModel(keras.Model):
     def segmentor(self) -> keras.Model:
         return self.network_list[0]
 
+    @property
+    def saved_variables(self) -> list[keras.Variable]:
+        """What `save_weights` writes: those of networks and of optimizers."""
+        return [*self.variables, *(v for o in self.optimizer_list for v in o.variables)]
+
     def call(self, image: tf.Tensor, training: bool = False) -> tf.Tensor:
         """The segmentor's logits."""
         return self.segmentor(image, training=training)

@@ -1,5 +1,9 @@
 """The exceptions that speak to users."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 
 class UserError(Exception):
     """A mistake in flags or data: shown as one message, without a traceback.
@@ -20,3 +24,12 @@ class SettingError(UserError):
         super().__init__(f"{setting}: {reason}")
         self.setting = setting
         self.reason = reason
+
+
+@contextmanager
+def about(path: Path) -> Iterator[None]:
+    """Raises what is wrong with a file's content with the file's name before it."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None

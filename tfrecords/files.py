@@ -113,9 +113,17 @@ def validated(path: Path, kind: type[Content], content: dict[str, Any], remedy: 
     except SettingError as error:  # Of a dataclass that checks itself.
         raise UserError(f"{path}: {error}. {remedy}") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise UserError(f"{path}: {where}: {first['msg']}. {remedy}") from None
+        raise UserError(f"{path}: {first_fault(error)}. {remedy}") from None
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first wrong entry, what is wrong with it, and what was received."""
+    first = error.errors()[0]
+    parts = (str(part) if str(part).isprintable() else repr(part) for part in first["loc"])
+    place = f"{'.'.join(parts):.300}: " if first["loc"] else ""
+    received = "" if first["type"] == "missing" else f", received {first['input']!r:.80}"
+    # What a user writes is no instance of our classes.
+    return f"{place}{first['msg'].partition(' or instance of')[0]}{received}"
 
 
 def _sync(path: Path) -> None:

@@ -1,6 +1,10 @@
 """Exceptions that speak to users."""
 
-from tfrecords.errors import SettingError, UserError
+from pathlib import Path
+
+import pytest
+
+from tfrecords.errors import SettingError, UserError, about
 
 
 def test_a_setting_is_named_apart_from_what_is_wrong_with_it() -> None:
@@ -9,3 +13,11 @@ def test_a_setting_is_named_apart_from_what_is_wrong_with_it() -> None:
     assert isinstance(error, UserError)
     assert (error.setting, error.reason) == ("hp.width", "expected at least 1, received 0")
     assert str(error) == "hp.width: expected at least 1, received 0"
+
+
+def test_what_is_wrong_with_a_file_names_it() -> None:
+    with (
+        pytest.raises(UserError, match=r"^a/b\.csv: labels: expected others$"),
+        about(Path("a/b.csv")),
+    ):
+        raise SettingError("labels", "expected others")

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from tfadv.evaluation import measures
 from tfadv.evaluation.measures import Measure
 from tfadv.inference.targets import scored_regions
-from tfadv.run.settings import MEAN
 from tfrecords.errors import SettingError
+from tfrecords.names import MEAN
 from tfrecords.records.manifest import Manifest
 
 

@@ -65,9 +65,10 @@ def evaluate(
         scores = score(segmented, origin, manifest, measures.MEASURES, empty_mm)
         rows += [{**_named(origin), "region": region, **of} for region, of in scores.items()]
         reference = whole(volume.label, volume, origin)
-        prediction = whole(segmented.prediction, volume, origin)
-        subject_rows.append(_subject_row(reference, prediction, scores, origin, manifest))
+        compared = whole(segmented.compared, volume, origin)
+        subject_rows.append(_subject_row(reference, compared, scores, origin, manifest))
         if save_predictions:
+            prediction = whole(segmented.prediction, volume, origin)
             path = work_dir.predictions / f"{origin.name}.nii.gz"
             write_label(path, _on_source(prediction, origin, manifest), origin.source)
     tables = Tables(pd.DataFrame(rows), pd.DataFrame(subject_rows))

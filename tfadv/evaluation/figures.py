@@ -9,6 +9,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from tfrecords.sources.subject import IGNORED
+
 COLOURS = mpl.colormaps["tab10"]
 CURVE_MARKERS = "os^Dv"
 
@@ -28,7 +30,7 @@ def comparison(
         reference: class indices [Z, Y, X].
         prediction: class indices [Z, Y, X].
     """
-    z = int(np.argmax((reference > 0).sum(axis=(1, 2))))
+    z = int(np.argmax(foreground(reference).sum(axis=(1, 2))))
     panels = len(modalities) + 2
     figure = Figure(figsize=(2.6 * panels, 3.2), layout="constrained")
     axes = figure.subplots(1, panels)
@@ -43,7 +45,7 @@ def comparison(
         axis.set_title(name, fontsize=9)
     for axis in axes:
         axis.set_axis_off()
-    class_legend(figure, classes)
+    class_legend(figure, classes, ignored=bool((reference[z] == IGNORED).any()))
     figure.suptitle(title, fontsize=9)
     return encode_png(figure)
 
@@ -71,20 +73,32 @@ def curves(panels: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]], y:
     return encode_png(figure)
 
 
-def class_legend(figure: Figure, classes: Sequence[str]) -> None:
-    """Names the colours of all classes but the first, the background, below the figure."""
+def class_legend(figure: Figure, classes: Sequence[str], *, ignored: bool = False) -> None:
+    """Names the colours of all classes but the first, the background, below the figure.
+
+    Args:
+        ignored: whether there are voxels that nobody annotated.
+    """
     handles = [
         Patch(color=COLOURS(index % COLOURS.N), label=name)
         for index, name in enumerate(classes[1:])
     ]
+    if ignored:
+        handles.append(Patch(facecolor="white", edgecolor="black", label="not annotated"))
     figure.legend(handles=handles, loc="outside lower center", ncols=6, fontsize=8, frameon=False)
 
 
 def coloured(labels: np.ndarray, opacity: float) -> np.ndarray:
-    """RGBA [Y, X, 4] of class indices, the background transparent."""
+    """RGBA [Y, X, 4] of class indices: the background transparent, white where nobody annotated."""
     colours = COLOURS((labels.astype(int) - 1) % COLOURS.N)
+    colours[labels == IGNORED] = 1.0
     colours[..., 3] = np.where(labels > 0, opacity, 0.0)
     return colours
+
+
+def foreground(labels: np.ndarray) -> np.ndarray:
+    """Where class indices are of a class other than the background."""
+    return (labels > 0) & (labels != IGNORED)
 
 
 def encode_png(figure: Figure) -> bytes:

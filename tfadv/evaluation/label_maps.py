@@ -9,8 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tfadv.evaluation import figures
+from tfadv.evaluation.masks import where_annotated
 from tfrecords.errors import UserError
 from tfrecords.reading.record_set import RecordSet, label_in_body, subject_volumes
+from tfrecords.sources.subject import IGNORED
 
 SHOWN = (1, 99)  # Percentiles of a slice's intensities that are black and white.
 
@@ -44,7 +46,8 @@ def slice_of_most_classes(labels: np.ndarray) -> int:
     A class counts by its area in the slice over its largest area in any, so that a large one does
     not outweigh the others. The middle slice where there is only background.
     """
-    areas = [(labels == index).sum(axis=(1, 2)) for index in np.unique(labels[labels > 0])]
+    classes = np.unique(labels[figures.foreground(labels)])
+    areas = [(labels == index).sum(axis=(1, 2)) for index in classes]
     if not areas:
         return len(labels) // 2
     return int(np.argmax(sum(area / area.max() for area in areas)))
@@ -83,7 +86,7 @@ def read_rows(
             found[name] = Row(
                 titles[name],
                 tuple(np.moveaxis(volume.image[z], -1, 0)),
-                (volume.label[z], *(labels[z] for labels in maps)),
+                (volume.label[z], *(where_annotated(m, volume.label)[z] for m in maps)),
                 y_mm / x_mm,
             )
     return [found[name] for name in titles]
@@ -110,7 +113,8 @@ def draw(rows: Sequence[Row], columns: Sequence[str], classes: Sequence[str]) ->
         for axis, title in zip(axes, columns, strict=True):
             axis.set(xticks=[], yticks=[])
             axis.set_title(title, fontsize=9, wrap=True)
-    figures.class_legend(figure, classes)
+    ignored = any((row.maps[0] == IGNORED).any() for row in rows)
+    figures.class_legend(figure, classes, ignored=ignored)
     return figures.encode_png(figure)
 
 

@@ -10,6 +10,8 @@ import cc3d
 import numpy as np
 import surface_distance
 
+from tfrecords.sources.subject import IGNORED
+
 CONNECTIVITY: Final = 26
 Spacing = tuple[float, float, float]
 
@@ -23,6 +25,7 @@ class Masks:
         prediction: bool [Z, Y, X], the mask to judge.
         spacing_mm: distance between voxel centres along Z, Y and X.
         empty_mm: the distances where exactly one mask is empty; None for the volume's diagonal.
+        ignored: voxels that nobody annotated, which are in neither mask and outside of none.
 
     Raises:
         ValueError: masks that differ in shape or are not bool and 3D, or a spacing not positive.
@@ -32,6 +35,7 @@ class Masks:
     prediction: np.ndarray
     spacing_mm: Spacing
     empty_mm: float | None = None
+    ignored: int = 0
 
     def __post_init__(self) -> None:
         _check(self.reference, self.prediction, self.spacing_mm)
@@ -50,7 +54,7 @@ class Masks:
 
     @property
     def outside_reference(self) -> int:
-        return self.reference.size - self.in_reference
+        return self.reference.size - self.ignored - self.in_reference
 
     @property
     def in_neither(self) -> int:
@@ -85,6 +89,11 @@ class Masks:
         return float(np.linalg.norm(np.multiply(self.reference.shape, self.spacing_mm)))
 
 
+def where_annotated(prediction: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Predicted class indices, IGNORED where the reference's are."""
+    return np.where(reference == IGNORED, reference, prediction)
+
+
 def connected(labels: np.ndarray) -> int:
     """The number of 3D components of a mask, or of the labels that are not 0."""
     _, count = cc3d.connected_components(labels, connectivity=CONNECTIVITY, return_N=True)
@@ -95,12 +104,14 @@ def count_components(labels: np.ndarray) -> int:
     """The number of 3D components over all classes, background included (Moeskops et al. 2017).
 
     Args:
-        labels: integers [Z, Y, X]; a component is a connected set of voxels of one value.
+        labels: integers [Z, Y, X]; a component is a connected set of voxels of one value. Those
+            of the value IGNORED are in none.
     """
     if labels.ndim != 3 or labels.dtype.kind not in "iu":
         raise ValueError(f"Expected integers [Z, Y, X]. Received: {labels.dtype} {labels.shape}")
     # cc3d leaves out the voxels of value 0, so the smallest label becomes 1.
-    return connected(labels.astype(np.int64) - int(labels.min()) + 1)
+    counted = labels.astype(np.int64) - int(labels.min()) + 1
+    return connected(np.where(labels == IGNORED, 0, counted))
 
 
 def _check(reference: np.ndarray, prediction: np.ndarray, spacing_mm: Spacing) -> None:

@@ -30,6 +30,8 @@ challenge charges. It grows with the volume, so measure on the source's grid, ne
 give one empty_mm for all volumes. Ratios without a denominator are nan: leave them out of means.
 They hide no failure, because dice and distances are never nan.
 
+Voxels that nobody annotated are in neither mask, and specificity does not count them.
+
 `MEASURES` is the one place that says what a measure is: an entry more is a column more of
 metrics.csv and a row more of its summary, and what its flags say.
 """
@@ -184,6 +186,7 @@ def region_metrics(
     spacing_mm: Spacing,
     *,
     empty_mm: float | None = None,
+    ignored: int = 0,
     measures: Sequence[Measure] | None = None,
 ) -> dict[str, float]:
     """Measures of one region of one subject, by name; see `Masks`.
@@ -191,5 +194,5 @@ def region_metrics(
     Args:
         measures: all if not given.
     """
-    masks = Masks(reference, prediction, spacing_mm, empty_mm)
+    masks = Masks(reference, prediction, spacing_mm, empty_mm, ignored)
     return {m.name: float(m.of(masks)) for m in (MEASURES if measures is None else measures)}

@@ -8,13 +8,14 @@ import tensorflow as tf
 
 from tfadv.evaluation import figures, measures
 from tfadv.evaluation.criterion import Criterion, log_key
+from tfadv.evaluation.masks import where_annotated
 from tfadv.evaluation.measures import Measure
 from tfadv.inference.predictor import Predictor
 from tfadv.inference.targets import averaged_regions, scored_regions
-from tfadv.run.settings import MEAN
+from tfrecords.names import MEAN
 from tfrecords.reading.record_set import RecordSet, SubjectVolume, subject_volumes
 from tfrecords.records.manifest import Manifest, SubjectRecord
-from tfrecords.sources.subject import class_indices
+from tfrecords.sources.subject import IGNORED, class_indices
 
 Scores = dict[str, dict[str, float]]  # By region and by the measure's name.
 
@@ -25,6 +26,11 @@ class Segmented:
 
     volume: SubjectVolume
     prediction: np.ndarray
+
+    @property
+    def compared(self) -> np.ndarray:
+        """The prediction as it is measured and shown: IGNORED where nobody annotated."""
+        return where_annotated(self.prediction, self.volume.label)
 
 
 def segment(
@@ -67,7 +73,8 @@ def score(
         empty_mm: see `Masks`.
     """
     reference = whole(segmented.volume.label, segmented.volume, origin)
-    prediction = whole(segmented.prediction, segmented.volume, origin)
+    prediction = whole(segmented.compared, segmented.volume, origin)
+    ignored = int(np.count_nonzero(reference == IGNORED))
     x_mm, y_mm, z_mm = origin.working.spacing_mm
     return {
         region: measures.region_metrics(
@@ -75,6 +82,7 @@ def score(
             np.isin(prediction, members),
             (z_mm, y_mm, x_mm),
             empty_mm=empty_mm,
+            ignored=ignored,
             measures=chosen,
         )
         for region, members in scored_regions(manifest).items()
@@ -112,7 +120,7 @@ def picture_of(segmented: Segmented, records: RecordSet, title: str = "") -> byt
     return figures.comparison(
         volume.image,
         volume.label,
-        segmented.prediction,
+        segmented.compared,
         manifest.modalities,
         [c.name for c in manifest.classes],
         title or volume.subject,

@@ -1,6 +1,6 @@
 """Virtual adversarial training (Peiris et al. 2021, eq. 4, after Miyato et al. 2018).
 
-The term is the mean over samples of D(target || F(X + r_adv)). r_adv is the perturbation of norm
+The term is the mean over samples of D(target || F(X + r_adv)). r_adv is the perturbation of size
 epsilon that raises D most, found by power iteration on D's gradient (Miyato 2018, algorithm 1).
 
 Paper symbols: F is the segmentor, X the image, D the Kullback-Leibler divergence. The target is
@@ -10,22 +10,29 @@ constant (Miyato 2018).
 The two targets differ in what the power iteration finds. D's gradient at r = 0 is not zero for the
 truth: one iteration is a normalised gradient step. It is zero for the prediction, where D is least;
 at r = xi * d it is xi times the Hessian times d, so iterations turn d towards the Hessian's top
-eigenvector. xi must then be large enough to be seen in the network's precision. d has norm 1 over
-the whole sample, so that a voxel moves by about xi / sqrt(voxels * channels) only, and bfloat16 has
-8 bits: it rounds away most changes below 1/512 of an intensity.
+eigenvector. xi must then be large enough to be seen in the network's precision: bfloat16 has 8 bits
+and rounds away most changes below 1/512 of an intensity.
+
+A perturbation's size is its root mean square over a sample's voxels and channels, not its norm: so
+it means the same for crops of any extent.
 """
 
 from collections.abc import Callable
 
 import tensorflow as tf
 
+from tfadv.losses.annotated import annotated_mean
 
-def bernoulli_divergence(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+
+def bernoulli_divergence(
+    target: tf.Tensor, logits: tf.Tensor, annotated: tf.Tensor | None = None
+) -> tf.Tensor:
     """KL(target || sigmoid(logits)), the sum over maps, the mean over voxels.
 
     Args:
         target: masks or probabilities [B, ..., R] in [0, 1].
         logits: float32 of the same shape.
+        annotated: [B, ...], 0 at voxels that count nothing; None where all count.
 
     Returns:
         float32 [B] in [0, inf), up to rounding; 0 where both are equal.
@@ -33,7 +40,8 @@ def bernoulli_divergence(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     target = tf.cast(target, logits.dtype)
     present = tf.math.xlogy(target, target) + target * tf.nn.softplus(-logits)
     absent = tf.math.xlogy(1 - target, 1 - target) + (1 - target) * tf.nn.softplus(logits)
-    return _mean_over_voxels(present + absent)
+    voxels = list(range(1, len(logits.shape) - 1))
+    return annotated_mean(tf.reduce_sum(present + absent, -1), annotated, voxels)
 
 
 def adversarial_perturbation(
@@ -54,8 +62,8 @@ def adversarial_perturbation(
             Networks answer as in inference: no running statistic moves, no sample sees another.
         image: float32 [B, ..., C].
         start: random numbers of the same shape, of which no sample's are all zero.
-        epsilon: the norm of each sample's perturbation, in units of the image.
-        xi: the norm at which the gradient is taken, in units of the image.
+        epsilon: the size of each sample's perturbation, in units of the image.
+        xi: the size at which the gradient is taken, in units of the image.
         iterations: gradients to take; 0 gives the start's direction.
 
     Returns:
@@ -71,17 +79,11 @@ def adversarial_perturbation(
     return tf.stop_gradient(epsilon * direction)
 
 
-def _mean_over_voxels(values: tf.Tensor) -> tf.Tensor:
-    """[B, ..., C] -> [B], summed over the last axis."""
-    voxels = list(range(1, len(values.shape) - 1))
-    return tf.reduce_mean(tf.reduce_sum(values, -1), voxels)
-
-
 def _normalised(values: tf.Tensor, otherwise: tf.Tensor) -> tf.Tensor:
-    """Each sample of [B, ...] divided by its norm, or `otherwise` where all of it is zero."""
+    """Each sample of [B, ...] divided by its root mean square; `otherwise` where all is zero."""
     axes = list(range(1, len(values.shape)))
     # The largest value becomes 1 first: squares of 1e-25 would underflow.
     peak = tf.reduce_max(tf.abs(values), axes, keepdims=True)
     values = tf.math.divide_no_nan(values, peak)
-    norm = tf.sqrt(tf.reduce_sum(tf.square(values), axes, keepdims=True))
-    return tf.where(norm == 0, otherwise, tf.math.divide_no_nan(values, norm))
+    size = tf.sqrt(tf.reduce_mean(tf.square(values), axes, keepdims=True))
+    return tf.where(size == 0, otherwise, tf.math.divide_no_nan(values, size))

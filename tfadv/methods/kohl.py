@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from tfadv.adversarial import Batch, Networks, Players, Scene, Term, Update
 from tfadv.losses.adversarial import discriminator_loss, non_saturating_segmentor_loss
+from tfadv.losses.annotated import shown
 from tfadv.losses.cross_entropy import cross_entropy
 from tfadv.methods.checks import ANY, COUNT, POSITIVE, SHARE, at_least, between, multiple_of
 from tfadv.methods.controls import Judged, signal_without_off
@@ -191,10 +192,8 @@ def discriminator_update(minibatch: int) -> Update:
     def judge(networks: Networks, batch: Batch) -> Verdicts:
         logits = networks["segmentor"](batch["image"], training=True)
         truth = tf.one_hot(batch["label"], logits.shape[-1])
-        discriminator = networks["discriminator"]
         return Verdicts(
-            discriminator([batch["image"], truth], training=True),
-            discriminator([batch["image"], tf.nn.softmax(logits)], training=True),
+            *(_judged(networks, batch, maps) for maps in (truth, tf.nn.softmax(logits)))
         )
 
     loss = Term(
@@ -228,18 +227,25 @@ def segmentor_update(minibatch: int, *terms: Term) -> Update:
 
 def adversarial_term(weight: float) -> Term:
     def value(scene: Scene) -> tf.Tensor:
-        pair = [scene.batch["image"], tf.nn.softmax(scene.shared)]
-        generated = scene.networks["discriminator"](pair, training=True)
-        return non_saturating_segmentor_loss(generated)
+        maps = tf.nn.softmax(scene.shared)
+        return non_saturating_segmentor_loss(_judged(scene.networks, scene.batch, maps))
 
     words = "-mean log D(S(x)) (eq. 4)"
     return Term("segmentor_adversarial", value, words, weight, verdict=True)
 
 
+def _judged(networks: Networks, batch: Batch, maps: tf.Tensor) -> tf.Tensor:
+    """D's logits [B, 1] of the images with these maps."""
+    pair = [batch["image"], shown(maps, batch.get("annotated"))]
+    return networks["discriminator"](pair, training=True)
+
+
 def cross_entropy_term(weight: float) -> Term:
     return Term(
         "segmentor_cross_entropy",
-        lambda scene: cross_entropy(scene.batch["label"], scene.shared),
+        lambda scene: cross_entropy(
+            scene.batch["label"], scene.shared, scene.batch.get("annotated")
+        ),
         "cross entropy (eq. 2)",
         weight,
     )

@@ -20,6 +20,7 @@ import tensorflow as tf
 
 from tfadv.adversarial import Batch, Networks, Players, Scene, Term, Update
 from tfadv.inference.tiling import Tiling, WholeSlices
+from tfadv.losses.annotated import shown
 from tfadv.losses.cross_entropy import cross_entropy
 from tfadv.methods.checks import COUNT, POSITIVE, between
 from tfadv.methods.controls import Judged
@@ -180,8 +181,9 @@ def _judged(players: Networks, batch: Batch, *, segmentor_training: bool) -> Ver
     segmentor, discriminator = players["segmentor"], players["discriminator"]
     generated = tf.nn.softmax(segmentor(batch["image"], training=segmentor_training))
     manual = tf.one_hot(batch["label"], generated.shape[-1])
+    maps = [shown(kind, batch.get("annotated")) for kind in (manual, generated)]
     images = tf.tile(_central_image(batch["image"]), [2, 1, 1, 1])
-    logits = discriminator([images, tf.concat([manual, generated], 0)], training=True)
+    logits = discriminator([images, tf.concat(maps, 0)], training=True)
     return Verdicts(*tf.split(logits, 2))
 
 
@@ -206,7 +208,7 @@ def _central_image(patches: tf.Tensor) -> tf.Tensor:
 
 SEGMENTATION = Term(
     "segmentor_cross_entropy",
-    lambda scene: cross_entropy(scene.batch["label"], scene.shared),
+    lambda scene: cross_entropy(scene.batch["label"], scene.shared, scene.batch.get("annotated")),
     "Ls, the cross entropy (2.3, update 1)",
 )
 MANUAL_MAPS = Term(

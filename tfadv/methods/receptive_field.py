@@ -7,6 +7,8 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from tfadv.networks.pooling import MaxPooling3D
+
 # Of the probe image, by the number of axes: along the last, larger than any receptive field.
 # Networks of volumes pad, so that a thin one is enough.
 EXTENT = {2: (448, 448), 3: (32, 32, 448)}
@@ -20,7 +22,7 @@ TRANSPARENT = (
 )
 POOLING = {
     layers.MaxPooling2D: layers.AveragePooling2D,
-    layers.MaxPooling3D: layers.AveragePooling3D,
+    MaxPooling3D: layers.AveragePooling3D,
 }
 
 

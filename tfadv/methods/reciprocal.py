@@ -17,11 +17,13 @@ from tfadv.adversarial import Batch, Networks, Players, Scene, Term, Update
 from tfadv.inference.targets import Targets, region_targets
 from tfadv.inference.tiling import SlidingWindow, Tiling, WholeVolume
 from tfadv.losses.adversarial import discriminator_loss, non_saturating_segmentor_loss
+from tfadv.losses.annotated import shown
 from tfadv.losses.dice import dice_loss
 from tfadv.losses.virtual_adversarial import adversarial_perturbation, bernoulli_divergence
 from tfadv.methods.checks import ANY, COUNT, POSITIVE, at_least, multiple_of, one_of
 from tfadv.methods.controls import Judged
 from tfadv.methods.method import Method, hyperparameter
+from tfadv.methods.optimizers import torch_rmsprop
 from tfadv.methods.verdicts import Verdicts, observed, swapped
 from tfadv.networks import reciprocal as networks
 from tfrecords.reading.augmentation import Augmentation
@@ -47,7 +49,8 @@ class ReciprocalDice(Method):
     departures: ClassVar[Sequence[str]] = (
         "eq. 3 as printed lacks the factor 2: a perfect prediction would cost 0.5",
         "the decoder's number of convolutions is not stated: one after the upsampling, then two "
-        "after the skip's concatenation, as in the encoder; 8 groups in its normalisation",
+        "after the skip's concatenation, as in the encoder; 8 groups in its normalisation, whose "
+        "epsilon is 1e-5, PyTorch's",
         "the epoch with the best validation Dice is evaluated; the paper takes the last",
     )
 
@@ -79,7 +82,9 @@ class ReciprocalDice(Method):
         return (
             Term(
                 "segmentor_dice",
-                lambda scene: dice_loss(scene.shared, scene.batch["label"]),
+                lambda scene: dice_loss(
+                    scene.shared, scene.batch["label"], scene.batch.get("annotated")
+                ),
                 "Dice (eq. 3)",
                 self.dice_weight,
             ),
@@ -126,16 +131,21 @@ class ReciprocalVat(ReciprocalDice):
     summary = "3D U-Net: Dice and virtual adversarial training"
     departures: ClassVar[Sequence[str]] = (
         *ReciprocalDice.departures,
-        "norm and number of iterations of the perturbation are not stated",
+        "size and number of iterations of the perturbation are not stated",
     )
 
     vat_weight: float = hyperparameter(0.2, "3.4: lambda_v", POSITIVE)
     vat_target: str = hyperparameter(
         "truth", "eq. 4; prediction: Miyato et al. 2018", one_of("truth", "prediction")
     )
-    epsilon: float = hyperparameter(10.0, "ours: not stated; norm of the perturbation", POSITIVE)
+    epsilon: float = hyperparameter(
+        0.055,
+        "ours: not stated; root mean square of the perturbation, in units of the normalised "
+        "intensity",
+        POSITIVE,
+    )
     xi: float = hyperparameter(
-        10.0, "ours: not stated; norm of the step in the power iteration", POSITIVE
+        0.055, "ours: not stated; that of the step in the power iteration", POSITIVE
     )
     power_iterations: int = hyperparameter(1, "ours: not stated; Miyato et al. 2018", at_least(0))
     unlabelled: bool = hyperparameter(
@@ -151,18 +161,25 @@ class ReciprocalVat(ReciprocalDice):
         return replace(super().recipe(manifest), unlabelled=self.unlabelled)
 
     def _vat(self, scene: Scene, step: tf.Tensor) -> tf.Tensor:
-        """The mean over labelled and unlabelled samples alike; their numbers are equal."""
+        """The mean over labelled and unlabelled samples alike; their numbers are equal.
+
+        F's own answers need no annotation: where they are the target, all voxels count.
+        """
         segmentor, batch, maps = scene.networks["segmentor"], scene.batch, scene.shared
-        truth = tf.cast(batch["label"], maps.dtype)
-        target = truth if self.vat_target == "truth" else tf.stop_gradient(maps)
-        image = batch["image"]
+        image, annotated = batch["image"], None
+        if self.vat_target == "truth":
+            target, annotated = tf.cast(batch["label"], maps.dtype), batch.get("annotated")
+        else:
+            target = tf.stop_gradient(maps)
         if self.unlabelled:
             unlabelled = batch["unlabelled"]
             answer = tf.stop_gradient(tf.sigmoid(segmentor(unlabelled, training=False)))
             image, target = tf.concat([image, unlabelled], 0), tf.concat([target, answer], 0)
+            if annotated is not None:
+                annotated = tf.concat([annotated, tf.ones_like(annotated)], 0)
         seed = tf.stack([tf.cast(step, tf.int64), 0])
         perturbation = adversarial_perturbation(
-            lambda moved: bernoulli_divergence(target, segmentor(moved, training=False)),
+            lambda moved: bernoulli_divergence(target, segmentor(moved, training=False), annotated),
             image,
             tf.random.stateless_normal(tf.shape(image), seed),
             epsilon=self.epsilon,
@@ -170,7 +187,7 @@ class ReciprocalVat(ReciprocalDice):
             iterations=self.power_iterations,
         )
         logits = segmentor(image + perturbation, training=True)
-        return tf.reduce_mean(bernoulli_divergence(target, logits))
+        return tf.reduce_mean(bernoulli_divergence(target, logits, annotated))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,14 +201,17 @@ class ReciprocalCritic(ReciprocalDice, Judged):
         "eq. 5 as printed swaps eta; its sum over voxels is a mean, so that the weights of eq. 2 "
         "hold for any crop; the segmentor descends -log psi(F(X)), which does not saturate",
         "the critic's feature maps and slope are not stated: as many as the segmentor's first "
-        "level, 0.2; its last layer has no normalisation, being the confidence itself",
+        "level, 0.2; its last layer has no normalisation, being the confidence itself; RMSprop is "
+        "PyTorch's (rho 0.99)",
         "the critic sees truth and prediction of a minibatch in one pass, so that its batch "
         "normalisation is the same function of both",
     )
 
     critic_width: int = hyperparameter(48, "ours: not stated", COUNT, small=8)
     critic_weight: float = hyperparameter(0.3, "3.4: lambda_c", POSITIVE)
-    critic_learning_rate: float = hyperparameter(5e-5, "4.1: RMSprop, critic", POSITIVE)
+    critic_learning_rate: float = hyperparameter(
+        5e-5, "4.1: RMSprop, critic: a quarter of F's", POSITIVE, small=2.5e-4
+    )
 
     def terms(self, step: Callable[[], tf.Tensor]) -> tuple[Term, ...]:
         words = "-log psi(F(X))"
@@ -203,10 +223,9 @@ class ReciprocalCritic(ReciprocalDice, Judged):
     def build(self, channels: int, outputs: Sequence[str]) -> Players:
         alone = super().build(channels, outputs)
         critic = networks.critic(len(outputs), self.critic_width)
-        rmsprop = keras.optimizers.RMSprop(self.rate("critic"))
         return Players(
             {**alone.networks, "critic": critic},
-            {**alone.optimizers, "critic": rmsprop},
+            {**alone.optimizers, "critic": torch_rmsprop(self.rate("critic"))},
             (CRITIC_UPDATE, *alone.schedule),
         )
 
@@ -231,14 +250,15 @@ def _maps(networks: Networks, batch: Batch) -> tf.Tensor:
 
 def _judged(networks: Networks, batch: Batch, maps: tf.Tensor) -> Verdicts:
     """The critic's logits of the true and of the predicted maps, seen together."""
-    truth = tf.cast(batch["label"], maps.dtype)
-    logits = networks["critic"](tf.concat([truth, maps], 0), training=True)
-    return Verdicts(*tf.split(logits, 2))
+    truth, annotated = tf.cast(batch["label"], maps.dtype), batch.get("annotated")
+    pair = tf.concat([shown(kind, annotated) for kind in (truth, maps)], 0)
+    true, generated = tf.split(networks["critic"](pair, training=True), 2)
+    return Verdicts(true, generated, annotated if annotated is None else annotated[..., None])
 
 
 def _adversarial(scene: Scene) -> tf.Tensor:
     verdicts = _judged(scene.networks, scene.batch, scene.shared)
-    return non_saturating_segmentor_loss(verdicts.generated)
+    return non_saturating_segmentor_loss(verdicts.generated, verdicts.annotated)
 
 
 def _look(networks: Networks, batch: Batch) -> Verdicts:

@@ -7,6 +7,7 @@ from functools import partial
 import tensorflow as tf
 
 from tfadv.adversarial import Batch, Networks, Scene, Term, Update, Value
+from tfadv.losses.annotated import shown
 from tfadv.losses.cross_entropy import cross_entropy
 from tfadv.losses.dice import dice_loss
 from tfadv.losses.multi_scale import scale_distances
@@ -76,7 +77,8 @@ class Comparison:
         return Compared(maps, lambda: self._distances(networks, batch, maps))
 
     def _distances(self, networks: Networks, batch: Batch, maps: tf.Tensor) -> tf.Tensor:
-        image = batch["image"]
+        image, annotated = batch["image"], batch.get("annotated")
+        image = shown(image, annotated)
         truth = tf.cast(batch["label"], image.dtype)
         masked = [
             (image * maps[..., region, None], image * truth[..., region, None])
@@ -84,7 +86,11 @@ class Comparison:
         ]
         if self.together:
             masked = [tuple(tf.concat(kind, axis=-1) for kind in zip(*masked, strict=True))]
-        return tf.stack([self._row(networks, number, pair) for number, pair in enumerate(masked)])
+        rows = tf.stack([self._row(networks, number, pair) for number, pair in enumerate(masked)])
+        if annotated is None:
+            return rows
+        # Means over all places, of which the annotated ones alone have a distance.
+        return tf.math.divide_no_nan(rows, tf.reduce_mean(tf.cast(annotated, rows.dtype)))
 
     def _row(self, networks: Networks, number: int, pair: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         """Distances [scales, B] of one pair."""
@@ -147,7 +153,9 @@ def segmentor_update(compared: Comparison, *terms: Term) -> Update:
 def dice_term(weight: float) -> Term:
     return Term(
         "segmentor_dice",
-        lambda scene: dice_loss(scene.shared.maps, scene.batch["label"]),
+        lambda scene: dice_loss(
+            scene.shared.maps, scene.batch["label"], scene.batch.get("annotated")
+        ),
         "soft Dice loss",
         weight,
     )
@@ -184,7 +192,9 @@ SOFTMAX_UPDATE = Update(
     (
         Term(
             "segmentor_cross_entropy",
-            lambda scene: cross_entropy(scene.batch["label"], scene.shared),
+            lambda scene: cross_entropy(
+                scene.batch["label"], scene.shared, scene.batch.get("annotated")
+            ),
             "the softmax loss (3.2)",
         ),
     ),

@@ -3,12 +3,14 @@
 import keras
 from keras import layers
 
+from tfadv.networks.pooling import MaxPooling3D
 from tfadv.networks.upsampling import LinearUpsampling
 
 LEVELS = 5  # "five layers including bottleneck"
 GROUPS = 8  # Of the normalisation; not stated.
 LEAKY_SLOPE = 0.2  # Not stated; that of Isola et al. 2017, whom the critic follows.
 CRITIC_LAYERS = 4
+EPSILON = 1e-5  # Of all normalisations: not stated; PyTorch's, which the paper uses.
 # Levels from this one on compute in float32: TensorFlow 2.21 on CPUs gives garbage as gradient of a
 # 3x3x3 kernel in bfloat16 where the depth is 2, which crops of 16 and 32 voxels reach here.
 FLOAT32_FROM = 3
@@ -26,7 +28,7 @@ def segmentor(channels: int, outputs: int, width: int = 48) -> keras.Model:
     for level in range(LEVELS):
         if level:
             skips.append(x)
-            x = layers.MaxPooling3D()(x)
+            x = MaxPooling3D()(x)
         x = _level(x, width, level)
     for level in reversed(range(LEVELS - 1)):
         x = _convolution(LinearUpsampling()(x), width, level)
@@ -46,7 +48,7 @@ def critic(outputs: int, width: int = 48) -> keras.Model:
     for _ in range(CRITIC_LAYERS - 1):
         x = layers.Conv3D(width, 3, padding="same", use_bias=False)(x)
         # Momentum 1: a critic always sees batches, so its moving statistics stay as they are.
-        x = layers.BatchNormalization(momentum=1.0, synchronized=True)(x)
+        x = layers.BatchNormalization(momentum=1.0, epsilon=EPSILON, synchronized=True)(x)
         x = layers.LeakyReLU(LEAKY_SLOPE)(x)
     logits = layers.Conv3D(1, 3, padding="same", dtype="float32", name="logits")(x)
     return keras.Model(maps, logits, name="critic")
@@ -61,4 +63,5 @@ def _convolution(x: keras.KerasTensor, width: int, level: int) -> keras.KerasTen
     maps = width * 2**level
     dtype = "float32" if level >= FLOAT32_FROM else None
     x = layers.Conv3D(maps, 3, padding="same", use_bias=False, dtype=dtype)(x)
-    return layers.ReLU()(layers.GroupNormalization(min(GROUPS, maps), dtype=dtype)(x))
+    normalised = layers.GroupNormalization(min(GROUPS, maps), epsilon=EPSILON, dtype=dtype)(x)
+    return layers.ReLU()(normalised)

@@ -10,6 +10,7 @@ LEAKY_SLOPE = 0.2  # Not stated; that of the GANs of its time (Radford et al. 20
 FACTORS = (1, 2, 4, 8)  # N64, N128, N256, N512
 CRITIC_BLOCKS = 3  # 2.3: found by grid search, as are the segmentor's four.
 INVISIBLE = -20.0  # A logit: a probability of 2e-9.
+EPSILON = 1e-5  # Not stated; Torch's. Keras' 1e-3 outweighs the variances of a clamped critic.
 MOMENTUM = 0.9  # Of the moving statistics; Keras' 0.99 lags in short runs.
 
 
@@ -115,4 +116,4 @@ def _down(
 
 def _normalised(x: keras.KerasTensor, momentum: float = MOMENTUM) -> keras.KerasTensor:
     # Synchronized: replica 0's moving statistics are those that are saved.
-    return layers.BatchNormalization(momentum=momentum, synchronized=True)(x)
+    return layers.BatchNormalization(momentum=momentum, epsilon=EPSILON, synchronized=True)(x)

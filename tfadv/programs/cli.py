@@ -1,6 +1,5 @@
 """What every program shares: flags of the form --hp.name=value, messages, errors in one line."""
 
-import errno
 import inspect
 import logging
 import os
@@ -14,6 +13,7 @@ from types import ModuleType
 from absl import flags
 from absl import logging as absl_logging
 
+from tfadv.programs import failures
 from tfadv.programs.help import help_text
 from tfadv.programs.main import GOES_ON
 from tfrecords.errors import SettingError, UserError
@@ -45,8 +45,10 @@ def run(program: ModuleType, arguments: Sequence[str]) -> None:
         sys.exit(as_entered(f"error: --{error.setting}: {error.reason}"))
     except UserError as error:
         sys.exit(as_entered(f"error: {error}"))
-    except OSError as error:
-        sys.exit(f"error: {_sentence(error)}")
+    except Exception as error:
+        if text := failures.sentence(error):
+            sys.exit(f"error: {text}")
+        raise
 
 
 def as_entered(text: str) -> str:
@@ -114,12 +116,3 @@ class _Plain(logging.Handler):
 
 def _end(number: int, frame: object) -> None:
     sys.exit(f"error: stopped by SIGTERM; {GOES_ON}")
-
-
-def _sentence(error: OSError) -> str:
-    """What an OSError says, such as "[Errno 28] No space left on device", in words."""
-    if error.strerror is None:
-        return str(error)
-    where = f"{error.filename}: " if error.filename else "a file could not be read or written: "
-    room = f"; make room, and {GOES_ON}" if error.errno == errno.ENOSPC else ""
-    return f"{where}{error.strerror}{room}"

@@ -188,6 +188,8 @@ def summarise(manifest: Manifest, folder: Path) -> None:
     total = sum(manifest.class_voxels)
     for label_class, voxels in zip(manifest.classes, manifest.class_voxels, strict=True):
         print(f"class {label_class.name}: {100 * voxels / total:.3f} % of voxels")
+    for value in manifest.ignored:
+        print(f"label {value}: voxels that nobody annotated, which count nowhere")
     _summarise_patches(manifest)
     for name, findings in manifest.skipped.items():
         print(f"left out: {name}: {'; '.join(findings)}")

@@ -12,9 +12,10 @@ from tfadv import methods
 from tfadv.adversarial import AdversarialModel
 from tfadv.inference.predictor import Predictor
 from tfadv.methods.method import Method
-from tfadv.run.settings import MEAN, Settings
+from tfadv.run.settings import Settings
 from tfadv.run.split import HeldOut, choose_split, training_subjects
 from tfadv.run.work_dir import WorkDir
+from tfrecords.names import MEAN
 from tfrecords.reading.batches import training_batches
 from tfrecords.reading.record_set import RecordSet, open_record_set
 from tfrecords.records.manifest import Manifest

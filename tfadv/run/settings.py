@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 from tfrecords.errors import SettingError
+from tfrecords.names import MEAN
 
-# Chooses the epoch by the mean Dice of all classes or regions.
-MEAN = "mean"
 Value = bool | int | float | str
 
 

@@ -4,6 +4,8 @@ import csv
 import fcntl
 import io
 import math
+import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -12,13 +14,17 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
+from tfadv.adversarial import AdversarialModel
 from tfadv.run.settings import Settings
 from tfrecords.errors import UserError
 from tfrecords.files import read_json, write_file, write_json, writing
 
 # Of the files below.
 VERSION = 1
+# Beside the values of each variable: groups, headers, alignment; more than was ever seen.
+HDF5_BYTES = 4096
 REMEDY = "Train again in another --work_dir"
 
 
@@ -111,14 +117,16 @@ class WorkDir:
             return Progress()
         return read_json(self._progress, Progress, VERSION, REMEDY)
 
-    def save(self, model: keras.Model, progress: Progress) -> None:
+    def save(self, model: AdversarialModel, progress: Progress) -> None:
         """The state after an epoch; what an earlier epoch left goes once this one is complete.
 
         Raises:
             UserError: a weight is NaN or infinite; the earlier checkpoint stays.
+            OSError: there is no room, or another failure of the disk; the earlier one stays, too.
         """
         _require_finite(model, progress.epochs)
         path = self._weights(progress.epochs)
+        _require_room(self.checkpoints, model)
         with writing(path) as temporary:
             model.save_weights(temporary)
         # The disk holds the weights before it holds the note that vouches for them.
@@ -177,6 +185,22 @@ def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
         for key in sorted(old.keys() | new.keys())
         if old.get(key) != new.get(key)
     ]
+
+
+def _require_room(folder: Path, model: AdversarialModel) -> None:
+    """Raises OSError where the disk cannot take the model's weights.
+
+    HDF5 itself ends the process by SIGSEGV on a full disk.
+    """
+    needed = sum(
+        math.prod(variable.shape) * tf.as_dtype(variable.dtype).size + HDF5_BYTES
+        for variable in model.saved_variables
+    )
+    with tempfile.TemporaryFile(dir=folder) as reserved:
+        try:
+            os.posix_fallocate(reserved.fileno(), 0, HDF5_BYTES + needed)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(folder)) from None
 
 
 def _require_finite(model: keras.Model, epoch: int) -> None:

@@ -8,9 +8,9 @@ import pandas as pd
 
 from tfadv.evaluation import label_maps, measures
 from tfadv.methods.verdicts import GENERATED, TRUE
-from tfadv.run.settings import MEAN
 from tfadv.study import figures, pictures, statistics
 from tfadv.study.material import Material, percent
+from tfrecords.names import MEAN
 
 
 class Shown(NamedTuple):

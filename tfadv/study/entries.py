@@ -1,20 +1,14 @@
 """What the entries of a study file may hold."""
 
-from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
-from typing import Annotated, TypeVar
+from collections.abc import Sequence
+from typing import Annotated
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import AfterValidator, ValidationError
 
-LONGEST_NAME = 100  # Bytes: a folder's name has room for 255, and split, seed and fraction follow.
+from tfrecords.names import Entry, name_fault, repeated
 
 Value = bool | int | float | str
-Entry = TypeVar("Entry", bound=Hashable)
-
-
-def repeated(entries: Iterable[Entry]) -> list[Entry]:
-    return [entry for entry, count in Counter(entries).items() if count > 1]
 
 
 def _different(entries: Sequence[Entry]) -> Sequence[Entry]:
@@ -33,13 +27,15 @@ def _different_as_written(fractions: Sequence[float]) -> Sequence[float]:
 
 
 def _fit_for_a_folder(name: str) -> str:
-    if not name.strip() or not name.isprintable() or set(name) & set("/\\"):
-        raise ValueError(
-            f"expected a name that a folder can have: letters, no slash, received {name!r}"
-        )
-    if len(name.encode()) > LONGEST_NAME:
-        raise ValueError(f"expected at most {LONGEST_NAME} bytes, received {len(name.encode())}")
+    if fault := name_fault(name):
+        raise ValueError(fault)
     return name
+
+
+def _one_line(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise ValueError(f"expected a line of text, received {text!r:.150}")
+    return text
 
 
 def _trains(hp: dict[str, Value]) -> dict[str, Value]:
@@ -50,20 +46,25 @@ def _trains(hp: dict[str, Value]) -> dict[str, Value]:
 
 
 Hyperparameters = Annotated[dict[str, Value], AfterValidator(_trains)]
-LineName = Annotated[str, AfterValidator(_fit_for_a_folder)]
+Title = Annotated[str, AfterValidator(_one_line)]
+FolderName = Annotated[str, AfterValidator(_fit_for_a_folder)]
 # TensorFlow's seed is one more, and at most 2^32 - 1.
 Seed = Annotated[int, Ge(0), Lt(2**32 - 1)]
 Seeds = Annotated[tuple[Seed, ...], MinLen(1), AfterValidator(_different)]
 Fraction = Annotated[float, Gt(0), Le(1)]
 Fractions = Annotated[tuple[Fraction, ...], MinLen(1), AfterValidator(_different_as_written)]
-FoldNames = Annotated[tuple[str, ...], MinLen(1), AfterValidator(_different)]
+FoldNames = Annotated[tuple[FolderName, ...], MinLen(1), AfterValidator(_different)]
 
 
 def faults(error: ValidationError) -> str:
     """Every wrong entry with what is wrong with it, in one line."""
+    found = error.errors()
+    # Without its wrong entries, a list may be too short, which is not what is wrong with it.
+    causes = {fault["loc"][:-1] for fault in found if fault["loc"]}
     return "; ".join(
         f"{_place(fault['loc'])}: {fault['msg'].removeprefix('Value error, ')}"
-        for fault in error.errors()
+        for fault in found
+        if fault["type"] != "too_short" or fault["loc"] not in causes
     )
 
 

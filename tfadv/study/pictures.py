@@ -8,7 +8,7 @@ import pandas as pd
 
 from tfadv.evaluation.label_maps import Row, read_rows, slice_of_most_classes
 from tfadv.inference.targets import scored_regions
-from tfadv.run.settings import MEAN
+from tfrecords.names import MEAN
 from tfrecords.reading.record_set import RecordSet
 
 

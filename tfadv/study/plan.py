@@ -34,17 +34,19 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from tfadv.run.split import HeldOut
 from tfadv.study.entries import (
+    FolderName,
     FoldNames,
     Fractions,
     Hyperparameters,
-    LineName,
     Seeds,
+    Title,
     faults,
-    repeated,
 )
 from tfrecords.errors import UserError
+from tfrecords.names import repeated
 
 Strict = ConfigDict(extra="forbid")
+LONGEST = 255  # Bytes of a folder's name.
 
 
 @with_config(Strict)
@@ -70,9 +72,9 @@ class SplitEntry(HeldOut):
 class Study:
     """A study file's content; see the module."""
 
-    title: str
+    title: Title
     records: Path
-    lines: Annotated[dict[LineName, Line], MinLen(1)]
+    lines: Annotated[dict[FolderName, Line], MinLen(1)]
     preset: Literal["paper", "small"] = "paper"
     score: str = "mean"
     seeds: Seeds = (0,)
@@ -131,7 +133,7 @@ def all_trials(study: Study, folds: Sequence[str]) -> list[Trial]:
         folds: of the record set, for a study without splits.
 
     Raises:
-        UserError: two trials would have one folder.
+        UserError: two trials would have one folder, or one a folder of too long a name.
     """
     splits = study.splits or tuple(
         SplitEntry((folds[(place + 1) % len(folds)],), (fold,)) for place, fold in enumerate(folds)
@@ -147,5 +149,10 @@ def all_trials(study: Study, folds: Sequence[str]) -> list[Trial]:
         raise UserError(
             "splits, lines: expected trials with folders of their own, received several called "
             f"{again[0]}. Name lines otherwise, or test other folds in each split"
+        )
+    if long := [trial.name for trial in trials if len(trial.name.encode()) > LONGEST]:
+        raise UserError(
+            f"splits, lines: expected folders of at most {LONGEST} bytes, received {long[0]}. "
+            "Shorten the line's name, or those of the folds that test"
         )
     return trials

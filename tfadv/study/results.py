@@ -5,9 +5,10 @@ import pandas as pd
 from tfadv.evaluation import measures
 from tfadv.evaluation.tables import read_table
 from tfadv.inference.targets import averaged_regions
-from tfadv.run.settings import MEAN, Settings
+from tfadv.run.settings import Settings
 from tfadv.run.split import positive_subjects, training_subjects
 from tfadv.run.work_dir import WorkDir
+from tfrecords.names import MEAN
 from tfrecords.records.manifest import Manifest
 
 SUBJECT = ("subject", "group", "fold")

@@ -15,6 +15,7 @@ from tfrecords.reading.parsing import parse, subject_of
 from tfrecords.reading.record_set import RecordSet
 from tfrecords.records.manifest import Shard
 from tfrecords.records.views import View
+from tfrecords.sources.subject import IGNORED
 
 # Serialised examples held for shuffling, at most.
 SHUFFLE_BYTES = 256 * 2**20
@@ -78,6 +79,9 @@ def training_batches(
     Of volumes: [B, d, h, w, C] and [B, d, h, w], and "unlabelled" [B, d, h, w, C] where the recipe
     wants it. A patch's label is its centre alone. Labels of regions are masks [B, ..., R].
 
+    Where the record set ignores label values, "annotated", uint8 [B, ...] of the label's voxels, is
+    0 where nobody annotated. The label there is the background's, and means nothing.
+
     What an epoch holds depends on the seed and its number alone, so that a run that resumes at an
     epoch sees what an undisturbed one does.
 
@@ -125,7 +129,12 @@ def training_batches(
     def prepare(number: tf.Tensor, labelled: Example, *others: Example) -> Batch:
         example_seed = tf.stack([tf.constant(seed, tf.int64), number])
         image, label = crop(*normalised(*labelled), example_seed)
-        batch = {"image": image, "label": _regions(label, recipe.regions)}
+        batch = {"image": image}
+        if manifest.ignored:
+            annotated = label != IGNORED
+            batch["annotated"] = tf.cast(annotated, tf.uint8)
+            label = tf.where(annotated, label, tf.zeros_like(label))
+        batch["label"] = _regions(label, recipe.regions)
         for other in others:
             batch["unlabelled"], _ = crop(*normalised(*other), example_seed)
         return batch

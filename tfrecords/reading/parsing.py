@@ -12,7 +12,8 @@ class Parsed(NamedTuple):
 
     Attributes:
         image: as stored, [Y, X, C] or [Z, Y, X, C].
-        label: uint8 class indices [Y, X] or [Z, Y, X]; of patches, their centre alone.
+        label: uint8 class indices [Y, X] or [Z, Y, X], IGNORED where nobody annotated; of patches,
+            their centre alone.
         statistics: float32 [C, len(STATISTICS)].
         subject: string.
         position: int64 [3], (z, y, x) of the first voxel in the subject's volume.

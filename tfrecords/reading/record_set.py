@@ -29,7 +29,10 @@ class RecordSet:
 
 @dataclass(frozen=True)
 class SubjectVolume:
-    """A subject's body: image as stored [Z, Y, X, C], class indices [Z, Y, X], first voxel."""
+    """A subject's body: image as stored [Z, Y, X, C], class indices [Z, Y, X], first voxel.
+
+    Class indices are IGNORED where nobody annotated.
+    """
 
     subject: str
     image: np.ndarray
@@ -125,7 +128,7 @@ def label_in_body(
 
     Voxel for voxel what `volume.label` is of the subject's own label file.
     """
-    working = read_classes(path, manifest.classes, origin.working)
+    working = read_classes(path, manifest.classes, origin.working, manifest.ignored)
     first, extents = volume.position, volume.label.shape
     z, y, x = (slice(a, a + n) for a, n in zip(first, extents, strict=True))
     return working[z, y, x]

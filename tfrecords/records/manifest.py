@@ -88,7 +88,8 @@ class SubjectRecord:
 class Manifest:
     """The contents of a record set; see the attributes' types.
 
-    Spacing, class voxels and the largest shape are those of labelled subjects alone.
+    Spacing, class voxels and the largest shape are those of labelled subjects alone. Voxels of an
+    ignored value are of no class.
 
     Attributes:
         spacing_mm: of the working grids along (x, y, z), the median over subjects.
@@ -99,6 +100,7 @@ class Manifest:
             own; None where nothing is resampled.
         crop: voxels (x, y, z) about the centre that working grids keep at most; None keeps all.
         skipped: subjects left out by --skip_invalid, with the reasons.
+        ignored: source label values of voxels that nobody annotated, IGNORED in the shards.
     """
 
     dataset: str
@@ -118,6 +120,7 @@ class Manifest:
     shards: tuple[Shard, ...]
     subjects: tuple[SubjectRecord, ...]
     skipped: dict[str, tuple[str, ...]]
+    ignored: tuple[int, ...] = ()
 
     @property
     def folds(self) -> tuple[str, ...]:

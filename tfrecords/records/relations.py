@@ -7,13 +7,13 @@ whether shards are there `load_manifest`'s. A fault is a sentence that begins wi
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 import numpy as np
 from nibabel.orientations import axcodes2ornt
 
 from tfrecords.geometry.grid import Grid
+from tfrecords.names import name_fault
 from tfrecords.records.views import Volumes
 from tfrecords.sources.subject import UNLABELLED
 
@@ -62,6 +62,7 @@ def _of_names(manifest: "Manifest") -> Iterator[str]:
             yield f"{entry}: expected at least one, received none"
         yield from _twice(entry, names)
     labels = [value for label_class in manifest.classes for value in label_class.labels]
+    labels += manifest.ignored
     if not all(0 <= value <= 255 for value in labels):
         yield f"classes: expected labels from 0 to 255, received {labels}"
     yield from _twice("classes: label", labels)
@@ -113,10 +114,8 @@ def _of_grids(manifest: "Manifest") -> Iterator[str]:
 def _of_subjects(manifest: "Manifest") -> Iterator[str]:
     for subject in manifest.subjects:
         where = f"subjects ({subject.name})"
-        # Label maps are written by this name.
-        path = PurePath(subject.name)
-        if not path.parts or path.is_absolute() or ".." in path.parts or "\0" in subject.name:
-            yield f"{where}: expected a name that a file may have, received {subject.name!r}"
+        if fault := name_fault(subject.name):  # Label maps are written by this name.
+            yield f"{where}: {fault}"
         if subject.group not in manifest.groups:
             yield f"{where}: expected a group of {manifest.groups}, received {subject.group}"
         if not subject.fold:

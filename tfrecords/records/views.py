@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from tfrecords.errors import SettingError
+from tfrecords.sources.subject import IGNORED
 
 Box = tuple[slice, slice, slice]
 Place = tuple[int, int, int]
@@ -81,7 +82,7 @@ class View(ABC):
 
         Args:
             image: [Z, Y, X, C].
-            label: class indices [Z, Y, X].
+            label: class indices [Z, Y, X], IGNORED where nobody annotated.
 
         Returns:
             int32 [N, 3]: the examples' first voxels (z, y, x). N may be 0.
@@ -99,7 +100,7 @@ class View(ABC):
 
 @dataclass(frozen=True)
 class Slices(View):
-    """Whole axial slices that cover the body's extent.
+    """Whole axial slices that cover the body's extent, but for those that nobody annotated.
 
     Attributes:
         foreground: whether slices without any foreground label are left out.
@@ -130,8 +131,9 @@ class Slices(View):
     ) -> np.ndarray:
         depth, _, _ = body_box(image)
         chosen = np.arange(depth.start, depth.stop, dtype=np.int32)
-        if self.foreground:
-            chosen = chosen[label[depth].any(axis=(1, 2))]
+        annotated = label[depth] != IGNORED
+        wanted = annotated & (label[depth] > 0) if self.foreground else annotated
+        chosen = chosen[wanted.any(axis=(1, 2))]
         return np.stack([chosen, np.zeros_like(chosen), np.zeros_like(chosen)], axis=-1)
 
     def cut(self, image: np.ndarray, label: np.ndarray, place: Place) -> Cut:
@@ -142,7 +144,8 @@ class Slices(View):
 class Patches(View):
     """Axial squares, in balance over the classes of their central voxels (Moeskops 2017, 3.1).
 
-    They are drawn within the body's box, with replacement, and may reach beyond the volume.
+    They are drawn within the body's box, with replacement, and may reach beyond the volume. None
+    has a central voxel that nobody annotated.
 
     Attributes:
         patch_size: height and width in voxels, odd.
@@ -200,8 +203,8 @@ class Patches(View):
     ) -> np.ndarray:
         box = body_box(image)
         body = label[box]
-        drawn = []
-        for class_index in np.unique(body):
+        drawn = [np.empty(0, np.int64)]
+        for class_index in np.unique(body[body != IGNORED]):
             voxels = np.flatnonzero(body == class_index)
             drawn.append(voxels[random.integers(len(voxels), size=self.per_class)])
         centres = np.stack(np.unravel_index(np.concatenate(drawn), body.shape), axis=-1)

@@ -1,15 +1,19 @@
 """What a source layout on disk holds: subjects, their files, and what the labels mean."""
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from tfrecords.errors import SettingError
+from tfrecords.errors import SettingError, UserError
+from tfrecords.names import MEAN, name_fault, repeated
 
 # Of the subjects without a label map: nothing chooses it for training with labels or for a test.
 UNLABELLED = "unlabelled"
+# The class index of voxels that nobody annotated: they count in no loss and no measure.
+IGNORED = 255
 # Of the subjects that only train: it neither validates nor tests. A source may prescribe it, too.
 TRAINING = "training"
 
@@ -58,6 +62,11 @@ class Dataset:
             becomes a class of its own.
         regions: unions of classes by name, for example WT.
         groups: the first is the one that importance sampling favours.
+        ignored: source label values of voxels that nobody annotated; no class has them.
+
+    Raises:
+        UserError: its parts do not fit together, or names cannot be those of files or of flags'
+            values. Subjects of one name are for preprocessing to report.
     """
 
     name: str
@@ -66,6 +75,96 @@ class Dataset:
     subjects: tuple[Subject, ...]
     regions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     groups: tuple[str, ...] = ("all",)
+    ignored: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        _require_names("modalities", self.modalities, ",:")
+        class_names = [one.name for one in self.classes]
+        _require_names("classes and regions", [*class_names, *self.regions], ":", (MEAN,))
+        _require_classes(self.classes, self.ignored)
+        _require_regions(self.regions, class_names[1:])
+        _require_names("groups", self.groups, ",")
+        for subject in self.subjects:
+            require_subject(subject.name, subject.fold, subject.files)
+            if subject.group not in self.groups:
+                raise UserError(
+                    f"groups: {subject.name}: expected one of {', '.join(self.groups)}, "
+                    f"received {subject.group}"
+                )
+
+
+def _require_names(
+    what: str, names: Sequence[str], without: str, taken: Sequence[str] = ()
+) -> None:
+    """Names that files can have, and that differ by more than case."""
+    for name in names:
+        if fault := name_fault(name, without):
+            raise UserError(f"{what}: {fault}")
+    if again := repeated(name.casefold() for name in (*taken, *names)):
+        reserved = f", and from {', '.join(taken)}, which means something else" if taken else ""
+        raise UserError(
+            f"{what}: expected names that differ from each other by more than case{reserved}, "
+            f"received {', '.join(n for n in names if n.casefold() == again[0])}"
+        )
+
+
+def _require_classes(classes: Sequence[LabelClass], ignored: Sequence[int]) -> None:
+    if empty := [one.name for one in classes if not one.labels]:
+        raise UserError(f"classes: expected a label value of {empty[0]}, received none")
+    values = [*(value for one in classes for value in one.labels), *ignored]
+    for value in values:
+        if not isinstance(value, int) or not 0 <= value <= 255:
+            raise UserError(
+                f"classes: expected label values that are whole numbers from 0 to 255, "
+                f"received {value}"
+            )
+    if again := repeated(values):
+        owners = [one.name for one in classes if again[0] in one.labels]
+        owners += ["those that nobody annotated"] * (again[0] in ignored)
+        raise UserError(
+            f"classes: expected label values of one class each, received {again[0]} of "
+            f"{' and '.join(owners)}"
+        )
+    if classes and (0 not in classes[0].labels or len(classes) < 2):
+        received = ", ".join(f"{one.name} ({', '.join(map(str, one.labels))})" for one in classes)
+        raise UserError(
+            "classes: expected the background, whose label value is 0, and at least one more, "
+            f"received {received}"
+        )
+
+
+def _require_regions(regions: Mapping[str, Sequence[str]], foreground: Sequence[str]) -> None:
+    for name, members in regions.items():
+        if not members or repeated(members) or not set(members) <= set(foreground):
+            raise UserError(
+                f"regions: {name}: expected one or more of {', '.join(foreground)}, each once, "
+                f"received {', '.join(members) or 'none'}"
+            )
+
+
+def require_subject(name: str, fold: str, files: Iterable[Path]) -> None:
+    """Raises UserError where files cannot be named so, or one of these has two purposes."""
+    if fault := name_fault(name):
+        raise UserError(f"subjects: {fault}")
+    if fold and (fault := name_fault(fold, ",")):
+        raise UserError(f"folds: {name}: {fault}")
+    files = tuple(files)
+    if odd := [path for path in files if not _possible(path)]:
+        raise UserError(f"subjects: {name}: expected a file, received {str(odd[0])!r:.150}")
+    if again := repeated(os.path.abspath(path) for path in files):
+        raise UserError(
+            f"subjects: {name}: expected a file for each modality and each label map, "
+            f"received {again[0]} several times"
+        )
+
+
+def _possible(path: Path) -> bool:
+    """Whether the system could have such a file at all: asked for another, it raises anything."""
+    try:
+        parts = [os.fsencode(part) for part in path.parts]
+    except UnicodeEncodeError:
+        return False
+    return all(b"\0" not in part and len(part) <= 255 for part in parts)
 
 
 def select_modalities(dataset: Dataset, names: Sequence[str]) -> Dataset:
@@ -103,16 +202,19 @@ def require_groups(dataset: Dataset, names: Sequence[str]) -> None:
         )
 
 
-def class_indices(label: np.ndarray, classes: tuple[LabelClass, ...]) -> np.ndarray:
+def class_indices(
+    label: np.ndarray, classes: tuple[LabelClass, ...], ignored: tuple[int, ...] = ()
+) -> np.ndarray:
     """Source label values to class indices.
 
     Args:
-        label: integers of any shape; every value belongs to a class.
+        label: integers of any shape; every value belongs to a class or is ignored.
 
     Returns:
-        uint8, same shape, 0 for the background.
+        uint8, same shape, 0 for the background, IGNORED for ignored values.
     """
     table = np.zeros(256, np.uint8)
+    table[list(ignored)] = IGNORED
     for index, label_class in enumerate(classes):
         table[list(label_class.labels)] = index
     return table[label]

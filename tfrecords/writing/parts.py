@@ -50,6 +50,7 @@ class ShardSettings:
     image_dtype: str
     channels: int
     classes: tuple[LabelClass, ...]
+    ignored: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

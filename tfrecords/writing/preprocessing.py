@@ -20,8 +20,8 @@ from tfrecords.records import manifest, relations
 from tfrecords.records.manifest import Manifest, SubjectRecord
 from tfrecords.records.views import Slices, View
 from tfrecords.runners import parallel_map
-from tfrecords.sources.subject import Dataset, LabelClass, Subject, require_groups
-from tfrecords.writing import shards
+from tfrecords.sources.subject import IGNORED, Dataset, LabelClass, Subject, require_groups
+from tfrecords.writing import notices, shards
 from tfrecords.writing.folds import assign_folds
 from tfrecords.writing.parts import PATTERN, Part, ShardSettings, Source, plan
 from tfrecords.writing.scan import Scan, scan
@@ -61,11 +61,17 @@ def preprocess(dataset: Dataset, folder: Path, options: Options) -> Manifest:
     dataset = _settle(dataset, list(good.values()))
     folds = assign_folds(dataset.subjects, options.folds, options.seed, options.training_only)
     sources = [_source(subject, good[subject.name], options) for subject in dataset.subjects]
+    notices.tell(dataset, sources, good)
     dtype = np.result_type(*(s.dtype for s in good.values()))
     # Integers of one subject and floats of another make a wider float.
     image_dtype = dtype.name if np.issubdtype(dtype, np.integer) else "float16"
     settings = ShardSettings(
-        options.view, options.seed, image_dtype, len(dataset.modalities), dataset.classes
+        options.view,
+        options.seed,
+        image_dtype,
+        len(dataset.modalities),
+        dataset.classes,
+        dataset.ignored,
     )
     result = replace(
         _describe(dataset, sources, folds, settings, options),
@@ -140,8 +146,18 @@ def _settle(dataset: Dataset, scans: Sequence[Scan]) -> Dataset:
     names = {s.subject for s in scans}
     classes = dataset.classes
     if not classes:
-        values = sorted({0, *(value for s in scans for value in s.label_counts)})
+        found = {value for s in scans for value in s.label_counts}
+        values = sorted({0, *found} - set(dataset.ignored))
+        if values == [0]:
+            raise UserError(
+                "label maps: expected a value besides 0, which is the background, received none"
+            )
         classes = tuple(LabelClass("background" if v == 0 else f"label_{v}", (v,)) for v in values)
+    if len(classes) > IGNORED:
+        raise UserError(
+            f"label values: expected at most {IGNORED}, received {len(classes)}. Are these label "
+            "maps, or images?"
+        )
     subjects = tuple(s for s in dataset.subjects if s.name in names)
     return replace(dataset, classes=classes, subjects=subjects)
 
@@ -243,6 +259,7 @@ def _describe(
         (),
         records,
         {},
+        dataset.ignored,
     )
 
 

@@ -10,7 +10,7 @@ from tfrecords.errors import UserError
 from tfrecords.files import file_checksum
 from tfrecords.geometry.grid import Grid
 from tfrecords.geometry.nifti import read
-from tfrecords.sources.subject import Dataset, LabelClass, Subject
+from tfrecords.sources.subject import Dataset, Subject
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def scan(subject: Subject, dataset: Dataset) -> Scan:
     for path, image in images.items():
         findings += _image_findings(path, image, subject.channels)
     if subject.label in found:
-        findings += _label_findings(subject.label, found[subject.label][0], dataset.classes)
+        findings += _label_findings(subject.label, found[subject.label][0], dataset)
     findings += _grid_findings({path: grid for path, (_, grid) in found.items()})
     if findings:
         return Scan(subject.name, tuple(findings))
@@ -137,16 +137,23 @@ def _grid_findings(grids: Mapping[Path, Grid]) -> list[str]:
     ]
 
 
-def _label_findings(path: Path, label: np.ndarray, classes: tuple[LabelClass, ...]) -> list[str]:
+def _label_findings(path: Path, label: np.ndarray, dataset: Dataset) -> list[str]:
     if label.ndim != 3:
         return [f"{path}: expected a 3D label map, received shape {label.shape}"]
     values = np.unique(label)
     if not np.isfinite(values).all() or (values != np.rint(values)).any():
         odd = [float(v) for v in values if not np.isfinite(v) or v != np.rint(v)][:5]
         return [f"{path}: labels are not whole numbers (for example {odd})"]
+    classes = dataset.classes
     known = {v for c in classes for v in c.labels} if classes else set(range(256))
+    known |= set(dataset.ignored)
     unknown = sorted({int(v) for v in values} - known)
     if unknown:
         expected = sorted(known) if classes else "0 to 255"
         return [f"{path}: unknown labels {unknown[:10]}, expected {expected}"]
+    if set(values.tolist()) <= set(dataset.ignored):
+        return [
+            f"{path}: every voxel is ignored (label {int(values[0])}), expected some that are "
+            "annotated"
+        ]
     return []

@@ -125,7 +125,8 @@ def load(source: Source, settings: ShardSettings) -> tuple[np.ndarray, np.ndarra
     _require_content(source, image)
     if source.subject.label is None:
         return image, np.zeros(image.shape[:-1], np.uint8)
-    return image, read_classes(source.subject.label, settings.classes, source.working)
+    label = read_classes(source.subject.label, settings.classes, source.working, settings.ignored)
+    return image, label
 
 
 def _require_content(source: Source, image: np.ndarray) -> None:

@@ -8,6 +8,7 @@ from matplotlib import colors
 from matplotlib import image as images
 
 from tfadv.evaluation import figures
+from tfrecords.sources.subject import IGNORED
 
 
 def pixels(png: bytes) -> np.ndarray:
@@ -36,6 +37,33 @@ def test_a_subjects_slice_of_most_foreground() -> None:
     assert one[:, 1].mean() == pytest.approx(2.5 / 4, abs=0.02)
     assert two[:, 1].mean() == pytest.approx(3.75 / 4, abs=0.03)
     assert len(two) == pytest.approx(len(one) / 2, rel=0.1)
+
+
+def test_what_nobody_annotated_is_neither_class_nor_background() -> None:
+    """The first slice is all of it, and is not the one that is shown."""
+    reference, prediction = np.zeros((2, 3, 20, 20), np.uint8)
+    reference[0] = IGNORED
+    reference[1, :, :5] = 1
+    reference[1, :, 10:] = prediction[1, :, 10:] = IGNORED
+    image, names = np.zeros((3, 20, 20, 1)), ["background", "a"]
+    picture = pixels(figures.comparison(image, reference, prediction, ["t1"], names))
+    plot = picture[: int(0.88 * len(picture))]
+    one, ignored = (where(plot, 0.65 * np.array(c[:3])) for c in (figures.COLOURS(0), (1, 1, 1)))
+    assert one[:, 1].mean() == pytest.approx(1.12 / 3, abs=0.03)
+    # The right halves of reference and prediction.
+    assert len(ignored) == pytest.approx(4 * len(one), rel=0.1)
+    assert ignored[:, 1].mean() == pytest.approx((1.75 + 2.75) / 2 / 3, abs=0.03)
+
+
+def test_the_legend_names_what_nobody_annotated_where_there_is_some() -> None:
+    image, names = np.zeros((1, 20, 20, 1)), ["background", "a"]
+    labels = np.ones((1, 20, 20), np.uint8)
+    inks = []
+    for value in (1, IGNORED):
+        labels[0, 5] = value
+        picture = pixels(figures.comparison(image, labels, labels, ["t1"], names))
+        inks.append((picture[int(0.9 * len(picture)) :] < 0.5).any(axis=-1).sum())
+    assert inks[1] > 1.5 * inks[0]
 
 
 def test_curves_of_two_runs() -> None:

@@ -8,6 +8,7 @@ from matplotlib import colors
 from matplotlib import image as images
 
 from tfadv.evaluation import figures, label_maps
+from tfrecords.sources.subject import IGNORED
 
 
 def pixels(png: bytes) -> np.ndarray:
@@ -62,6 +63,10 @@ def test_slice_of_most_classes() -> None:
     labels[2, 5:8] = 2  # Half of the first, all of the second.
     assert label_maps.slice_of_most_classes(labels) == 2
     assert label_maps.slice_of_most_classes(np.zeros((5, 2, 2), np.uint8)) == 2
+    labels[3] = IGNORED  # No class.
+    assert label_maps.slice_of_most_classes(labels) == 2
+    labels[labels > 0] = IGNORED
+    assert label_maps.slice_of_most_classes(labels) == 2
 
 
 def test_drawn_from_left_to_right() -> None:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from tfadv.evaluation import masks
-from tfadv.evaluation.masks import Masks, count_components
+from tfadv.evaluation.masks import Masks, count_components, where_annotated
+from tfrecords.sources.subject import IGNORED
 
 UNIT_MM = (1.0, 1.0, 1.0)
 
@@ -20,13 +21,34 @@ def test_count_components_counts_every_class_and_the_background() -> None:
     assert count_components(labels) == 1
     labels[:, :, 2] = 7  # A wall, with background on both sides.
     assert count_components(labels) == 3
-    labels[0, 0, 0] = labels[1, 1, 1] = 255  # Joined by a corner.
+    labels[0, 0, 0] = labels[1, 1, 1] = 254  # Joined by a corner.
     assert count_components(labels) == 4
-    labels[2, 2, 4] = 255  # Of the same class, behind the wall.
+    labels[2, 2, 4] = 254  # Of the same class, behind the wall.
     assert count_components(labels) == 5
     labels[1, 1, 2] = 3  # In a hole of the wall, which stays in one piece.
     assert count_components(labels) == 6
     assert count_components(labels.astype(np.int16) - 7) == 6
+
+
+def test_voxels_that_nobody_annotated_are_in_no_component() -> None:
+    labels = np.zeros((3, 3, 5), np.uint8)
+    labels[:, :, 2] = IGNORED  # A wall, with background on both sides.
+    assert count_components(labels) == 2
+    labels[1, 1, 2] = 1
+    assert count_components(labels) == 3
+    assert count_components(np.full_like(labels, IGNORED)) == 0
+
+
+def test_voxels_that_nobody_annotated_are_outside_of_nothing() -> None:
+    pair = Masks(cube(), np.zeros_like(cube()), UNIT_MM, ignored=50)
+    assert pair.outside_reference == pair.in_neither == 5 * 6 * 7 - 27 - 50
+
+
+def test_predictions_are_taken_where_somebody_annotated() -> None:
+    reference, prediction = np.array([[0, IGNORED, 1]], np.uint8), np.array([[1, 1, 0]], np.uint8)
+    found = where_annotated(prediction, reference)
+    assert found.dtype == np.uint8
+    assert found.tolist() == [[1, IGNORED, 0]]
 
 
 def test_surfaces_are_compared_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Scores of whole subjects, and what validation makes of them."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from tfadv.evaluation import measures, scoring
 from tfadv.evaluation.criterion import MEAN_DICE, Criterion
 from tfadv.evaluation.scoring import Segmented
 from tfrecords.reading.record_set import RecordSet, open_record_set, subject_volumes
+from tfrecords.sources.subject import IGNORED
 
 
 class Halves:
@@ -46,6 +48,34 @@ def test_scores_are_of_the_whole_working_grid(small_records: tuple[object, Path]
     assert found["label_1"]["specificity"] == pytest.approx(outside / (outside + wrong))
     inside = int((volume.label == 1).sum())
     assert found["label_1"]["dice"] == 2 * inside / (inside + volume.label.size)
+
+
+def test_what_nobody_annotated_is_in_no_score(small_records: tuple[object, Path]) -> None:
+    """A block over all classes, predicted in any way; elsewhere the prediction is the reference."""
+    records = open_record_set(small_records[1])
+    (origin,) = (s for s in records.manifest.subjects if s.name == "s0")
+    (volume,) = (v for v in subject_volumes(records, (origin.fold,)) if v.subject == "s0")
+    label = volume.label.copy()
+    label[:, 5:8] = IGNORED
+    volume = replace(volume, label=label)
+    for prediction in (np.where(label == IGNORED, value, label) for value in range(3)):
+        found = scoring.score(
+            Segmented(volume, prediction), origin, records.manifest, measures.MEASURES
+        )
+        for region, index in (("label_1", 1), ("label_2", 2)):
+            scores = found[region]
+            shares = ("dice", "sensitivity", "specificity", "precision")
+            assert [scores[name] for name in shares] == [1] * 4
+            assert scores["hausdorff95_mm"] == scores["average_surface_distance_mm"] == 0
+            volume_ml = (label == index).sum() * math.prod(origin.working.spacing_mm) / 1000
+            assert scores["volume_ml"] == scores["reference_volume_ml"] == volume_ml
+            assert scores["components"] == scores["reference_components"] > 0
+    everywhere = Segmented(volume, np.ones_like(label))
+    found = scoring.score(everywhere, origin, records.manifest, measures.MEASURES)
+    right, wrong = (label == 1).sum(), ((label != 1) & (label != IGNORED)).sum()
+    assert found["label_1"]["dice"] == 2 * right / (2 * right + wrong)
+    outside = math.prod(origin.working.shape) - label.size
+    assert found["label_1"]["specificity"] == pytest.approx(outside / (outside + wrong))
 
 
 def test_validation_averages_subjects_then_regions(records: RecordSet) -> None:

@@ -110,7 +110,7 @@ def test_dice_term_is_eq_3_with_its_factor_2() -> None:
 
 def test_vat_raises_the_divergence_from_the_truth() -> None:
     """Of epsilon almost 0 the term is the cross entropy of eq. 4 without perturbation."""
-    clean, moved = built("reciprocal_vat", "epsilon=1e-6"), built("reciprocal_vat", "epsilon=20")
+    clean, moved = built("reciprocal_vat", "epsilon=1e-6"), built("reciprocal_vat", "epsilon=0.1")
     moved.networks["segmentor"].set_weights(clean.networks["segmentor"].get_weights())
     same = batch()
     maps = clean.networks["segmentor"](same["image"])
@@ -171,3 +171,43 @@ def test_volumes_are_segmented_whole_or_in_windows() -> None:
     manifest: Any = None
     assert method.configure().tiling(manifest) == WholeVolume(16)
     assert method.configure("small").tiling(manifest) == SlidingWindow((32, 32, 32))
+
+
+def half_annotated() -> np.ndarray:
+    annotated = np.ones((2, 16, 16, 16), np.uint8)
+    annotated[:, 8:] = 0
+    return annotated
+
+
+def test_the_critics_verdicts_count_where_somebody_annotated() -> None:
+    """Eq. 5 by hand, over the annotated voxels' logits of maps that are zero elsewhere."""
+    players, found, annotated = built("reciprocal_critic"), batch(), half_annotated()
+    critic, segmentor = players.networks["critic"], players.networks["segmentor"]
+    maps = [found["label"].numpy(), tf.sigmoid(segmentor(found["image"])).numpy()]
+    pair = np.concatenate([kind * annotated[..., None] for kind in maps])
+    true, generated = np.split(critic(pair, training=True).numpy().astype(float)[..., 0], 2)
+    inside = annotated == 1
+    expected = np.logaddexp(0, -true[inside]).mean() + np.logaddexp(0, generated[inside]).mean()
+    given = {**found, "annotated": tf.constant(annotated)}
+    (value,) = players.schedule[0].outcome(players.networks, given).terms.values()
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    adversarial = segmentor_terms(players, given)["segmentor_adversarial"]
+    expected = 0.3 * np.logaddexp(0, -generated[inside]).mean()
+    np.testing.assert_allclose(adversarial, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("target", ["truth", "prediction"])
+def test_virtual_adversarial_training_needs_annotation_for_the_truth_alone(target: str) -> None:
+    """F's own answers are compared everywhere; unlabelled images as well."""
+    players = built("reciprocal_vat", f"vat_target={target}", "unlabelled=true")
+    found = batch(unlabelled=True)
+    whole = segmentor_terms(players, found)["segmentor_vat"]
+    half = {**found, "annotated": tf.constant(half_annotated())}
+    nothing = {**found, "annotated": tf.zeros([2, 16, 16, 16], tf.uint8)}
+    values = [segmentor_terms(players, given)["segmentor_vat"] for given in (half, nothing)]
+    if target == "prediction":
+        np.testing.assert_allclose(values, whole, rtol=1e-5)
+    else:
+        assert np.ptp([whole, *values]) > 1e-3
+        # The unlabelled images' share of the mean stays.
+        assert 0 < values[1] < whole

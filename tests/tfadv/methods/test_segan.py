@@ -10,7 +10,6 @@ import tensorflow as tf
 
 from tfadv import methods
 from tfadv.adversarial import AdversarialModel, Players
-from tfadv.methods.segan import rmsprop
 
 OUTPUTS = ("WT", "TC", "ET")
 
@@ -146,15 +145,6 @@ def test_clamped_share_counts_parameters_at_the_bound() -> None:
     share = players.schedule[0].outcome(players.networks, batch()).observed["clamped_share"]
     sizes = [int(np.prod(v.shape)) for v in variables]
     np.testing.assert_allclose(share, sizes[0] / sum(sizes), rtol=1e-6)
-
-
-def test_rmsprop_divides_by_the_root_of_tiny_squares() -> None:
-    """Torch's rule: rate * g / (sqrt(0.01 g^2) + 1e-8). Keras' defaults move a thousandth of it."""
-    weight = keras.Variable([0.0])
-    optimizer = rmsprop(1e-3)
-    optimizer.build([weight])
-    optimizer.apply([tf.constant([1e-6])], [weight])
-    np.testing.assert_allclose(weight.numpy(), -1e-3 * 1e-6 / (1e-7 + 1e-8), rtol=0.1)
 
 
 def test_maps_of_the_softmax_baseline_are_learnt_everywhere() -> None:

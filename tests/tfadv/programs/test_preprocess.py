@@ -1,5 +1,6 @@
 """Preprocessing as users run it: its messages, and what it writes."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -189,3 +190,30 @@ def test_a_record_set_is_verified(
     other = run("--verify", folder, "--folds=3")
     assert other.returncode == 1
     assert other.stderr == "error: --verify: expected no other flag, received --folds\n"
+
+
+def test_a_run_tells_which_label_nobody_annotated(tmp_path: Path, run: Run) -> None:
+    """nnU-Net's; a case of nothing else is left out."""
+    labels = {"background": 0, "A": 1, "ignore": 2}
+    content = {"channel_names": {"0": "T2"}, "labels": labels, "file_ending": ".nii.gz"}
+    for folder in ("imagesTr", "labelsTr"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    for number in range(3):
+        image = np.random.default_rng(number).integers(1, 99, (4, 5, 6)).astype(np.int16)
+        label = np.full((4, 5, 6), 2, np.uint8)
+        if number:
+            label[:3, 0] = [0, 0, 0, 0, 0, 1]
+        for place, array in ((f"imagesTr/c{number}_0000", image), (f"labelsTr/c{number}", label)):
+            nib.Nifti1Image(array, np.eye(4)).to_filename(tmp_path / f"{place}.nii.gz")
+    flags = ["--dataset=decathlon", "--data_dir=.", "--folds=2", "--workers=1"]
+    refused = run(*flags)
+    assert refused.returncode == 1
+    finding = "labelsTr/c0.nii.gz: every voxel is ignored (label 2), expected some that are"
+    assert finding in refused.stderr
+    result = run(*flags, "--skip_invalid")
+    assert result.returncode == 0, result.stderr
+    assert "class background: 83.333 % of voxels\nclass A: 16.667 % of voxels\n" in result.stdout
+    assert "\nlabel 2: voxels that nobody annotated, which count nowhere\n" in result.stdout
+    assert f"left out: c0: {finding}" in result.stdout
+    assert load_manifest(tmp_path / "records" / "decathlon").ignored == (2,)

@@ -1,6 +1,8 @@
 """Checkpoints and settings on disk."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +10,12 @@ import keras
 import numpy as np
 import pytest
 
+from tfadv.adversarial import AdversarialModel, Players
 from tfadv.run.settings import Settings
 from tfadv.run.work_dir import Progress, WorkDir
 from tfrecords.errors import UserError
+
+ROOT = Path(__file__).parents[3]
 
 
 def settings(**changed: Any) -> Settings:
@@ -26,11 +31,11 @@ def settings(**changed: Any) -> Settings:
     return Settings(**(values | changed))
 
 
-def network(value: float) -> keras.Model:
+def network(value: float) -> AdversarialModel:
     x = keras.Input((1,))
     model = keras.Model(x, keras.layers.Dense(1)(x))
     model.set_weights([np.full((1, 1), value), np.zeros(1)])
-    return model
+    return AdversarialModel(Players({"segmentor": model}, {}, ()))
 
 
 def progress(epochs: int, best: int) -> Progress:
@@ -116,3 +121,35 @@ def test_settings_are_readable_json(tmp_path: Path) -> None:
     WorkDir(tmp_path).begin(settings())
     content = json.loads((tmp_path / "hyperparameters.json").read_text())
     assert content["hyperparameters"] == {"epochs": 3, "width": 8}
+
+
+FILLED = """
+import resource, sys
+from pathlib import Path
+from tests.tfadv.run.test_work_dir import network, progress, settings
+from tfadv.run.work_dir import WorkDir
+
+work_dir = WorkDir(Path(sys.argv[1]))
+work_dir.begin(settings())
+work_dir.save(network(1), progress(1, best=1))
+# A file cannot grow beyond this: to HDF5 the same as a full disk.
+resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+try:
+    work_dir.save(network(2), progress(2, best=2))
+except OSError as error:
+    print(error)
+"""
+
+
+@pytest.mark.slow
+def test_a_full_disk_leaves_the_earlier_epoch(tmp_path: Path) -> None:
+    """HDF5 alone would end the process by a signal."""
+    done = subprocess.run(
+        [sys.executable, "-c", FILLED, tmp_path], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path / "checkpoints") in done.stdout
+    restored = network(0)
+    assert WorkDir(tmp_path).restore(restored).epochs == 1
+    assert restored.get_weights()[0].item() == 1
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["epoch-0001.weights.h5"]

@@ -80,6 +80,16 @@ def with_entry(entry: str) -> str:
         (with_entry("hp = {epochs = 1.5}"), "hp: epochs: expected a whole number"),
         (SMALLEST + "hp = {epochs = -1}\n", "lines.a.hp: epochs: .*received -1"),
         (with_entry("seeds = [0, 1, 0]"), "seeds: expected different ones, received 0 several"),
+        (SMALLEST.replace('"x"', '" "'), "title: expected a line of text, received ' '$"),
+        (
+            SMALLEST + '[[splits]]\nvalidation = ["1"]\ntest = ["../x"]\n',
+            r"splits.0.test.0: expected a name .* received '../x'$",
+        ),
+        (
+            SMALLEST + f'[[splits]]\nvalidation = ["1"]\ntest = ["{90 * "a"}", "{90 * "b"}", '
+            f'"{90 * "c"}"]\n',
+            "splits, lines: expected folders of at most 255 bytes, received a-testaaa",
+        ),
         (with_entry("seeds = [-1]"), "seeds.0: .*greater than or equal to 0"),
         (with_entry("seeds = [4294967295]"), "seeds.0: .*less than 4294967295"),
         (with_entry("fractions = [1, 1.0]"), "fractions: expected numbers that differ in"),
@@ -104,7 +114,21 @@ def test_a_wrong_study_is_one_message(text: str, message: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    "name", ["", " ", "../../x", "/tmp/x", "a\\\\b", "a\\u0000b", "a\\nb", 101 * "a", 51 * "ä"]
+    "name",
+    [
+        "",
+        " ",
+        "../../x",
+        "/tmp/x",
+        "a\\\\b",
+        "a\\u0000b",
+        "a\\nb",
+        ".a",
+        "-a",
+        " a",
+        101 * "a",
+        51 * "ä",
+    ],
 )
 def test_a_lines_name_is_fit_for_a_folder(name: str, tmp_path: Path) -> None:
     text = SMALLEST.replace("lines.a", f'lines."{name}"')

@@ -74,7 +74,7 @@ def test_what_preprocessing_writes_has_none(loaded: Manifest) -> None:
         (of(largest_shape=(0, 0, 0)), "largest_shape: expected (10, 14, 12), of the subjects"),
         (of(subjects=()), "subjects: expected at least one"),
         (of_subject(name="s1"), "subjects: expected each once, received ['s1']"),
-        (of_subject(name="../s0"), "expected a name that a file may have"),
+        (of_subject(name="../s0"), "expected a name of 1 to 100 bytes"),
         (of_subject(fold=""), "expected a fold, received none"),
         (of_subject(fold="7"), "expected s0 of fold"),
         (of_subject(working=make_grid((0, 1, 1), np.eye(4))), "working: expected a grid"),

@@ -5,6 +5,7 @@ import pytest
 
 from tfrecords.errors import SettingError
 from tfrecords.records.views import VIEWS, Cut, Patches, Slices, View, Volumes, body_box
+from tfrecords.sources.subject import IGNORED
 
 RANDOM = np.random.default_rng(0)
 # [Z, Y, X]: the body lies off the centre and touches no border but the last of x.
@@ -68,6 +69,30 @@ def test_slices_of_foreground_are_those_of_the_body_that_have_some(
     np.testing.assert_array_equal(found[1].image, image[4])
     random = np.random.default_rng(0)
     assert Slices(foreground=True).places(image, np.zeros_like(label), random).shape == (0, 3)
+
+
+def test_slices_that_nobody_annotated_are_left_out(image: np.ndarray, label: np.ndarray) -> None:
+    label = label.copy()
+    label[2] = IGNORED
+    label[3][label[3] > 0] = IGNORED  # Without annotated foreground.
+    found = {
+        foreground: [example.position[0] for example in examples(Slices(foreground), image, label)]
+        for foreground in (False, True)
+    }
+    assert found == {False: [3, 4, 5], True: [4]}
+
+
+def test_no_patch_is_drawn_where_nobody_annotated(image: np.ndarray, label: np.ndarray) -> None:
+    label = label.copy()
+    label[:, :, 6:8] = IGNORED
+    found = examples(Patches(5, 3, 50), image, label)
+    centres = Counter(int(example.label[1, 1]) for example in found)
+    assert centres == {0: 50, 1: 50, 3: 50}
+    assert any((example.label == IGNORED).any() for example in found)
+    nothing = np.full_like(label, IGNORED)
+    for view in (Patches(5, 3, 50), Slices(), Slices(foreground=True)):
+        places = view.places(image, nothing, np.random.default_rng(0))
+        assert (places.shape, places.dtype) == ((0, 3), np.int32)
 
 
 @pytest.mark.parametrize(

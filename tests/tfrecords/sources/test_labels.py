@@ -8,7 +8,7 @@ import pytest
 
 from tfrecords.geometry.grid import make_grid, working_grid
 from tfrecords.sources.labels import read_classes
-from tfrecords.sources.subject import LabelClass
+from tfrecords.sources.subject import IGNORED, LabelClass
 
 CLASSES = (LabelClass("background", (0, 9)), LabelClass("a", (4, 3)), LabelClass("b", (1,)))
 
@@ -33,3 +33,15 @@ def test_values_of_one_class_are_not_told_apart_when_resampled(tmp_path: Path) -
     between[0, 3] = 1.5
     found = read_classes(tmp_path / "label.nii", CLASSES, make_grid((1, 1, 1), between))
     assert found.ravel().tolist() == [1]
+
+
+def test_what_nobody_annotated_is_one_more_value_when_resampled(tmp_path: Path) -> None:
+    """Between a voxel of class 2 and an ignored one: the value of the nearer one, of two thirds."""
+    label = np.array([1, 1, 7, 7], np.uint8).reshape(4, 1, 1)
+    nib.Nifti1Image(label, np.eye(4)).to_filename(tmp_path / "label.nii")
+    affine = np.diag([1 / 3, 1, 1, 1])
+    affine[0, 3] = 4 / 3
+    working = make_grid((2, 1, 1), affine)
+    found = read_classes(tmp_path / "label.nii", CLASSES, working, ignored=(7,))
+    assert found.dtype == np.uint8
+    assert found.ravel().tolist() == [2, IGNORED]

@@ -1,11 +1,13 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tfrecords.errors import UserError
 from tfrecords.sources.subject import (
+    IGNORED,
     Dataset,
     LabelClass,
     Subject,
@@ -26,6 +28,7 @@ def test_source_labels_become_class_indices() -> None:
     indices = class_indices(label, classes)
     assert indices.dtype == np.uint8
     assert indices.tolist() == [[0, 2], [1, 1]]
+    assert class_indices(label, classes[:2], ignored=(1,)).tolist() == [[0, IGNORED], [1, 1]]
 
 
 def test_a_missing_folder_is_refused_with_the_flags(tmp_path: Path) -> None:
@@ -62,7 +65,7 @@ def test_a_subject_without_a_label_map_has_images_alone() -> None:
 
 
 def test_groups_that_the_dataset_lacks_are_refused() -> None:
-    dataset = replace(DATASET, groups=("high", "low"))
+    dataset = replace(DATASET, groups=("high", "low"), subjects=())
     for names in ([], ["low"], ["low", "high"]):
         require_groups(dataset, names)
     with pytest.raises(UserError) as error:
@@ -80,3 +83,59 @@ def test_modalities_that_the_dataset_lacks_or_that_repeat_are_refused(names: lis
         "modalities: expected some of t1,t2,adc, each once, for --dataset table, received "
         f"{','.join(names)}"
     )
+
+
+BACKGROUND, TUMOUR, OEDEMA = (
+    LabelClass(name, (value,)) for value, name in enumerate(("background", "tumour", "oedema"))
+)
+CLASSES = (BACKGROUND, TUMOUR, OEDEMA)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"modalities": ("t1", "T1")}, "modalities: expected names that differ .*received t1, T1$"),
+        ({"modalities": ("",)}, "modalities: expected a name"),
+        ({"modalities": ("t1,t2",)}, "modalities: expected a name"),  # See --modalities.
+        ({"classes": (BACKGROUND,)}, r"classes: .*at least one more, received background \(0\)$"),
+        ({"classes": (TUMOUR, OEDEMA)}, r"the background, .*received tumour \(1\), oedema \(2\)$"),
+        ({"classes": (TUMOUR, BACKGROUND)}, "the background, whose label value is 0, "),
+        ({"classes": (BACKGROUND, LabelClass("a", ()))}, "a label value of a, received none$"),
+        ({"classes": (BACKGROUND, LabelClass("a", (1.5,)))}, "whole numbers .*received 1.5$"),
+        ({"classes": (BACKGROUND, LabelClass("a", (256,)))}, "from 0 to 255, received 256$"),
+        ({"classes": (BACKGROUND, LabelClass("a", (-1,)))}, "from 0 to 255, received -1$"),
+        ({"classes": (*CLASSES, LabelClass("a", (2,)))}, "received 2 of oedema and a$"),
+        ({"classes": (*CLASSES, LabelClass("Tumour", (3,)))}, "received tumour, Tumour$"),
+        ({"classes": (*CLASSES, LabelClass("mean", (3,)))}, "from mean, which .*received mean$"),
+        ({"classes": (*CLASSES, LabelClass(" ", (3,)))}, "classes and regions: .*received ' '$"),
+        ({"classes": (*CLASSES, LabelClass("a/b", (3,)))}, "classes and regions: .*'a/b'$"),
+        ({"classes": (*CLASSES, LabelClass("dice:b", (3,)))}, "classes and regions: .*'dice:b'$"),
+        ({"classes": (*CLASSES, LabelClass(3, (3,)))}, "classes and regions: .*received 3$"),
+        ({"regions": {"tumour": ("tumour",)}}, "received tumour, tumour$"),
+        ({"regions": {"mean": ("tumour",)}}, "received mean$"),
+        ({"regions": {"": ("tumour",)}}, "received ''$"),
+        ({"regions": {"WT": ("tumour", "bone")}}, "regions: WT: .*received tumour, bone$"),
+        ({"regions": {"WT": ("background", "tumour")}}, "regions: WT: expected .* tumour, oedema"),
+        ({"regions": {"WT": ("tumour", "tumour")}}, "each once, received tumour, tumour$"),
+        ({"regions": {"WT": ()}}, "received none$"),
+        ({"groups": ("all", "All")}, "groups: expected names that differ"),
+        ({"groups": ("all", "a,b")}, "groups: expected a name"),  # See --training_only.
+        ({"groups": ("high",)}, "groups: several: expected one of high, received all$"),
+        ({"subjects": (replace(SINGLE, name="../../x"),)}, "subjects: expected a name"),
+        ({"subjects": (replace(SINGLE, fold="/x"),)}, "folds: single: expected a name"),
+        (
+            {"subjects": (replace(SINGLE, label=Path("x/../all.nii")),)},
+            "subjects: single: expected a file for each .*/all.nii several times$",
+        ),
+    ],
+)
+def test_what_does_not_fit_together_is_no_dataset(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message) as error:
+        replace(DATASET, **{"classes": CLASSES, **changes})
+    assert "\n" not in str(error.value)
+
+
+def test_what_fits_together_is_a_dataset() -> None:
+    regions = {"WT": ("tumour", "oedema"), "TC": ("tumour",)}
+    united = (LabelClass("rest", (0, 7)), *CLASSES[1:])
+    assert replace(DATASET, classes=united, regions=regions).regions == regions

@@ -15,14 +15,16 @@ import numpy as np
 import pytest
 
 from tfrecords.errors import UserError
+from tfrecords.reading.record_set import RecordSet, subject_volumes
 from tfrecords.records.manifest import Manifest, load_manifest
-from tfrecords.records.views import Patches
-from tfrecords.sources.subject import LabelClass
+from tfrecords.records.views import Patches, Slices, View, Volumes
+from tfrecords.sources.subject import IGNORED, LabelClass
 from tfrecords.writing import preprocessing, shards
 from tfrecords.writing.preprocessing import Options
 
 Preprocess = Callable[..., Manifest]
 PATCHES = Patches(5, 3, 20)
+BODY = (slice(0, 12), slice(0, 12), slice(1, 9))  # Of the small dataset.
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -282,6 +284,38 @@ def test_preprocessing_does_not_import_tensorflow() -> None:
     assert result.stdout == "False\n", result.stderr
 
 
+@pytest.mark.parametrize("view", [Patches(5, 3, 20), Slices(), Volumes()], ids=str)
+def test_ignored_labels_are_of_no_class(
+    data: Any, tmp_path: Path, preprocess_here: Preprocess, view: View
+) -> None:
+    """Of the same subjects, label 2 once a class and once ignored; classes found or known."""
+    known = (LabelClass("background", (0,)), LabelClass("label_1", (1,)))
+    plain = preprocess_here(data.find(), tmp_path / "plain", view=view)
+    for classes in ((), known):
+        dataset = replace(data.find(), classes=classes, ignored=(2,))
+        found = preprocess_here(dataset, tmp_path / f"found{len(classes)}", view=view)
+        assert (plain.ignored, found.ignored) == ((), (2,))
+        assert found.classes == plain.classes[:2] == known
+        assert found.class_voxels == plain.class_voxels[:2]
+        for counts in found.patches().values():
+            assert counts == (20, 20)
+        volumes = subject_volumes(RecordSet(tmp_path / f"found{len(classes)}", found), found.folds)
+        for volume in volumes:
+            label = data.array(volume.subject, "label")[BODY].T
+            np.testing.assert_array_equal(volume.label, np.where(label == 2, IGNORED, label))
+
+
+def test_as_many_values_as_an_image_has_are_refused(
+    data: Any, tmp_path: Path, preprocess_here: Preprocess
+) -> None:
+    values = np.resize(np.arange(256), (12, 14, 10)).astype(np.uint8)
+    path = data.path("s0", "label")
+    affine = nib.Nifti1Image.from_filename(path).affine
+    nib.Nifti1Image(values, affine).to_filename(path)
+    with pytest.raises(UserError, match="label values: expected at most 255, received 256"):
+        preprocess_here(data.find(), tmp_path / "records")
+
+
 def test_names_that_would_give_two_shards_one_file_are_refused(
     data: Any, tmp_path: Path, preprocess_here: Preprocess
 ) -> None:
@@ -300,6 +334,6 @@ def test_a_record_set_that_nobody_could_open_is_not_written(
     data: Any, tmp_path: Path, preprocess_here: Preprocess
 ) -> None:
     data.table.loc[0, "subject"] = "../s0"
-    with pytest.raises(UserError, match=r"expected a name that a file may have, received '../s0'"):
+    with pytest.raises(UserError, match=r"expected a name of 1 to 100 bytes .* received '../s0'"):
         preprocess_here(data.find(), tmp_path / "records")
     assert not (tmp_path / "records").exists()

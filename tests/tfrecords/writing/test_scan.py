@@ -186,6 +186,26 @@ def test_labels_without_a_class_are_unknown(
     assert finding.endswith("unknown labels [1], expected [0, 2, 4]")
 
 
+def test_ignored_labels_are_known_unless_there_is_nothing_else(
+    tmp_path: Path, small_dataset: Callable[..., Any]
+) -> None:
+    data = small_dataset(tmp_path / "data", 1)
+    classes = (LabelClass("background", (0,)), LabelClass("a", (1,)))
+    dataset = replace(data.find(), classes=classes, ignored=(2,))
+    found = scan(dataset.subjects[0], dataset)
+    assert found.findings == ()
+    assert set(found.label_counts) == {0, 1, 2}
+    label = data.path("s0", "label")
+    put(3)(label)
+    (finding,) = scan(dataset.subjects[0], dataset).findings
+    assert finding.endswith("unknown labels [3], expected [0, 1, 2]")
+    edit(label, lambda array: np.full_like(array, 2))
+    (finding,) = scan(dataset.subjects[0], dataset).findings
+    assert finding == (
+        f"{label}: every voxel is ignored (label 2), expected some that are annotated"
+    )
+
+
 def test_number_of_modalities_is_the_datasets(
     tmp_path: Path, small_dataset: Callable[..., Any]
 ) -> None:

@@ -26,10 +26,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
 from tfrecords.errors import UserError
 from tfrecords.sources.subject import Dataset, LabelClass, Subject, require_dir
+from tfrecords.sources.tables import read_rows
 
 MODALITIES = ("t1", "t1ce", "t2", "flair")
 GRADES = {"HGG": "high_grade", "HG": "high_grade", "LGG": "low_grade", "LG": "low_grade"}
@@ -172,10 +171,7 @@ def _grades(folder: Path, places: Sequence[Path], paths: Sequence[Path]) -> dict
 
 def _listed_grades(path: Path) -> dict[str, str]:
     """Grades by what a subject is called, whatever year's name it is."""
-    try:
-        rows = pd.read_csv(path, dtype=str)
-    except (ValueError, OSError) as error:
-        raise UserError(f"{path}: cannot be read as CSV ({error})") from error
+    rows = read_rows(path)
     if "Grade" not in rows:
         return {}
     rows = rows[rows["Grade"].isin(list(GRADES))]

@@ -1,8 +1,8 @@
 """A CSV: `subject`, one column per modality, `label`, optionally `group` and `fold`.
 
-Paths are relative to the CSV. `--data_dir` is the CSV, or a folder that holds a single one. Every
-label value found becomes a class; the group that comes first in the CSV is the one that importance
-sampling favours.
+Paths are relative to the CSV. `--data_dir` is the CSV, or a folder that holds a single one. Values
+may be separated by commas, semicolons or tabs. Every label value found becomes a class; the group
+that comes first in the CSV is the one that importance sampling favours.
 
 The fold `training` only trains: it neither validates nor tests.
 
@@ -10,12 +10,11 @@ With `--unlabelled`, a row with an empty `label` is a subject without a label ma
 not count.
 """
 
-import re
 from pathlib import Path
 
 import pandas as pd
 
-from tfrecords.errors import UserError
+from tfrecords.errors import UserError, about
 from tfrecords.sources.subject import Dataset, Subject
 from tfrecords.sources.tables import find_csv, read_rows
 
@@ -40,10 +39,9 @@ def _find(data_dir: Path | None, *, unlabelled: bool) -> Dataset:
     if missing or not modalities:
         raise UserError(
             f"{path}: expected the columns subject, label and one per modality, "
-            f"received {list(rows.columns)}"
+            f"received {list(rows.columns)!r:.300}"
         )
     _require_values(path, rows[["subject", "label", *modalities]], unlabelled)
-    _require_file_names(path, rows)
     groups = rows["group"].fillna("all") if "group" in rows else pd.Series("all", rows.index)
     folds = rows["fold"].fillna("") if "fold" in rows else pd.Series("", rows.index)
     subjects = (
@@ -58,7 +56,8 @@ def _find(data_dir: Path | None, *, unlabelled: bool) -> Dataset:
     )
     # Subjects without a label map do not decide which group is favoured.
     ordered = dict.fromkeys(map(str, (*groups[rows["label"].notna()], *groups)))
-    return Dataset("table", modalities, (), tuple(subjects), groups=tuple(ordered))
+    with about(path):
+        return Dataset("table", modalities, (), tuple(subjects), groups=tuple(ordered))
 
 
 def _require_values(path: Path, rows: pd.DataFrame, unlabelled: bool) -> None:
@@ -70,15 +69,6 @@ def _require_values(path: Path, rows: pd.DataFrame, unlabelled: bool) -> None:
     row, number = (int(index[0]) for index in empty.to_numpy().nonzero())
     column = empty.columns[number]
     hint = ". Give --unlabelled to take subjects without a label map" if column == "label" else ""
-    raise UserError(f"{path}: line {row + 2}: expected a value for {column}, received none{hint}")
-
-
-def _require_file_names(path: Path, rows: pd.DataFrame) -> None:
-    """Groups and folds become parts of shards' names."""
-    for column in ("group", "fold"):
-        for value in rows[column].dropna().unique() if column in rows else ():
-            if not re.fullmatch(r"[\w .-]+", value):
-                raise UserError(
-                    f"{path}: {column}: expected letters, digits, blanks, '_', '.' and '-', "
-                    f"received {value!r}"
-                )
+    raise UserError(
+        f"{path}: line {rows.index[row]}: expected a value for {column:.80}, received none{hint}"
+    )

@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
+from tfrecords.names import shortened
 from tfrecords.sources.prostate.annotations import GROUPS
 from tfrecords.sources.prostate.sources import MODALITIES
-
-NAMED = 5  # Patients that a line names.
 
 
 @dataclass(frozen=True)
@@ -82,5 +81,4 @@ def log_summary(outcomes: Mapping[str, PatientOutcome], table: Path) -> None:
         for note in outcome.notes:
             kinds.setdefault(note[0].upper() + note[1:], []).append(name)
     for kind, names in kinds.items():
-        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        logging.info(f"{kind}: {', '.join(names[:NAMED])}{more}.")
+        logging.info(f"{kind}: {shortened(names)}.")

@@ -1,13 +1,13 @@
 """Where the files of prostate patients are: the layout of ProstateX, or a CSV."""
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
 
-from tfrecords.errors import UserError
+from tfrecords.errors import UserError, about
+from tfrecords.sources.subject import require_subject
 from tfrecords.sources.tables import find_csv, read_rows
 
 REPORT = "report.json"  # Of a prepared patient, beside the files for which it vouches.
@@ -29,7 +29,8 @@ def find_patients(data_dir: Path | None, prepared_dir: Path) -> list[Patient]:
     """All patients of which there is a file, but for those that lie prepared somewhere.
 
     Raises:
-        UserError: neither of the layouts, patients of one name, or sources in `prepared_dir`.
+        UserError: neither of the layouts, patients of one name, a name that no file can have, a
+            file for two purposes, or sources in `prepared_dir`.
     """
     patients = _prostatex(data_dir, prepared_dir) if data_dir and data_dir.is_dir() else []
     patients = patients or _listed(
@@ -91,6 +92,8 @@ def _prostatex_patient(place: Path) -> Patient:
     }
     if (lesion := place / f"{start}lesion_human.nii.gz").is_file():
         files["lesion"] = lesion
+    with about(place):
+        require_subject(place.name, "", files.values())
     return Patient(place.name, files)
 
 
@@ -100,11 +103,11 @@ def _listed(path: Path) -> list[Patient]:
     if not {"subject", *REQUIRED} <= set(rows.columns) <= known:
         raise UserError(
             f"{path}: expected the columns subject, {', '.join(REQUIRED)}, and optionally "
-            f"{', '.join(OPTIONAL)}, fold, received {list(rows.columns)}"
+            f"{', '.join(OPTIONAL)}, fold, received {list(rows.columns)!r:.300}"
         )
     return [
-        _listed_patient(path, number, {str(k): v for k, v in row.items() if isinstance(v, str)})
-        for number, row in enumerate(rows.to_dict("records"), start=2)
+        _listed_patient(path, line, {str(k): v for k, v in row.items() if isinstance(v, str)})
+        for line, row in zip(rows.index, rows.to_dict("records"), strict=True)
     ]
 
 
@@ -113,11 +116,8 @@ def _listed_patient(path: Path, line: int, row: Mapping[str, str]) -> Patient:
     required = ["subject", *REQUIRED, *(["zones_2"] if "lesion_2" in row else [])]
     if missing := [column for column in required if column not in row]:
         raise UserError(f"{path}: line {line}: expected a value for {missing[0]}, received none")
-    for column in ("subject", "fold"):  # They become parts of files' names.
-        if not re.fullmatch(r"[\w .-]*", row.get(column, "")) or row["subject"].startswith("."):
-            raise UserError(
-                f"{path}: line {line}: {column}: expected letters, digits, blanks, '_', '.' and "
-                f"'-', received {row[column]!r}"
-            )
     files = {k: path.parent / row[k] for k in (*REQUIRED, *OPTIONAL) if k in row}
-    return Patient(row["subject"], files, row.get("fold", ""))
+    fold = row.get("fold", "")
+    with about(path):
+        require_subject(row["subject"], fold, files.values())
+    return Patient(row["subject"], files, fold)

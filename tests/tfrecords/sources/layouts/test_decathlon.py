@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -103,27 +104,78 @@ def test_nnunet_regions_are_unions_of_classes(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("labels", "classes", "regions"),
+    [
+        ({"background": 0, "A": 1, "ignore": 2}, ["background", "A"], {}),
+        ({"0": "background", "1": "A", "2": "ignore"}, ["background", "A"], {}),
+        (
+            {"background": 0, "whole": [1, 2], "core": 2, "ignore": 3},
+            ["background", "label_1", "label_2"],
+            {"whole": ("label_1", "label_2"), "core": ("label_2",)},
+        ),
+    ],
+)
+def test_nnunets_label_ignore_is_no_class(
+    tmp_path: Path, labels: dict[str, Any], classes: list[str], regions: dict[str, Any]
+) -> None:
+    dataset = find(tmp_path, {"channel_names": {"0": "T1"}, "labels": labels}, "labelsTr/a.nii.gz")
+    assert [c.name for c in dataset.classes] == classes
+    assert dataset.regions == regions
+    assert dataset.ignored == (len(classes),)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"background": 0, "A": 2, "ignore": 1},
+        {"background": 0, "A": 1, "ignore": 1},
+        {"background": 0, "whole": [1, 3], "ignore": 2},
+        {"background": 0, "A": 1, "ignore": [2, 3]},
+        {"background": 1, "ignore": 0},
+    ],
+)
+def test_a_label_ignore_that_is_not_the_highest_value_is_refused(
+    tmp_path: Path, labels: dict[str, Any]
+) -> None:
+    message = r"dataset\.json: labels: expected one value of 'ignore', higher than all others"
+    with pytest.raises(UserError, match=message):
+        find(tmp_path, {"channel_names": {"0": "T1"}, "labels": labels}, "labelsTr/a.nii.gz")
+
+
 GOOD = {"modality": {"0": "T1"}, "labels": {"0": "background", "1": "a"}}
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("content", "message"),
     [
-        [],
-        {"labels": GOOD["labels"]},
-        {"modality": GOOD["modality"]},
-        {**GOOD, "modality": ["T1"]},
-        {**GOOD, "modality": {"first": "T1"}},
-        {**GOOD, "labels": ["background", "a"]},
-        {**GOOD, "labels": {"background": 0, "a": "one"}},
-        {**GOOD, "labels": {"background": 0, "a": 300}},
-        {**GOOD, "training": [{"image": "a.nii.gz"}]},
-        {**GOOD, "training": ["a.nii.gz"]},
+        ([], "Input should be a valid dictionary, received []"),
+        ({"labels": GOOD["labels"]}, "channel_names (or modality): expected the modalities"),
+        ({"modality": GOOD["modality"]}, "labels: Field required"),
+        ({**GOOD, "training": [{"image": "a.nii.gz"}]}, "training.0.label: Field required"),
+        ({**GOOD, "training": ["a.nii.gz"]}, "training.0: Input should be a valid dictionary, rec"),
+        ({**GOOD, "labels": {"0": "background", "1": "a/b"}}, "classes and regions: expected a"),
+        ({**GOOD, "labels": {"1": "a", "2": "b"}}, "value is 0, and at least one more, received a"),
+        (
+            {**GOOD, "training": [{"image": "../a/.nii.gz", "label": "a"}]},
+            "subjects: expected a name",
+        ),
+        (
+            {**GOOD, "dataset": {"../x": {"images": ["a"], "label": "b"}}},
+            "subjects: expected a name",
+        ),
+        (
+            {**GOOD, "dataset": {"x": {"images": ["a", "b"], "label": "c"}}},
+            "images: expected 1, ",
+        ),
+        ({**GOOD, "dataset": {"x": {"images": ["a"], "label": "./a"}}}, "x: expected a file for"),
+        ({**GOOD, "dataset": {"x": {"images": [], "label": "a"}}}, "dataset.x.images: List should"),
     ],
 )
-def test_a_json_of_another_kind_is_refused(tmp_path: Path, content: Any) -> None:
-    with pytest.raises(UserError, match=r"dataset\.json: expected JSON with modality"):
+def test_a_json_of_another_kind_is_refused(tmp_path: Path, content: Any, message: str) -> None:
+    with pytest.raises(UserError, match=rf"/dataset\.json: .*{re.escape(message)}") as error:
         find(tmp_path, content)
+    assert "\n" not in str(error.value)
 
 
 def test_a_folder_of_another_layout_is_refused(tmp_path: Path) -> None:
@@ -177,7 +229,7 @@ def test_nnunet_numbers_the_modalities_of_test_cases_too(tmp_path: Path) -> None
 
 def test_test_cases_of_another_kind_are_refused(tmp_path: Path) -> None:
     content = {**LISTED, "test": [{"image": "imagesTs/d.nii.gz"}]}
-    with pytest.raises(UserError, match=r"expected JSON .*, and the image of every test case"):
+    with pytest.raises(UserError, match=r"dataset\.json: test: expected the image of every"):
         find(tmp_path, content, unlabelled=True)
     assert len(find(tmp_path, content).subjects) == 1
 
@@ -217,6 +269,80 @@ def test_test_cases_are_stored_as_volumes(
     assert parsed.subject == b"c"
     np.testing.assert_array_equal(parsed.image, images["imagesTs/c"].transpose(2, 1, 0, 3))
     np.testing.assert_array_equal(parsed.label, np.zeros((4, 6, 5)))
+
+
+def test_names_keep_their_dots(tmp_path: Path) -> None:
+    """As those of DICOM series do."""
+    images = ("1.3.6.nii.gz", "1.3.7.nii", "a.b.mha")
+    cases = [{"image": f"imagesTr/{name}", "label": f"labelsTr/{name}"} for name in images]
+    subjects = find(tmp_path, {**GOOD, "training": cases}).subjects
+    assert [subject.name for subject in subjects] == ["1.3.6", "1.3.7", "a.b"]
+
+
+def test_cases_may_lie_elsewhere_as_nnunet_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("LABELS", str(tmp_path / "labels"))
+    cases = {
+        "b": {"images": ["../x/b_t1.nii.gz", "/data/b.nii.gz"], "label": "$LABELS/b.nii.gz"},
+        "a.1": {"images": ["imagesTr/a_4d.nii.gz"], "label": "a.nii.gz"},
+    }
+    content = {"channel_names": {"0": "T1", "1": "T2"}, "labels": GOOD["labels"], "dataset": cases}
+    files = ("imagesTr/a_4d.nii.gz", "imagesTs/d_0000.nii.gz", "labelsTr/c.nii.gz")
+    first, second, *others = find(tmp_path, content, *files, unlabelled=True).subjects
+    assert (first.name, second.name) == ("b", "a.1")
+    assert first.images == (tmp_path / "../x/b_t1.nii.gz", Path("/data/b.nii.gz"))
+    assert first.label == tmp_path / "labels" / "b.nii.gz"
+    assert second.images == (tmp_path / "imagesTr/a_4d.nii.gz",)
+    assert [(subject.name, subject.label) for subject in others] == [("d", None)]
+    (told,) = caplog.messages
+    assert told.startswith(f"{tmp_path / 'labelsTr'}: 1 files are left out, which ")
+    assert ": c.nii.gz. List them" in told
+
+
+NUMBERED = {"channel_names": {"0": "T2"}, "labels": GOOD["labels"]}
+
+
+def test_images_without_a_label_map_are_told_or_taken(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = ["labelsTr/a.nii.gz", "labelsTr/b.nii.gz", "imagesTr/a_0000.nii.gz"]
+    files += [f"imagesTr/c{number}_0000.nii.gz" for number in range(7)]
+    assert [s.name for s in find(tmp_path, NUMBERED, *files).subjects] == ["a", "b"]
+    assert caplog.messages == [
+        f"{tmp_path / 'imagesTr'}: 7 cases are left out, which have no label map in "
+        f"{tmp_path / 'labelsTr'}: c0, c1, c2, c3, c4 and 2 more. Give --unlabelled to take them "
+        "without"
+    ]
+    caplog.clear()
+    _, _, *others = find(tmp_path, NUMBERED, "imagesTs/d_0000.nii.gz", unlabelled=True).subjects
+    assert [s.name for s in others] == [*(f"c{number}" for number in range(7)), "d"]
+    assert others[0].files == (tmp_path / "imagesTr" / "c0_0000.nii.gz",)
+    assert caplog.messages == []
+
+
+def test_files_that_are_not_listed_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    find(tmp_path, LISTED, "imagesTr/a.nii.gz", "labelsTr/a.nii.gz", "imagesTr/._x.nii.gz")
+    assert caplog.messages == []
+    find(tmp_path, LISTED, "imagesTr/b.nii.gz", "labelsTr/c.nii.gz", "imagesTr/b.txt")
+    assert [message.split(". ")[0] for message in caplog.messages] == [
+        f"{tmp_path / place}: 1 files are left out, which dataset.json does not list: {name}.nii.gz"
+        for place, name in (("imagesTr", "b"), ("labelsTr", "c"))
+    ]
+
+
+@pytest.mark.parametrize("content", [LISTED, NUMBERED])
+def test_another_number_of_training_cases_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: dict[str, Any]
+) -> None:
+    find(tmp_path, {**content, "numTraining": 1}, "labelsTr/a.nii.gz")
+    assert caplog.messages == []
+    find(tmp_path, {**content, "numTraining": 24})
+    assert caplog.messages == [
+        f"{tmp_path / 'dataset.json'}: numTraining is 24, but there are 1 training cases"
+    ]
 
 
 def test_layouts_without_such_subjects_are_refused_with_those_that_have_them() -> None:

@@ -59,12 +59,12 @@ def test_words_that_look_like_missing_numbers_are_names(tmp_path: Path) -> None:
         ("subject,t1", "'subject', 't1'"),
         ("t1,label", "'t1', 'label'"),
         ("subject,label,group", "'subject', 'label', 'group'"),
-        ("subject;t1;label", "'subject;t1;label'"),
+        ("subject;t1", "'subject', 't1'"),
     ],
 )
 def test_missing_columns_are_named(tmp_path: Path, header: str, received: str) -> None:
     with pytest.raises(UserError, match="expected the columns subject, label and one per") as error:
-        find(tmp_path, header, "a,b,c")
+        find(tmp_path, header, "a")
     assert f"received [{received}]" in str(error.value)
 
 
@@ -114,10 +114,31 @@ def test_on_demand_there_must_be_subjects_of_both_kinds(
         find(tmp_path, *lines, unlabelled=True)
 
 
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (("subject,t1,t1,label", "s,a,b,c"), "columns of different names"),
+        (("subject,t1,T1,label", "s,a,b,c"), "modalities: expected names that differ"),
+        (("subject,t1,t2,label", "s,a,./a,b"), "subjects: s: expected a file for each"),
+        (("subject,t1,label", "s,a,a"), "subjects: s: expected a file for each"),
+        (("subject,t1,label", "../../s,a,b"), "subjects: expected a name"),
+        (("subject,t1,label", "-s,a,b"), "subjects: expected a name"),
+        (("subject,t1,label", '" ",a,b'), "line 2: expected a value for subject"),
+        (("subject,t1,label,group", "s,a,b,x", "t,c,d,X"), "groups: expected names that differ"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(
+    tmp_path: Path, lines: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(UserError, match=rf"subjects\.csv: .*{message}"):
+        find(tmp_path, *lines)
+
+
 @pytest.mark.parametrize("column", ["group", "fold"])
-def test_groups_and_folds_must_do_in_file_names(tmp_path: Path, column: str) -> None:
-    with pytest.raises(UserError, match=rf"{column}: expected letters.* received 'a/b'"):
-        find(tmp_path, f"subject,t1,label,{column}", "s,a,b,a/b")
+@pytest.mark.parametrize("value", ["a/b", "../a", "-a", 101 * "a"])
+def test_groups_and_folds_must_do_in_file_names(tmp_path: Path, column: str, value: str) -> None:
+    with pytest.raises(UserError, match=rf"csv: {column}s: .*received '{value}'"):
+        find(tmp_path, f"subject,t1,label,{column}", f"s,a,b,{value}")
 
 
 def test_the_csv_must_be_clear(tmp_path: Path) -> None:

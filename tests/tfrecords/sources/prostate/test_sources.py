@@ -27,10 +27,12 @@ def test_folds_and_empty_cells_of_a_csv(patients: Any, tmp_path: Path) -> None:
         (["subject,t2w,adc,hbv,zones,t1", "a,b,c,d,e,f"], "expected the columns"),
         (["subject,t2w,adc,hbv,zones", "a,b,,d,e"], "line 2: expected a value for adc"),
         (["subject,t2w,adc,hbv,zones,lesion_2", "a,b,c,d,e,f"], "expected a value for zones_2"),
-        (["subject,t2w,adc,hbv,zones", "a/b,b,c,d,e"], "line 2: subject: expected letters"),
-        (["subject,t2w,adc,hbv,zones", "..,b,c,d,e"], "line 2: subject: expected letters"),
-        (["subject,t2w,adc,hbv,zones,fold", "a,b,c,d,e,x/y"], "line 2: fold: expected letters"),
+        (["subject,t2w,adc,hbv,zones", "a/b,b,c,d,e"], "p.csv: subjects: expected a name"),
+        (["subject,t2w,adc,hbv,zones", "..,b,c,d,e"], "p.csv: subjects: expected a name"),
+        (["subject,t2w,adc,hbv,zones,fold", "a,b,c,d,e,x/y"], "p.csv: folds: a: expected a name"),
         (["subject,t2w,adc,hbv,zones", "a,b,c,d,e", "a,f,g,h,i"], "one patient of the name a"),
+        (["subject,t2w,adc,hbv,zones", "a,b,c,c,e"], "p.csv: subjects: a: .*/c several times"),
+        (["subject;t2w;adc;hbv;zones", "a;b;c;d"], "line 2: expected a value for zones"),
     ],
 )
 def test_a_csv_of_another_kind_is_refused(

@@ -1,0 +1,33 @@
+"""Optimizers against the rules of the papers' frameworks."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfadv.methods.optimizers import torch_rmsprop
+
+
+def test_torch_rmsprop_divides_by_the_root_of_tiny_squares() -> None:
+    """Torch's rule: rate * g / (sqrt(0.01 g^2) + 1e-8). Keras' defaults move a thousandth of it."""
+    weight = keras.Variable([0.0])
+    optimizer = torch_rmsprop(1e-3)
+    optimizer.build([weight])
+    optimizer.apply([tf.constant([1e-6])], [weight])
+    np.testing.assert_allclose(weight.numpy(), -1e-3 * 1e-6 / (1e-7 + 1e-8), rtol=0.1)
+
+
+def test_torch_rmsprop_is_pytorchs_over_many_steps() -> None:
+    """v = 0.99 v + 0.01 g^2, then w -= rate * g / (sqrt(v) + 1e-8), from v = 0.
+
+    Keras' epsilon stands within the root: below gradients of 1e-5 the two differ by some percents.
+    """
+    gradients = np.random.default_rng(0).uniform(1, 5, 14) * 10.0 ** np.arange(-4, 10)
+    weight = keras.Variable([0.0])
+    optimizer = torch_rmsprop(1e-3)
+    optimizer.build([weight])
+    expected, square = 0.0, 0.0
+    for gradient in gradients:
+        optimizer.apply([tf.constant([gradient], tf.float32)], [weight])
+        square = 0.99 * square + 0.01 * gradient**2
+        expected -= 1e-3 * gradient / (square**0.5 + 1e-8)
+        np.testing.assert_allclose(weight.numpy()[0], expected, rtol=1e-2)
