@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 from absl import logging
 
-from tfadv.inference.export import read_description
+from tfadv.inference.model import load, read_description
 from tfrecords.errors import SettingError
 from tfrecords.geometry.grid import working_grid
 from tfrecords.geometry.nifti import is_nifti, write_label
@@ -29,7 +28,8 @@ def predict(
         resample: bring images of other grids onto the first one's, as --dataset prostate does.
 
     Raises:
-        UserError: no such model, unreadable images, or other modalities than the model's.
+        UserError: no such model, or a damaged one, unreadable images, or other modalities than
+            the model's.
     """
     description = read_description(model_dir)
     if not is_nifti(output):
@@ -53,6 +53,5 @@ def predict(
         [to_working(array[..., c], source, working, label=False) for c in range(array.shape[-1])],
         axis=-1,
     )
-    serve = tf.saved_model.load(str(model_dir)).signatures["serving_default"]
-    label = serve(volume=tf.constant(volume.astype(np.float32)))["label"].numpy()
+    label = load(model_dir, description)(volume)
     write_label(output, to_source(label, working, source), images[0])
