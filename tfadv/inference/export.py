@@ -1,18 +1,18 @@
-"""A segmentor as a SavedModel that needs no code of ours, and what a client must know of it."""
+"""A segmentor as a SavedModel that needs no code of ours, with what a client must know of it."""
 
 import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from tfadv.inference.predictor import Predictor
-from tfrecords.errors import SettingError, UserError
-from tfrecords.files import read_json, write_json
+from tfrecords.errors import SettingError
+from tfrecords.files import file_checksum, write_json
 from tfrecords.records.manifest import Manifest
 from tfrecords.sources.subject import LabelClass
 
@@ -28,6 +28,7 @@ class Description:
         maps: names of what the probabilities stand for.
         exclusive: whether these are classes, of which each voxel has one.
         spacing_mm, wanted_spacing_mm, crop: see `Manifest`.
+        files: the SHA-256 of each of the model's other files, as `export` wrote them.
     """
 
     dataset: str
@@ -44,6 +45,7 @@ class Description:
     normalisation: str
     method: str
     hyperparameters: dict[str, bool | int | float | str]
+    files: dict[str, str] = field(default_factory=dict)
 
 
 def describe(
@@ -86,14 +88,13 @@ def export(predictor: Predictor, description: Description, out_dir: Path) -> Non
         predictor.description = tf.saved_model.Asset(str(path))
         new = Path(folder) / "model"
         tf.saved_model.save(predictor, str(new), {"serving_default": predictor.predict})
+        described = new / "assets" / DESCRIPTION
+        files = {
+            path.relative_to(new).as_posix(): file_checksum(path)
+            for path in sorted(new.rglob("*"))
+            if path.is_file() and path != described
+        }
+        write_json(described, replace(description, files=files), VERSION)
         if out_dir.exists():
             os.replace(out_dir, Path(folder) / "old")
         shutil.move(new, out_dir)
-
-
-def read_description(model_dir: Path) -> Description:
-    """Raises UserError where there is no model of ours, or one of another version."""
-    path = model_dir / "assets" / DESCRIPTION
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; expected a model made by launch/export.py")
-    return read_json(path, Description, VERSION, "Export the run again")

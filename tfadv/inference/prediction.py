@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 from absl import logging
 
-from tfadv.inference.export import read_description
+from tfadv.inference.model import load, read_description
 from tfrecords.errors import SettingError, UserError
 from tfrecords.geometry.grid import Grid, working_grid
 from tfrecords.geometry.nifti import is_nifti, write_label
@@ -30,8 +29,8 @@ def predict(
         resample: bring images of other grids onto the first one's, as --dataset prostate does.
 
     Raises:
-        UserError: no such model, images that preprocessing would refuse, or other modalities than
-            the model's.
+        UserError: no such model, or a damaged one, images that preprocessing would refuse, or other
+            modalities than the model's.
         SettingError: `output` is one of the images, or no NIfTI file.
     """
     description = read_description(model_dir)
@@ -60,8 +59,7 @@ def predict(
     # Whatever the type of its record set, a model takes float32.
     dtype = "float16" if description.image_dtype == "float16" else "float32"
     _tell(*storage_findings(volume, dtype, stacked_names(subject, modalities)))
-    serve = tf.saved_model.load(str(model_dir)).signatures["serving_default"]
-    label = serve(volume=tf.constant(volume.astype(np.float32)))["label"].numpy()
+    label = load(model_dir, description)(volume)
     write_label(output, to_source(label, working, source), images[0])
 
 

@@ -3,6 +3,9 @@
 python launch/predict.py --model models/kohl_hybrid --image t1.nii.gz --output label.nii.gz
 
 Give one --image per modality, in the order of the model's assets/description.json.
+
+A model is a TensorFlow SavedModel, and that is a program: use those of people whom you trust. A
+folder whose files are not those that were exported is refused.
 """
 
 from pathlib import Path

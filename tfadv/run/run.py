@@ -14,7 +14,8 @@ from tfadv.inference.predictor import Predictor
 from tfadv.methods.method import Method
 from tfadv.run.settings import Settings
 from tfadv.run.split import HeldOut, choose_split, training_subjects
-from tfadv.run.work_dir import WorkDir
+from tfadv.run.work_dir import REMEDY, WorkDir
+from tfrecords.errors import SettingError, UserError
 from tfrecords.names import MEAN
 from tfrecords.reading.batches import training_batches
 from tfrecords.reading.record_set import RecordSet, open_record_set
@@ -61,9 +62,26 @@ class Run:
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
-        """The run that settings describe."""
+        """The run that settings describe.
+
+        Raises:
+            SettingError: the method does not exist or has other hyperparameters.
+            UserError: the record set is not whole, or has other folds.
+        """
         method = methods.get(settings.method).restore(settings.hyperparameters)
-        return cls(settings, method, open_record_set(Path(settings.records)))
+        missing = sorted(method.values.keys() - settings.hyperparameters.keys())
+        if missing:
+            raise SettingError("hyperparameters", f"expected {', '.join(missing)} as well")
+        records = open_record_set(Path(settings.records))
+        folds = {*settings.training_folds, *settings.validation_folds, *settings.test_folds}
+        unknown = sorted(folds - set(records.manifest.folds))
+        if unknown:
+            raise UserError(
+                f"{records.folder}: expected the run's folds {', '.join(unknown)} as well, "
+                f"received {', '.join(records.manifest.folds)}: it was made anew, or the run's "
+                "settings were edited. Train again in another --work_dir"
+            )
+        return cls(settings, method, records)
 
     @property
     def manifest(self) -> Manifest:
@@ -127,8 +145,11 @@ class Trained(NamedTuple):
 
 
 def load_run(work_dir: WorkDir) -> Trained:
-    """Raises UserError where there is no run, or no epoch is finished."""
-    run = Run.open(work_dir.settings())
+    """Raises UserError where there is no run, it is damaged, or no epoch is finished."""
+    try:
+        run = Run.open(work_dir.settings())
+    except SettingError as error:  # No flag of whoever loads it.
+        raise UserError(f"{work_dir.hyperparameters}: {error}. {REMEDY}") from error
     model = run.build_model()
     work_dir.restore_best(model)
     return Trained(run, model, run.predictor(model))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from tfrecords.errors import SettingError
 from tfrecords.names import MEAN
 
+LARGEST_SEED = 2**32 - 2  # Keras takes the one above it at most.
 Value = bool | int | float | str
 
 
@@ -18,7 +19,8 @@ class Settings:
         selected_by: what chooses the epoch; see `evaluation.criterion`.
 
     Raises:
-        SettingError: a fraction that is not in (0, 1], or a negative seed.
+        SettingError: a fraction that is not in (0, 1], a seed that is negative or too large, or
+            folds that train and are held out, or of which there are none.
     """
 
     method: str
@@ -38,5 +40,17 @@ class Settings:
                 "expected a share in (0, 1] of the training subjects, received "
                 f"{self.positive_fraction}",
             )
-        if self.seed < 0:
-            raise SettingError("seed", f"expected at least 0, received {self.seed}")
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise SettingError(
+                "seed", f"expected a number from 0 to {LARGEST_SEED}, received {self.seed}"
+            )
+        held_out = {*self.validation_folds, *self.test_folds}
+        for name in ("training_folds", "validation_folds", "test_folds"):
+            folds = getattr(self, name)
+            wrong = not folds or len(set(folds)) < len(folds)
+            if wrong or (name == "training_folds" and held_out & set(folds)):
+                raise SettingError(
+                    name,
+                    "expected at least one, each once, and those that train not among the others, "
+                    f"received {list(folds)}",
+                )

@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from tfadv.adversarial import AdversarialModel
 from tfadv.run.settings import Settings
-from tfrecords.errors import UserError
+from tfrecords.errors import SettingError, UserError
 from tfrecords.files import read_json, write_file, write_json, writing
 
 # Of the files below.
@@ -34,12 +34,28 @@ class Progress:
 
     Attributes:
         best: the criterion's value in the best epoch.
+
+    Raises:
+        SettingError: these contradict each other.
     """
 
     epochs: int = 0
     best_epoch: int = 0
     best: float = math.nan
     history: list[dict[str, int | float]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        rows = [row.get("epoch") for row in self.history]
+        if len(rows) != self.epochs or rows != list(range(1, len(rows) + 1)):
+            raise SettingError(
+                "history", f"expected a row for each of {self.epochs} epochs, received {rows}"
+            )
+        least = min(self.epochs, 1)
+        if not least <= self.best_epoch <= self.epochs:
+            raise SettingError(
+                "best_epoch",
+                f"expected one of {self.epochs} finished epochs, received {self.best_epoch}",
+            )
 
 
 class WorkDir:
@@ -55,7 +71,7 @@ class WorkDir:
         self.summary = folder / "summary.txt"
         self.picture = folder / "picture.png"
         self.boxplots = folder / "boxplots.png"
-        self._settings = folder / "hyperparameters.json"
+        self.hyperparameters = folder / "hyperparameters.json"
         self._progress = folder / "progress.json"
         self._locked = False
 
@@ -92,11 +108,11 @@ class WorkDir:
         self.require_same(settings)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.checkpoints.mkdir(exist_ok=True)
-        write_json(self._settings, settings, VERSION)
+        write_json(self.hyperparameters, settings, VERSION)
 
     def require_same(self, settings: Settings) -> None:
         """Raises UserError where the folder holds a run with other settings, epochs aside."""
-        if self._settings.is_file():
+        if self.hyperparameters.is_file():
             differing = _differences(asdict(self.settings()), asdict(settings))
             if differing:
                 raise UserError(
@@ -106,11 +122,11 @@ class WorkDir:
 
     def settings(self) -> Settings:
         """Raises UserError where there is no run."""
-        if not self._settings.is_file():
+        if not self.hyperparameters.is_file():
             raise UserError(
-                f"{self._settings}: no such file; expected a run made by launch/train.py"
+                f"{self.hyperparameters}: no such file; expected a run made by launch/train.py"
             )
-        return read_json(self._settings, Settings, VERSION, REMEDY)
+        return read_json(self.hyperparameters, Settings, VERSION, REMEDY)
 
     def progress(self) -> Progress:
         if not self._progress.is_file():

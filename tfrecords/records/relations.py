@@ -83,16 +83,27 @@ def _of_names(manifest: "Manifest") -> Iterator[str]:
         yield f"seed: expected at least 0, received {manifest.seed}"
 
 
-def _of_grids(manifest: "Manifest") -> Iterator[str]:
-    if not _is_orientation(manifest.orientation):
-        yield f"orientation: expected axis codes such as RAS, received {manifest.orientation}"
-    if not all(0 < mm < np.inf for mm in manifest.spacing_mm):
-        yield f"spacing_mm: expected positive numbers, received {manifest.spacing_mm}"
-    wanted = manifest.wanted_spacing_mm
+def faults_of_choices(
+    orientation: str,
+    spacing_mm: tuple[float, ...],
+    wanted_spacing_mm: tuple[float, ...] | None,
+    crop: tuple[int, ...] | None,
+) -> Iterator[str]:
+    """Of what makes a working grid of a source's, as manifests and models' descriptions hold it."""
+    if not _is_orientation(orientation):
+        yield f"orientation: expected axis codes such as RAS, received {orientation}"
+    if not all(0 < mm < np.inf for mm in spacing_mm):
+        yield f"spacing_mm: expected positive numbers, received {spacing_mm}"
+    wanted = wanted_spacing_mm
     if wanted is not None and not (all(0 <= mm < np.inf for mm in wanted) and any(wanted)):
         yield f"wanted_spacing_mm: expected numbers of at least 0, received {wanted}"
-    if manifest.crop is not None and min(manifest.crop) < 1:
-        yield f"crop: expected positive numbers, received {manifest.crop}"
+    if crop is not None and min(crop) < 1:
+        yield f"crop: expected positive numbers, received {crop}"
+
+
+def _of_grids(manifest: "Manifest") -> Iterator[str]:
+    spacings_mm = manifest.spacing_mm, manifest.wanted_spacing_mm
+    yield from faults_of_choices(manifest.orientation, *spacings_mm, manifest.crop)
     odd = False
     for subject in manifest.subjects:
         for entry, grid in (("source", subject.source), ("working", subject.working)):

@@ -1,6 +1,7 @@
 """What determines a run, and its file where it is damaged."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,9 +42,46 @@ def test_a_damaged_file_is_one_line(tmp_path: Path, damage, message: str) -> Non
 @pytest.mark.parametrize("entry", ["epochs", "best_epoch", "history"])
 def test_a_damaged_progress_is_one_line(tmp_path: Path, entry: str) -> None:
     path = tmp_path / "progress.json"
-    content = {"format_version": 1, "epochs": 1, "best_epoch": 1, "best": 0.5, "history": []}
+    history = [{"epoch": 1, "val_dice": 0.5}]
+    content = {"format_version": 1, "epochs": 1, "best_epoch": 1, "best": 0.5, "history": history}
     path.write_text(json.dumps({**content, entry: "odd"}))
     with pytest.raises(UserError, match=rf"progress\.json: {entry}.*another --work_dir"):
         WorkDir(tmp_path).progress()
     path.write_text(json.dumps(content))
-    assert WorkDir(tmp_path).progress() == Progress(1, 1, 0.5, [])
+    assert WorkDir(tmp_path).progress() == Progress(1, 1, 0.5, history)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32 - 1, 10**40])
+def test_seeds_that_nothing_can_be_drawn_by_are_refused(seed: int) -> None:
+    with pytest.raises(SettingError, match=f"seed: expected a number from 0 to .* received {seed}"):
+        replace(SETTINGS, seed=seed)
+
+
+@pytest.mark.parametrize(
+    "folds",
+    [
+        {"training_folds": ()},
+        {"training_folds": ("0", "2")},
+        {"training_folds": ("1",)},
+        {"training_folds": ("0", "0")},
+        {"validation_folds": ()},
+        {"test_folds": ("2", "2")},
+    ],
+    ids=str,
+)
+def test_folds_that_train_are_not_held_out(folds: dict[str, tuple[str, ...]]) -> None:
+    (name,) = folds
+    with pytest.raises(SettingError, match=f"{name}: expected at least one, each once"):
+        replace(SETTINGS, **folds)  # type: ignore[arg-type]
+    assert replace(SETTINGS, test_folds=("1",)).test_folds == SETTINGS.validation_folds
+
+
+@pytest.mark.parametrize(
+    ("epochs", "best", "rows", "entry"),
+    [(2, 1, 1, "history"), (1, 0, 1, "best_epoch"), (1, 2, 1, "best_epoch"), (-1, 0, 0, "history")],
+)
+def test_a_progress_that_contradicts_itself_is_refused(
+    epochs: int, best: int, rows: int, entry: str
+) -> None:
+    with pytest.raises(SettingError, match=f"{entry}: expected"):
+        Progress(epochs, best, 0.5, [{"epoch": row + 1} for row in range(rows)])

@@ -1,0 +1,99 @@
+"""An exported model as a client opens it.
+
+A SavedModel is a program: what it does is not bounded by what it says. So its folder is looked at
+before TensorFlow loads it. That tells damage and strangers; it does not tell whom to trust.
+"""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from tfadv.inference.export import DESCRIPTION, VERSION, Description
+from tfrecords.errors import UserError
+from tfrecords.files import checksum_holds, read_json
+from tfrecords.records.relations import faults_of_choices
+
+REMEDY = "Export the run again"
+Segment = Callable[[np.ndarray], np.ndarray]
+
+
+def read_description(model_dir: Path) -> Description:
+    """The description of a model whose files are those that were exported.
+
+    Raises:
+        UserError: there is no model of ours, it is of another version, or a file is missing,
+            damaged, or none of the model's.
+    """
+    path = model_dir / "assets" / DESCRIPTION
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; expected a model made by launch/export.py")
+    description = read_json(path, Description, VERSION, REMEDY)
+    spacings_mm = description.spacing_mm, description.wanted_spacing_mm
+    for fault in faults_of_choices(description.orientation, *spacings_mm, description.crop):
+        raise UserError(f"{path}: {fault}. {REMEDY}")
+    _require_files(model_dir, description)
+    return description
+
+
+def _require_files(model_dir: Path, description: Description) -> None:
+    """Raises UserError as `read_description`."""
+    found = {}
+    for path in sorted(model_dir.rglob("*")):
+        if not path.resolve().is_relative_to(model_dir.resolve()):
+            raise UserError(
+                f"{path}: expected the model's own files, received a link that leads out of "
+                f"{model_dir}. Copy the model whole"
+            )
+        if not path.is_dir():
+            found[path.relative_to(model_dir).as_posix()] = path
+    strangers = found.keys() - description.files.keys() - {f"assets/{DESCRIPTION}"}
+    if strangers:
+        raise UserError(
+            f"{model_dir / min(strangers)}: the model was exported without this file, and "
+            "TensorFlow may load it: a SavedModel is a program. Take it out of the folder"
+        )
+    for name, sha256 in description.files.items():
+        if name not in found or not checksum_holds(found[name], sha256):
+            fault = "changed since it was exported" if name in found else "no such file any more"
+            raise UserError(f"{model_dir / name}: {fault}. {REMEDY}")
+
+
+def load(model_dir: Path, description: Description) -> Segment:
+    """A volume float32 [Z, Y, X, C] to its labels uint8 [Z, Y, X].
+
+    Raises:
+        UserError: TensorFlow cannot load it, or it is not what it is described as. So does the
+            function that is given back, of a volume that the model refuses.
+    """
+    try:
+        loaded = tf.saved_model.load(str(model_dir))
+        serve = loaded.signatures["serving_default"]
+        channels = serve.structured_input_signature[1]["volume"].shape[-1]
+        outputs = serve.structured_outputs
+    # TensorFlow raises dozens of types on damaged models; all mean the same to the user.
+    except Exception as error:
+        reason = (str(error).splitlines() or [repr(error)])[0]
+        raise UserError(f"{model_dir}: cannot be loaded ({reason}). {REMEDY}") from error
+    if channels != len(description.modalities) or "label" not in outputs:
+        raise UserError(
+            f"{model_dir}: expected a model of {len(description.modalities)} channels with the "
+            f"output label, received one of {channels} with {', '.join(sorted(outputs))}. {REMEDY}"
+        )
+
+    def segment(volume: np.ndarray) -> np.ndarray:
+        assert loaded is not None  # Its variables live as long as it does.
+        try:
+            label: np.ndarray = serve(volume=tf.constant(volume.astype(np.float32)))[
+                "label"
+            ].numpy()
+        except tf.errors.InvalidArgumentError as error:
+            refused = re.search(r"assertion failed: \[(.*?):\] (\[.*?\])\s*$", error.message, re.M)
+            if refused is None:
+                raise
+            raise UserError(f"{model_dir}: {refused[1]}: {refused[2]}") from error
+        return label
+
+    return segment
