@@ -23,6 +23,7 @@ CHUNK_BYTES = 2**20
 HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
 LEFTOVER = re.compile(rf"\.{HOST}-(\d{{1,10}})-[0-9a-f]{{16}}-")
 VERSION = "format_version"
+CHECKSUM = "checksum"  # SHA-256 of the other entries of a JSON file, the version's aside.
 Content = TypeVar("Content")
 
 
@@ -103,7 +104,8 @@ def write_file(path: Path, content: bytes) -> None:
 
 def json_checksum(content: object) -> str:
     """The hexadecimal SHA-256 of what JSON can hold, however it is laid out in a file."""
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    read_back = json.loads(json.dumps(content, default=str))  # Keys are text then.
+    text = json.dumps(read_back, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -111,11 +113,12 @@ def write_json(path: Path, content: object, version: int | None = None) -> None:
     """Writes JSON atomically. The same content stays.
 
     Args:
-        content: a dataclass, with a version that stands first in the file, or anything that JSON
-            can hold.
+        content: anything that JSON can hold; or, with a version, a dataclass or its entries, before
+            which the file holds the version and a checksum, for `read_json` to compare.
     """
     if version is not None:
-        content = {VERSION: version, **asdict(content)}  # type: ignore[call-overload]
+        entries = content if isinstance(content, dict) else asdict(content)  # type: ignore[call-overload]
+        content = {VERSION: version, CHECKSUM: json_checksum(entries), **entries}
     text = (json.dumps(content, indent=1, default=str) + "\n").encode()
     if not path.is_file() or path.read_bytes() != text:
         write_file(path, text)
@@ -134,7 +137,7 @@ def read_json(path: Path, kind: type[Content], version: int, remedy: str) -> Con
 
 
 def read_object(path: Path, version: int, remedy: str) -> dict[str, Any]:
-    """A JSON object's entries, its version's aside. Raises UserError as `read_json`."""
+    """A JSON object's entries, version and checksum aside. Raises UserError as `read_json`."""
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         found = content.pop(VERSION, None)
@@ -144,6 +147,11 @@ def read_object(path: Path, version: int, remedy: str) -> dict[str, Any]:
         raise UserError(
             f"{path}: expected format version {version}, received {found}. It was written by "
             f"another version of tfadv. {remedy}"
+        )
+    if content.pop(CHECKSUM, None) != json_checksum(content):
+        raise UserError(
+            f"{path}: expected the entries that were written, received others (their checksum "
+            f"differs): the file was edited or damaged. {remedy}"
         )
     return content
 

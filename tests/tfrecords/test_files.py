@@ -159,7 +159,7 @@ def test_the_same_content_is_not_written_again(tmp_path: Path) -> None:
 def test_a_dataclass_is_read_as_it_was_written(tmp_path: Path) -> None:
     path = tmp_path / "note.json"
     write_json(path, Note("a", (1, 2)), version=3)
-    assert list(json.loads(path.read_text())) == ["format_version", "name", "counts"]
+    assert list(json.loads(path.read_text())) == ["format_version", "checksum", "name", "counts"]
     assert read_json(path, Note, 3, "Do this.") == Note("a", (1, 2))
 
 
@@ -171,20 +171,35 @@ def test_a_dataclass_is_read_as_it_was_written(tmp_path: Path) -> None:
         ("[1]", "expected a JSON object"),
         ('{"name": "a"}', "expected format version 3, received None"),
         ('{"format_version": 2, "name": "a"}', "expected format version 3, received 2"),
-        ('{"format_version": 3}', "name: Field required"),
-        ('{"format_version": 3, "name": "a", "counts": ["x"]}', "counts.0: Input should be"),
-        ('{"format_version": 3, "name": "bad"}', "name: expected another, received bad"),
+        ('{"format_version": 3, "name": "a"}', "expected the entries that were written"),
+        ({}, "name: Field required"),
+        ({"name": "a", "counts": ["x"]}, "counts.0: Input should be"),
+        ({"name": "bad"}, "name: expected another, received bad"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_told_with_the_remedy(
-    tmp_path: Path, content: str, message: str
+    tmp_path: Path, content: str | dict[str, object], message: str
 ) -> None:
     path = tmp_path / "note.json"
-    path.write_text(content)
+    if isinstance(content, str):
+        path.write_text(content)
+    else:
+        write_json(path, content, 3)
     with pytest.raises(UserError) as raised:
         read_json(path, Note, 3, "Do this.")
     assert str(raised.value).startswith(f"{path}: {message}")
     assert str(raised.value).endswith(". Do this.")
+
+
+def test_an_edited_entry_is_refused_and_another_layout_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "note.json"
+    write_json(path, Note("a", (1, 2)), version=3)
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(dict(reversed(content.items()))))
+    assert read_json(path, Note, 3, "Do this.") == Note("a", (1, 2))
+    path.write_text(json.dumps(content | {"counts": [1, 3]}))
+    with pytest.raises(UserError, match=r"note\.json: expected the entries .* Do this\."):
+        read_json(path, Note, 3, "Do this.")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

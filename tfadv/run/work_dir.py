@@ -19,10 +19,10 @@ import tensorflow as tf
 from tfadv.adversarial import AdversarialModel
 from tfadv.run.settings import Settings
 from tfrecords.errors import SettingError, UserError
-from tfrecords.files import read_json, write_file, write_json, writing
+from tfrecords.files import file_checksum, read_json, write_file, write_json, writing
 
 # Of the files below.
-VERSION = 1
+VERSION = 2
 # Beside the values of each variable: groups, headers, alignment; more than was ever seen.
 HDF5_BYTES = 4096
 REMEDY = "Train again in another --work_dir"
@@ -34,6 +34,7 @@ class Progress:
 
     Attributes:
         best: the criterion's value in the best epoch.
+        weights: SHA-256 of the checkpoints that are kept, by epoch.
 
     Raises:
         SettingError: these contradict each other.
@@ -43,6 +44,7 @@ class Progress:
     best_epoch: int = 0
     best: float = math.nan
     history: list[dict[str, int | float]] = field(default_factory=list)
+    weights: dict[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         rows = [row.get("epoch") for row in self.history]
@@ -145,9 +147,13 @@ class WorkDir:
         _require_room(self.checkpoints, model)
         with writing(path) as temporary:
             model.save_weights(temporary)
+            checksum = file_checksum(temporary)
+        kept = {progress.best_epoch, progress.epochs}
+        progress.weights = {e: sha for e, sha in progress.weights.items() if e in kept}
+        progress.weights[progress.epochs] = checksum
         # The disk holds the weights before it holds the note that vouches for them.
         write_json(self._progress, progress, VERSION)
-        keep = {self._weights(progress.epochs), self._weights(progress.best_epoch)}
+        keep = {self._weights(epoch) for epoch in kept}
         for stale in set(self.checkpoints.glob("*.weights.h5")) - keep:
             stale.unlink()
         self._write_history(progress.history)
@@ -156,7 +162,7 @@ class WorkDir:
         """The last state that `save` completed, into the model; Progress() where there is none."""
         progress = self.progress()
         if progress.epochs:
-            load_weights(model, self._weights(progress.epochs))
+            self._load(model, progress, progress.epochs)
         return progress
 
     def restore_best(self, model: keras.Model) -> int:
@@ -168,8 +174,18 @@ class WorkDir:
         progress = self.progress()
         if not progress.best_epoch:
             raise UserError(f"{self.folder}: no epoch is finished yet; run launch/train.py on")
-        load_weights(model, self._weights(progress.best_epoch))
+        self._load(model, progress, progress.best_epoch)
         return progress.best_epoch
+
+    def _load(self, model: keras.Model, progress: Progress, epoch: int) -> None:
+        """Raises UserError where the file is missing, is another one, or does not fit the model."""
+        path = self._weights(epoch)
+        if path.is_file() and file_checksum(path) != progress.weights.get(epoch):
+            raise UserError(
+                f"{path}: checksum differs from the one in {self._progress.name}; the run is "
+                f"damaged. {REMEDY}"
+            )
+        load_weights(model, path)
 
     def _weights(self, epoch: int) -> Path:
         return self.checkpoints / f"epoch-{epoch:04d}.weights.h5"

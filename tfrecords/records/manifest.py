@@ -8,13 +8,7 @@ from typing import Annotated, Any
 from pydantic import Discriminator, GetPydanticSchema, Tag
 
 from tfrecords.errors import UserError
-from tfrecords.files import (
-    VERSION,
-    json_checksum,
-    read_object,
-    validated,
-    write_json,
-)
+from tfrecords.files import read_json, write_json
 from tfrecords.geometry.grid import Grid
 from tfrecords.records import relations
 from tfrecords.records.views import Patches, Slices, View, Volumes
@@ -22,7 +16,6 @@ from tfrecords.sources.subject import TRAINING, UNLABELLED, LabelClass
 
 FORMAT_VERSION = 5
 FILE_NAME = "manifest.json"
-CHECKSUM = "sha256"  # Of the other entries, the version's aside.
 REPAIR = "Run launch/preprocess.py again with the same flags: it writes anew what it cannot keep"
 
 
@@ -163,8 +156,7 @@ class Manifest:
 
     def save(self, folder: Path) -> None:
         content = {**asdict(self), "view": self.view.content}
-        head = {VERSION: FORMAT_VERSION, CHECKSUM: json_checksum(content)}
-        write_json(folder / FILE_NAME, head | content)
+        write_json(folder / FILE_NAME, content, FORMAT_VERSION)
 
 
 def load_manifest(folder: Path) -> Manifest:
@@ -194,13 +186,7 @@ def parse_manifest(path: Path) -> Manifest:
         raise UserError(
             f"{path}: no such file; expected a record set. Make one with launch/preprocess.py"
         )
-    content = read_object(path, FORMAT_VERSION, REPAIR)
-    if content.pop(CHECKSUM, None) != json_checksum(content):
-        raise UserError(
-            f"{path}: expected the entries that preprocessing wrote, received others (their "
-            f"checksum differs): the file was edited or damaged. {REPAIR}"
-        )
-    manifest = validated(path, Manifest, content, REPAIR)
+    manifest = read_json(path, Manifest, FORMAT_VERSION, REPAIR)
     for fault in relations.faults(manifest):
         raise UserError(f"{path}: {fault}. {REPAIR}")
     return manifest

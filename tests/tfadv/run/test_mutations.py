@@ -11,9 +11,10 @@ import pytest
 from tfadv import methods
 from tfadv.evaluation.criterion import Criterion
 from tfadv.run.run import Run, load_run
-from tfadv.run.work_dir import Progress, WorkDir
+from tfadv.run.work_dir import VERSION, Progress, WorkDir
+from tfrecords import files
 from tfrecords.errors import UserError
-from tfrecords.files import write_json
+from tfrecords.files import CHECKSUM, write_json
 from tfrecords.reading.record_set import RecordSet, open_record_set
 
 Mutated = Callable[[Any, np.random.Generator], Any]
@@ -28,8 +29,14 @@ def work_dir(small_records: tuple[object, Path], tmp_path: Path) -> WorkDir:
     found = WorkDir(tmp_path / "run")
     found.begin(run.settings)
     rows: list[dict[str, int | float]] = [{"epoch": e, "val_dice": 0.1 * e} for e in (1, 2, 3)]
-    write_json(found.folder / "progress.json", Progress(3, 2, 0.2, rows), 1)
+    write_json(found.folder / "progress.json", Progress(3, 2, 0.2, rows), VERSION)
     return found
+
+
+def entries(path: Path) -> dict[str, Any]:
+    """Of a JSON file, without version and checksum."""
+    content = json.loads(path.read_text())
+    return {name: value for name, value in content.items() if name not in (files.VERSION, CHECKSUM)}
 
 
 def use_settings(work_dir: WorkDir) -> None:
@@ -55,12 +62,16 @@ def test_a_changed_file_is_refused_or_can_be_used(
     work_dir: WorkDir, mutated: Mutated, name: str, use: Callable[[WorkDir], None], least: float
 ) -> None:
     path = work_dir.folder / name
-    content = json.loads(path.read_text())
+    content = entries(path)
     use(work_dir)
     random = np.random.default_rng(0)
     messages = []
     for _ in range(COUNT):
-        path.write_text(json.dumps(mutated(content, random)))
+        changed = mutated(content, random)
+        if isinstance(changed, dict):
+            write_json(path, changed, VERSION)  # Its checksum holds: what is wrong is the content.
+        else:
+            path.write_text(json.dumps(changed))
         try:
             use(work_dir)
         except UserError as error:
@@ -83,7 +94,7 @@ def test_settings_that_no_run_has_are_one_line(
 ) -> None:
     """And no flag of the program that reads them."""
     path = work_dir.hyperparameters
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    write_json(path, entries(path) | changes, VERSION)
     with pytest.raises(UserError, match=message) as error:
         load_run(work_dir)
     assert type(error.value) is UserError

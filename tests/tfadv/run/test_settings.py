@@ -1,14 +1,14 @@
 """What determines a run, and its file where it is damaged."""
 
-import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from tfadv.run.settings import Settings
-from tfadv.run.work_dir import Progress, WorkDir
+from tfadv.run.work_dir import VERSION, Progress, WorkDir
 from tfrecords.errors import SettingError, UserError
+from tfrecords.files import write_json
 
 SETTINGS = Settings("kohl_hybrid", {"epochs": 3, "width": 8}, "r", ("0",), ("1",), ("2",))
 
@@ -24,9 +24,8 @@ def test_shares_beyond_their_bounds_are_refused(fraction: float) -> None:
     [
         (lambda text: text[: len(text) // 2], "expected a JSON object"),
         (lambda text: "[]", "expected a JSON object"),
-        (lambda text: text.replace('"format_version": 1', '"format_version": 0'), "version 1"),
-        (lambda text: text.replace('"seed": 0', '"seed": "many"'), "seed: "),
-        (lambda text: text.replace('"seed": 0', '"seed": -4'), "seed"),
+        (lambda text: text.replace('"format_version": 2', '"format_version": 0'), "version 2"),
+        (lambda text: text.replace('"seed": 0', '"seed": 1'), "edited or damaged"),
     ],
 )
 def test_a_damaged_file_is_one_line(tmp_path: Path, damage, message: str) -> None:  # type: ignore[no-untyped-def]
@@ -39,15 +38,24 @@ def test_a_damaged_file_is_one_line(tmp_path: Path, damage, message: str) -> Non
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("seed", ["many", -4])
+def test_a_wrong_entry_of_settings_is_one_line(tmp_path: Path, seed: object) -> None:
+    path = tmp_path / "hyperparameters.json"
+    write_json(path, {**asdict(SETTINGS), "seed": seed}, VERSION)
+    with pytest.raises(UserError, match=r"hyperparameters\.json: seed") as caught:
+        WorkDir(tmp_path).settings()
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("entry", ["epochs", "best_epoch", "history"])
 def test_a_damaged_progress_is_one_line(tmp_path: Path, entry: str) -> None:
     path = tmp_path / "progress.json"
     history = [{"epoch": 1, "val_dice": 0.5}]
-    content = {"format_version": 1, "epochs": 1, "best_epoch": 1, "best": 0.5, "history": history}
-    path.write_text(json.dumps({**content, entry: "odd"}))
+    content = {"epochs": 1, "best_epoch": 1, "best": 0.5, "history": history}
+    write_json(path, {**content, entry: "odd"}, VERSION)
     with pytest.raises(UserError, match=rf"progress\.json: {entry}.*another --work_dir"):
         WorkDir(tmp_path).progress()
-    path.write_text(json.dumps(content))
+    write_json(path, content, VERSION)
     assert WorkDir(tmp_path).progress() == Progress(1, 1, 0.5, history)
 
 

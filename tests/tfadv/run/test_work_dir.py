@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +67,16 @@ def test_more_epochs_go_on(tmp_path: Path) -> None:
 def test_last_and_best_are_kept_and_restored(tmp_path: Path) -> None:
     work_dir = WorkDir(tmp_path)
     work_dir.begin(settings())
+    weights: dict[int, str] = {}
     for epoch in (1, 2, 3):
-        work_dir.save(network(epoch), progress(epoch, best=min(epoch, 2)))
+        saved = replace(progress(epoch, best=min(epoch, 2)), weights=weights)
+        work_dir.save(network(epoch), saved)
+        weights = saved.weights
     names = sorted(path.name for path in work_dir.checkpoints.iterdir())
     assert names == ["epoch-0002.weights.h5", "epoch-0003.weights.h5"]
     last, best = network(0), network(0)
-    assert work_dir.restore(last) == progress(3, best=2)
+    assert work_dir.restore(last) == saved
+    assert set(saved.weights) == {2, 3}
     assert work_dir.restore_best(best) == 2
     assert last.get_weights()[0].item() == 3
     assert best.get_weights()[0].item() == 2
@@ -112,7 +117,14 @@ def test_errors_say_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no epoch is finished"):
         work_dir.restore_best(network(0))
     work_dir.save(network(1), progress(1, best=1))
-    (work_dir.checkpoints / "epoch-0001.weights.h5").write_bytes(b"damaged")
+    path = work_dir.checkpoints / "epoch-0001.weights.h5"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    for restore in (work_dir.restore, work_dir.restore_best):
+        with pytest.raises(UserError, match=r"epoch-0001.weights.h5: checksum differs"):
+            restore(network(0))
+    path.unlink()
     with pytest.raises(UserError, match=r"epoch-0001.weights.h5: cannot be loaded"):
         work_dir.restore(network(0))
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tfrecords.errors import UserError
-from tfrecords.files import VERSION, json_checksum
+from tfrecords.files import CHECKSUM, VERSION, json_checksum
 from tfrecords.records import manifest
 from tfrecords.records.manifest import FORMAT_VERSION, load_manifest
 from tfrecords.records.views import Patches, Slices, View, Volumes
@@ -25,8 +25,8 @@ def edit(folder: Path, **changes: object) -> None:
     """Changes entries, and the checksum with them."""
     path = folder / manifest.FILE_NAME
     content = json.loads(path.read_text()) | changes
-    head = {name: content.pop(name) for name in (VERSION, manifest.CHECKSUM)}
-    head[manifest.CHECKSUM] = json_checksum(content)
+    head = {name: content.pop(name) for name in (VERSION, CHECKSUM)}
+    head[CHECKSUM] = json_checksum(content)
     path.write_text(json.dumps(head | content))
 
 
@@ -154,7 +154,7 @@ def test_an_edited_manifest_is_refused(copy: Path) -> None:
     path.write_text(json.dumps(content))
     with pytest.raises(UserError, match=r"manifest.json: .* the file was edited or damaged\. Run"):
         load_manifest(copy)
-    del content["sha256"]
+    del content["checksum"]
     path.write_text(json.dumps(content))
     with pytest.raises(UserError, match="the file was edited or damaged"):
         load_manifest(copy)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tfrecords.errors import UserError
-from tfrecords.files import VERSION, json_checksum
+from tfrecords.files import CHECKSUM, VERSION, json_checksum
 from tfrecords.records import manifest
 from tfrecords.records.manifest import parse_manifest
 from tfrecords.records.views import Patches, View
@@ -63,13 +63,13 @@ def test_a_changed_manifest_with_another_checksum_is_refused_or_can_be_used(
 ) -> None:
     path = folder / manifest.FILE_NAME
     content = json.loads(path.read_text())
-    head = {name: content.pop(name) for name in (VERSION, manifest.CHECKSUM)}
+    head = {name: content.pop(name) for name in (VERSION, CHECKSUM)}
     content["regions"] = {"both": ["label_1", "label_2"]}
     random = np.random.default_rng(1)
     messages = []
     for _ in range(COUNT):
         changed = mutated(content, random)
-        head[manifest.CHECKSUM] = json_checksum(changed)
+        head[CHECKSUM] = json_checksum(changed)
         path.write_text(json.dumps(head | changed))
         try:
             found = parse_manifest(path)
