@@ -112,7 +112,7 @@ def small_dataset() -> Callable[..., SmallDataset]:
 
 
 def _map_here(
-    function: Callable[[Any], Any], items: Sequence[Any], workers: int, description: str
+    function: Callable[[Any], Any], items: Sequence[Any], *_: object, **__: object
 ) -> Iterable[tuple[int, Any]]:
     """`parallel_map` without its processes, whose start takes seconds; the last item first."""
     return [(index, function(items[index])) for index in reversed(range(len(items)))]

@@ -3,9 +3,14 @@
 import hashlib
 import json
 import os
+import re
+import secrets
+import socket
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +19,9 @@ from pydantic import TypeAdapter, ValidationError
 from tfrecords.errors import SettingError, UserError
 
 CHUNK_BYTES = 2**20
+# In temporary files' names: of others' processes, on a shared disk, nothing is known here.
+HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
+LEFTOVER = re.compile(rf"\.{HOST}-(\d{{1,10}})-[0-9a-f]{{16}}-")
 VERSION = "format_version"
 Content = TypeVar("Content")
 
@@ -37,20 +45,54 @@ def writing(path: Path, folder: Path | None = None) -> Iterator[Path]:
     """Gives a temporary file to write, which takes the place of `path` at the end, synced.
 
     A reader sees the old file or the new one, after a loss of power as well. Where writing fails,
-    the temporary file is gone and the old one stays.
+    the temporary file is gone and the old one stays; after a kill, the next process that writes to
+    the folder takes it away.
 
     Args:
         folder: of the temporary file, on the same disk; beside `path` if not given.
+
+    Raises:
+        OSError: with a file's name.
     """
-    temporary = (folder or path.parent) / f".{os.getpid()}-{path.name}"
+    folder = folder or path.parent
+    _remove_leftovers(folder)
+    temporary = folder / f".{HOST}-{os.getpid()}-{secrets.token_hex(8)}-{path.name}"
     try:
-        yield temporary
-        _sync(temporary)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+        # What follows opens it by name; here, no link that somebody put there is followed.
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666))
+        try:
+            yield temporary
+            _sync(temporary)
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        # Of a full disk, the system does not say where.
+        if error.filename is None:
+            error.filename = str(path)
         raise
     _sync(path.parent)
+
+
+@cache
+def _remove_leftovers(folder: Path) -> None:
+    """Removes the temporary files of processes of this machine that are dead, once for a folder."""
+    with suppress(OSError):  # No such folder, or one that may not be looked into.
+        for entry in os.scandir(folder):
+            found = LEFTOVER.match(entry.name)
+            if found and entry.is_file(follow_symlinks=False) and not _lives(int(found[1])):
+                os.unlink(entry.path)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # Somebody else's.
+        return True
+    return True
 
 
 def write_file(path: Path, content: bytes) -> None:

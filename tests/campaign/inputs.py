@@ -52,15 +52,16 @@ def _table(material: Material, seed: int, folder: Path) -> Result:
     data = copied(material.table("nii.gz"), folder / "data")
     table = data / "subjects.csv"
     rows = [line.split(",") for line in table.read_text().splitlines()]
-    row, column = int(random.integers(len(rows))), int(random.integers(len(rows[0])))
+    # The fifth column, the group, is optional and may hold any name.
+    row, column = int(random.integers(len(rows))), int(random.integers(4))
     way = int(random.integers(5))
     if way == 0:
         rows.append(rows[max(1, row)])
     elif way == 1:
         rows = [[*cells, cells[column]] for cells in rows]
-    elif way == 2 and column < 4:  # The group is optional.
+    elif way == 2:
         rows = [[cell for place, cell in enumerate(cells) if place != column] for cells in rows]
-    elif way == 3 and row and 0 < column < 4:
+    elif way == 3 and row and column:
         # Another one's file, or another modality's, or the label map as an image.
         other = 1 + (row + 1) % (len(rows) - 1)
         rows[row][column] = rows[other][1 + (column + int(random.integers(3))) % 3]

@@ -1,8 +1,13 @@
 """Writing that cannot be left half done, and JSON that is checked when read."""
 
+import errno
 import hashlib
 import json
 import os
+import pickle
+import secrets
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +15,8 @@ import pytest
 
 from tfrecords.errors import SettingError, UserError
 from tfrecords.files import (
+    HOST,
+    _remove_leftovers,
     checksum_holds,
     file_checksum,
     read_json,
@@ -68,6 +75,63 @@ def test_writing_fails_without_a_trace(tmp_path: Path) -> None:
         stop_half_way()
     assert path.read_bytes() == b"old"
     assert not any((tmp_path / "folder").iterdir())
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from tfrecords.files import writing
+with writing(Path(sys.argv[1])) as file:
+    file.write_bytes(b"half")
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_the_next_process_removes_what_a_kill_left_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "model.nii"
+    subprocess.run([sys.executable, "-c", KILLED, path], check=False)
+    (left,) = tmp_path.iterdir()
+    assert left.read_bytes() == b"half"
+    foreign = [tmp_path / name for name in (".hidden", ".0-model.nii", "other")]
+    for file in foreign:
+        file.write_text("")
+    dead = left.name.split("-")[1]
+    elsewhere = tmp_path / f".00000000-{dead}-{'0' * 16}-model.nii"
+    elsewhere.write_text("of another machine's process")
+    link = tmp_path / left.name.replace("model", "link")
+    link.symlink_to(foreign[0])
+    _remove_leftovers.cache_clear()
+    with writing(tmp_path / "live") as live:
+        live.write_bytes(b"whole")
+        _remove_leftovers.cache_clear()
+        write_file(path, b"new")
+        assert live.exists()
+    assert set(tmp_path.iterdir()) == {path, tmp_path / "live", *foreign, elsewhere, link}
+
+
+def test_a_temporary_file_follows_no_link_and_is_unforeseeable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with writing(tmp_path / "file") as first, writing(tmp_path / "file") as second:
+        assert first != second
+        for temporary in (first, second):
+            temporary.write_bytes(b"")
+    monkeypatch.setattr(secrets, "token_hex", lambda _: "0" * 16)
+    (tmp_path / "victim").write_text("kept")
+    place = tmp_path / f".{HOST}-{os.getpid()}-{'0' * 16}-file"
+    place.symlink_to(tmp_path / "victim")
+    with pytest.raises(FileExistsError):
+        write_file(tmp_path / "file", b"new")
+    assert (tmp_path / "victim").read_text() == "kept"
+
+
+def test_a_full_disk_is_told_with_the_files_name(tmp_path: Path) -> None:
+    path = tmp_path / "shard"
+    with pytest.raises(OSError, match="No space left") as raised, writing(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert raised.value.filename == str(path)
+    assert pickle.loads(pickle.dumps(raised.value)).filename == str(path)
+    assert not any(tmp_path.iterdir())
 
 
 def test_content_is_synced_before_it_takes_its_place(

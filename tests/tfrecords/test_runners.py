@@ -1,16 +1,21 @@
+"""Worker processes: whose items are whose, and what is said of those that die."""
+
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
+from tfrecords import runners
 from tfrecords.errors import UserError
 from tfrecords.geometry.nifti import read
-from tfrecords.runners import parallel_map
+from tfrecords.runners import free_memory, parallel_map
 
 
 def test_every_item_gets_its_own_result() -> None:
     items = [-3, 1, -4, 1, -5, 9]
     assert dict(parallel_map(abs, items, 2, "Testing")) == dict(enumerate([3, 1, 4, 1, 5, 9]))
+    assert list(parallel_map(abs, [], 2, "Testing")) == []
 
 
 def test_a_workers_message_to_the_user_arrives(tmp_path: Path) -> None:
@@ -18,6 +23,86 @@ def test_a_workers_message_to_the_user_arrives(tmp_path: Path) -> None:
         list(parallel_map(read, [tmp_path / "missing.nii"], 1, "Testing"))
 
 
-def test_a_killed_worker_is_explained() -> None:
-    with pytest.raises(UserError, match=r"Testing: a worker process was killed.*fewer --workers"):
-        list(parallel_map(os._exit, [1, 1, 1], 1, "Testing"))
+def test_a_fault_of_ours_arrives_with_the_workers_traceback() -> None:
+    with pytest.raises(TypeError) as raised:
+        list(parallel_map(abs, ["a"], 1, "Testing"))
+    assert "runners.py" in str(raised.value.__cause__)
+
+
+def die(item: str) -> str:
+    """Ends this process by the signal that the item names."""
+    if item.startswith("SIG"):
+        os.kill(os.getpid(), signal.Signals[item])
+    return item.upper()
+
+
+def die_once(path: Path) -> str:
+    """Ends this process unless it has done so before."""
+    if not path.exists():
+        path.touch()
+        os.kill(os.getpid(), signal.SIGTERM)
+    return path.name
+
+
+def raise_memory_error(item: str) -> None:
+    raise MemoryError(item)
+
+
+@pytest.mark.parametrize("end", ["SIGSEGV", "SIGTERM", "SIGKILL"])
+def test_only_the_item_that_ends_its_process_is_lost(
+    end: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    items = ["a", end, "b", "c"]
+    found = dict(parallel_map(die, items, 2, "Testing", lost=lambda item, how: f"{item}: {how}"))
+    how = f"{end}, probably for lack of memory" if end == "SIGKILL" else end
+    assert found == {0: "A", 1: f"{end}: {how}", 2: "B", 3: "C"}
+    warning = f"Testing: {end}: its process was ended by {how}; it is tried again alone"
+    assert caplog.messages == [warning]
+
+
+def test_an_item_that_ends_its_process_is_named_where_it_may_not_be_lost() -> None:
+    found = []
+    with pytest.raises(UserError) as raised:
+        found += parallel_map(os._exit, [3], 1, "Testing", named="item {}".format)
+    assert str(raised.value) == (
+        "Testing: item 3: its process was ended by exit status 3, and again when it was alone. "
+        "What is finished is kept"
+    )
+
+
+def test_an_item_that_dies_beside_others_is_done_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "b").touch()
+    items = [tmp_path / "a", tmp_path / "b"]
+    assert dict(parallel_map(die_once, items, 1, "Testing")) == {0: "a", 1: "b"}
+    assert [m.split("; ")[0] for m in caplog.messages] == [
+        f"Testing: {items[0]}: its process was ended by SIGTERM"
+    ]
+
+
+def test_lack_of_memory_is_told_in_a_line() -> None:
+    with pytest.raises(UserError, match=r"not enough memory .x.. .* fewer --workers"):
+        list(parallel_map(raise_memory_error, ["x"], 1, "Testing"))
+
+
+def test_no_worker_outlives_a_reader_that_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+
+    class Worker(runners._Worker):  # type: ignore[type-arg]
+        def __init__(self, function: object) -> None:
+            super().__init__(function)  # type: ignore[arg-type]
+            started.append(self.process)
+
+    monkeypatch.setattr(runners, "_Worker", Worker)
+    results = parallel_map(abs, [1, 2, 3, 4], 2, "Testing")
+    next(results)
+    results.close()  # type: ignore[attr-defined]
+    assert [process.exitcode for process in started] == [0, 0]
+
+
+@pytest.mark.skipif(not Path("/proc/meminfo").exists(), reason="reads /proc")
+def test_free_memory_is_some_of_all() -> None:
+    free = free_memory()
+    assert free is not None
+    assert 0 < free < os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -7,12 +7,13 @@ import numpy as np
 from absl import logging
 
 from tfadv.inference.model import load, read_description
-from tfrecords.errors import SettingError
-from tfrecords.geometry.grid import working_grid
+from tfrecords.errors import SettingError, UserError
+from tfrecords.geometry.grid import Grid, working_grid
 from tfrecords.geometry.nifti import is_nifti, write_label
-from tfrecords.geometry.resample import read_onto_first, to_source, to_working
+from tfrecords.geometry.resample import onto_first, to_source, to_working
+from tfrecords.records.intensities import storage_findings
+from tfrecords.sources.images import grid_findings, image_findings, read_files, stack, stacked_names
 from tfrecords.sources.subject import Subject
-from tfrecords.writing import scan
 
 # A model that saw one spacing is told of images that differ by more than this share.
 SPACING_TOLERANCE = 0.2
@@ -28,20 +29,22 @@ def predict(
         resample: bring images of other grids onto the first one's, as --dataset prostate does.
 
     Raises:
-        UserError: no such model, or a damaged one, unreadable images, or other modalities than
-            the model's.
+        UserError: no such model, or a damaged one, images that preprocessing would refuse, or other
+            modalities than the model's.
+        SettingError: `output` is one of the images, or no NIfTI file.
     """
     description = read_description(model_dir)
     if not is_nifti(output):
         raise SettingError(
             "output", f"expected a name ending in .nii or .nii.gz, received {output}"
         )
-    modalities = description.modalities
-    if resample and len(images) == len(modalities):
-        array, source = read_onto_first(images)
-    else:
-        subject = Subject(output.name, tuple(images), output)
-        array, source = scan.load_image(subject, len(modalities))
+    for image in images:
+        if output.exists() and image.exists() and output.samefile(image):
+            raise SettingError(
+                "output", f"expected a file that is none of the images, received {output}: {image}"
+            )
+    subject, modalities = Subject("", tuple(images), None), len(description.modalities)
+    array, source = _load(subject, modalities, resample=resample)
     spacing_mm = description.spacing_mm
     working = working_grid(
         source, description.orientation, description.wanted_spacing_mm, description.crop
@@ -53,5 +56,29 @@ def predict(
         [to_working(array[..., c], source, working, label=False) for c in range(array.shape[-1])],
         axis=-1,
     )
+    # Whatever the type of its record set, a model takes float32.
+    dtype = "float16" if description.image_dtype == "float16" else "float32"
+    _tell(*storage_findings(volume, dtype, stacked_names(subject, modalities)))
     label = load(model_dir, description)(volume)
     write_label(output, to_source(label, working, source), images[0])
+
+
+def _load(subject: Subject, modalities: int, *, resample: bool) -> tuple[np.ndarray, Grid]:
+    """All modalities [X, Y, Z, C] on the first file's grid, with preprocessing's checks."""
+    images = subject.images
+    volumes, findings = read_files(images)
+    findings += image_findings(subject, volumes, modalities)
+    onto = resample and len(images) == modalities
+    if not onto:
+        findings += grid_findings({path: volume.grid for path, volume in volumes.items()})
+    _tell(findings, [(str(path), text) for path, v in volumes.items() for text in v.remarks])
+    if onto:
+        return onto_first([volumes[path] for path in images])
+    return stack(subject, volumes, modalities), volumes[images[0]].grid
+
+
+def _tell(findings: Sequence[str], remarks: Sequence[tuple[str, str]]) -> None:
+    if findings:
+        raise UserError("; ".join(findings))
+    for where, remark in remarks:
+        logging.warning("%s: %s", where, remark)

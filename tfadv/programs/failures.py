@@ -7,6 +7,7 @@ import sys
 
 from tfadv.programs.main import GOES_ON
 
+FULL = (errno.ENOSPC, errno.EDQUOT)  # The disk, or a user's share of it.
 # TensorFlow's messages begin with the operation, and may end with it.
 _NODE = re.compile(r"\{\{[^}]*\}\}\s*|\s*\[Op:\w+\].*", re.DOTALL)
 _FILE = re.compile(r"([^;]*/[^;]*); ([A-Z][\w ]+)")
@@ -28,7 +29,7 @@ def _of_system(error: OSError) -> str:
     if error.strerror is None:
         return str(error)
     where = f"{error.filename}: " if error.filename else "a file could not be read or written: "
-    room = f"; make room, and {GOES_ON}" if error.errno == errno.ENOSPC else ""
+    room = f"; make room, and {GOES_ON}" if error.errno in FULL else ""
     return f"{where}{error.strerror}{room}"
 
 

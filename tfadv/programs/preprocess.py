@@ -16,6 +16,7 @@ from absl import flags
 
 from tfadv.programs import cli
 from tfrecords.errors import SettingError, UserError
+from tfrecords.names import shortened
 from tfrecords.records.manifest import Manifest
 from tfrecords.records.verify import verify
 from tfrecords.records.views import VIEWS, Patches, Slices, View
@@ -79,8 +80,6 @@ VERIFY = flags.DEFINE_string(
 )
 SEED = flags.DEFINE_integer("seed", 0, "Of folds, patches and the examples' order.", 0)
 
-# Subjects named in one line, at most.
-NAMED = 5
 # A method to suggest for each view.
 TRAINED_ON = {Slices: "kohl_purely_adversarial", Patches: "moeskops_dilated"}
 
@@ -212,6 +211,6 @@ def _summarise_patches(manifest: Manifest) -> None:
         print(f"class {label_class.name}: {sum(counts.values())} patches")
         lacking = sorted(name for name, count in counts.items() if not count)
         if lacking:
-            names = ", ".join(lacking[:NAMED]) + (", ..." if len(lacking) > NAMED else "")
             share = f"{len(lacking)} of {len(counts)} subjects"
-            print(f"class {label_class.name}: no patches of {share}, which lack it: {names}")
+            which = f"{share}, which lack it: {shortened(lacking)}"
+            print(f"class {label_class.name}: no patches of {which}")

@@ -16,6 +16,10 @@ from nibabel.orientations import (
     ornt_transform,
 )
 
+from tfrecords.errors import SettingError
+
+MOST_VOXELS = 2**31  # Along an axis.
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -68,6 +72,9 @@ def working_grid(
         spacing_mm: wanted voxel size along the oriented axes (x, y, z); 0 keeps the source's along
             this axis, and so its slices; None along all.
         crop: voxels to keep along these axes, of the resampled grid; None keeps all.
+
+    Raises:
+        SettingError: spacing makes more voxels than can be counted.
     """
     transform = ornt_transform(io_orientation(source.matrix), axcodes2ornt(orientation))
     shape = apply_orientation(np.empty(source.shape, np.uint8), transform).shape
@@ -75,7 +82,14 @@ def working_grid(
     if spacing_mm is not None:
         wanted_mm = np.where(np.equal(spacing_mm, 0), grid.spacing_mm, spacing_mm)
         # Halves up: down, the centres of outermost voxels of half the size would lie on its faces.
-        extents = np.array(shape) * grid.spacing_mm / wanted_mm
+        with np.errstate(over="ignore"):
+            extents = np.array(shape) * grid.spacing_mm / wanted_mm
+        if not (extents < MOST_VOXELS).all():
+            raise SettingError(
+                "spacing",
+                f"expected fewer than {MOST_VOXELS} voxels along each axis, received "
+                f"{', '.join(f'{extent:.3g}' for extent in extents)} of an image of {source}",
+            )
         wanted = np.maximum(1, np.floor(extents + 0.5 + 1e-6)).astype(int)
         scale = wanted_mm / grid.spacing_mm
         step = np.diag([*scale, 1.0])

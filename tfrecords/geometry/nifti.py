@@ -4,33 +4,70 @@ Arrays are [X, Y, Z], as in files.
 """
 
 import gzip
+from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-import SimpleITK as sitk
 
 from tfrecords.errors import UserError
 from tfrecords.files import write_file, writing
 from tfrecords.geometry.grid import Grid, make_grid
+from tfrecords.geometry.readers import read_itk, read_nifti
+from tfrecords.geometry.streams import DAMAGES
 
 NIFTI_ENDINGS = (".nii", ".nii.gz")
 
 
+@dataclass(frozen=True)
+class Volume:
+    """What an image file holds.
+
+    Attributes:
+        array: voxels [X, Y, Z] or [X, Y, Z, C] in the file's own type.
+        sha256: of the file; where it keeps its voxels in others, of it and then of them.
+        remarks: what is odd about the file, although it can be read.
+    """
+
+    array: np.ndarray
+    grid: Grid
+    sha256: str
+    remarks: tuple[str, ...]
+
+
 def read(path: Path) -> tuple[np.ndarray, Grid]:
-    """Voxels [X, Y, Z] or [X, Y, Z, C] in the file's own type, and their grid.
+    """Voxels and grid alone; see `read_volume`."""
+    volume = read_volume(path)
+    return volume.array, volume.grid
+
+
+def read_volume(path: Path, sha256: str = "") -> Volume:
+    """Reads a file whole, and compares every checksum in it.
+
+    Args:
+        sha256: what it was when the file was checked; empty if it was not.
 
     Raises:
-        UserError: missing, unreadable, or not three-dimensional.
+        UserError: missing, unreadable, damaged, changed, or not three-dimensional.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     try:
-        array, affine = _read_nifti(path) if is_nifti(path) else _read_itk(path)
+        found = read_nifti(path) if is_nifti(path) else read_itk(path)
+    except DAMAGES as error:
+        raise UserError(
+            f"{path}: cannot be read (its data are damaged: {error}); fetch or write it anew"
+        ) from error
     # The readers raise dozens of types on broken files; all mean the same to the user.
     except Exception as error:
         reason = (str(error).splitlines() or [repr(error)])[-1]
         raise UserError(f"{path}: cannot be read ({reason})") from error
+    if sha256 and found.sha256 != sha256:
+        raise UserError(
+            f"{path}: the file has changed since it was checked: expected SHA-256 {sha256}, "
+            f"received {found.sha256}. Run the same command again"
+        )
+    array, affine = found.array, found.affine
     if array.ndim == 4 and array.shape[3] == 1:
         array = array[..., 0]
     if array.ndim not in (3, 4) or not array.size:
@@ -39,35 +76,11 @@ def read(path: Path) -> tuple[np.ndarray, Grid]:
         raise UserError(f"{path}: expected integers or floats, received {array.dtype}")
     if not np.isfinite(affine).all() or np.linalg.matrix_rank(affine) < 4:
         raise UserError(f"{path}: expected an affine that can be inverted, received {affine}")
-    return array, make_grid(array.shape, affine)
+    return Volume(array, make_grid(array.shape, affine), found.sha256, found.remarks)
 
 
 def is_nifti(path: Path) -> bool:
-    return path.name.endswith(NIFTI_ENDINGS)
-
-
-def _read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    image = _load_nifti(path)
-    return np.asanyarray(image.dataobj), image.affine
-
-
-def _load_nifti(path: Path) -> nib.Nifti1Image:
-    image = nib.load(path)
-    if not isinstance(image, nib.Nifti1Image):  # NIfTI-2 is one, too.
-        raise UserError(f"expected NIfTI, received {type(image).__name__}")
-    return image
-
-
-def _read_itk(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    image = sitk.ReadImage(str(path))
-    if image.GetDimension() != 3:
-        raise UserError(f"expected three dimensions, received {image.GetDimension()}")
-    affine = np.eye(4)
-    affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
-    affine[:3, 3] = image.GetOrigin()
-    affine[:2] *= -1  # ITK's world is LPS, ours RAS.
-    array = sitk.GetArrayFromImage(image)
-    return np.moveaxis(array, (0, 1, 2), (2, 1, 0)), affine
+    return path.name.lower().endswith(NIFTI_ENDINGS)
 
 
 def read_image(path: Path) -> tuple[np.ndarray, Grid]:
@@ -86,7 +99,8 @@ def write_label(path: Path, label: np.ndarray, like: Path | Grid) -> None:
     """
     label = label.astype(np.uint8)
     if isinstance(like, Path) and is_nifti(like):
-        source = _load_nifti(like)
+        source = nib.load(like)
+        assert isinstance(source, nib.Nifti1Image)  # NIfTI-2 is one, too; it has been read.
         header = source.header.copy()
         header.set_data_dtype(np.uint8)
         header["cal_min"] = header["cal_max"] = 0  # The image's display window.

@@ -5,7 +5,6 @@ In memory a volume is oriented (RAS+ unless told otherwise), maybe resampled, an
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -13,7 +12,7 @@ import SimpleITK as sitk
 from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 
 from tfrecords.geometry.grid import Grid, make_grid, uncropped
-from tfrecords.geometry.nifti import read_image
+from tfrecords.geometry.nifti import Volume
 
 Shift: TypeAlias = tuple[float, float, float]
 
@@ -80,15 +79,11 @@ def _oriented(array: np.ndarray, source: Grid, target: Grid) -> tuple[np.ndarray
     return oriented, make_grid(oriented.shape, affine)
 
 
-def read_onto_first(images: Sequence[Path]) -> tuple[np.ndarray, Grid]:
-    """One file per modality on the first one's grid [X, Y, Z, C], zero outside of their own.
-
-    Raises:
-        UserError: a file cannot be read, or is not 3D.
-    """
-    found = [read_image(path) for path in images]
-    target = found[0][1]
-    arrays = [to_grid(array, grid, target) for array, grid in found]
+def onto_first(volumes: Sequence[Volume]) -> tuple[np.ndarray, Grid]:
+    """3D images, one per modality, on the first one's grid [X, Y, Z, C], zero outside of their
+    own."""
+    target = volumes[0].grid
+    arrays = [to_grid(volume.array, volume.grid, target) for volume in volumes]
     return np.stack(arrays, axis=-1), target
 
 

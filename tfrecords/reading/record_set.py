@@ -127,8 +127,13 @@ def label_in_body(
     """A label file on a subject's source grid, as class indices of its body, uint8 [Z, Y, X].
 
     Voxel for voxel what `volume.label` is of the subject's own label file.
+
+    Raises:
+        UserError: it cannot be read, lies elsewhere, or has values of no class.
     """
-    working = read_classes(path, manifest.classes, origin.working, manifest.ignored)
+    working = read_classes(
+        path, manifest.classes, origin.working, manifest.ignored, source=origin.source
+    )
     first, extents = volume.position, volume.label.shape
     z, y, x = (slice(a, a + n) for a, n in zip(first, extents, strict=True))
     return working[z, y, x]

@@ -4,6 +4,7 @@ A view says all that is to be known of it: how it cuts, how much it will hold, t
 for it, and which record sets serve it. `reading.crops` says how its examples are trained on.
 """
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from typing import ClassVar
@@ -236,7 +237,7 @@ class Volumes(View):
         return 1
 
     def voxels(self, shape: tuple[int, ...]) -> tuple[int, int]:
-        return int(np.prod(shape)), int(np.prod(shape))
+        return math.prod(shape), math.prod(shape)  # Of any size: planned, and maybe refused.
 
     def places(
         self, image: np.ndarray, label: np.ndarray, random: np.random.Generator

@@ -1,24 +1,65 @@
-"""Label files as class indices."""
+"""Label files: what is wrong with them, and their class indices."""
 
 from pathlib import Path
 
 import numpy as np
 
+from tfrecords.errors import UserError
 from tfrecords.geometry.grid import Grid
-from tfrecords.geometry.nifti import read
+from tfrecords.geometry.nifti import read_volume
 from tfrecords.geometry.resample import to_working
 from tfrecords.sources.subject import LabelClass, class_indices
 
 
 def read_classes(
-    path: Path, classes: tuple[LabelClass, ...], working: Grid, ignored: tuple[int, ...] = ()
+    path: Path,
+    classes: tuple[LabelClass, ...],
+    working: Grid,
+    ignored: tuple[int, ...] = (),
+    *,
+    source: Grid,
+    sha256: str = "",
 ) -> np.ndarray:
     """A label file's class indices on a working grid, uint8 [Z, Y, X], IGNORED among them.
 
-    The file's values are whole numbers, of whatever type, and each belongs to a class or is
-    ignored.
+    Args:
+        source: the grid of the images, on which the file lies, too.
+        sha256: what it was when the file was checked; empty if it was not.
+
+    Raises:
+        UserError: the file cannot be read, has changed, lies elsewhere, or has other values than
+            whole numbers that belong to classes or are ignored.
     """
-    label, source = read(path)
+    volume = read_volume(path, sha256)
+    findings = label_findings(path, volume.array, classes, ignored)
+    if not findings and not volume.grid.matches(source):
+        findings = [f"{path}: expected the grid {source}, received {volume.grid}"]
+    if findings:
+        raise UserError("; ".join(findings))
     # Indices first: of two values of one class, resampling sees one.
-    indices = class_indices(np.rint(label).astype(np.int64), classes, ignored)
-    return to_working(indices, source, working, label=True)
+    indices = class_indices(np.rint(volume.array).astype(np.int64), classes, ignored)
+    return to_working(indices, volume.grid, working, label=True)
+
+
+def label_findings(
+    path: Path, label: np.ndarray, classes: tuple[LabelClass, ...], ignored: tuple[int, ...] = ()
+) -> list[str]:
+    """What is wrong with a label map's shape and values. Without classes, a byte holds them."""
+    if label.ndim != 3:
+        return [f"{path}: expected a 3D label map, received shape {label.shape}"]
+    values = np.unique(label)
+    if not np.isfinite(values).all() or (values != np.rint(values)).any():
+        odd = [float(v) for v in values if not np.isfinite(v) or v != np.rint(v)][:5]
+        return [f"{path}: labels are not whole numbers (for example {odd})"]
+    known = {v for c in classes for v in c.labels} if classes else set(range(256))
+    known |= set(ignored)
+    unknown = sorted({int(v) for v in values} - known)
+    if unknown:
+        expected = sorted(known) if classes else "0 to 255"
+        return [f"{path}: unknown labels {unknown[:10]}, expected {expected}"]
+    if set(values.tolist()) <= set(ignored):
+        return [
+            f"{path}: every voxel is ignored (label {int(values[0])}), expected some that are "
+            "annotated"
+        ]
+    return []

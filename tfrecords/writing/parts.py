@@ -128,7 +128,7 @@ def _require_names(shards: Sequence[Shard]) -> None:
 
 
 def _volume_bytes(source: Source, settings: ShardSettings) -> int:
-    return _example_bytes(source, VOLUMES, settings)
+    return example_bytes(source, VOLUMES, settings)
 
 
 def _training_bytes(sources: Sequence[Source], settings: ShardSettings) -> list[int]:
@@ -141,12 +141,12 @@ def _training_bytes(sources: Sequence[Source], settings: ShardSettings) -> list[
         return []
     classes = len(settings.classes)
     examples = sum(view.examples(s.working.shape[::-1], classes) for s in sources)
-    largest = max(_example_bytes(source, view, settings) for source in sources)
+    largest = max(example_bytes(source, view, settings) for source in sources)
     count = -(-examples * largest // SHARD_BYTES)
     return [len(range(share, examples, count)) * largest for share in range(count)]
 
 
-def _example_bytes(source: Source, view: View, settings: ShardSettings) -> int:
+def example_bytes(source: Source, view: View, settings: ShardSettings) -> int:
     """The size of an example in a file, at most: its arrays, and what describes them."""
     pixels, labels = view.voxels(source.working.shape[::-1])
     tiny = Cut(np.zeros((1, 1, 1), np.uint8), np.zeros((1, 1), np.uint8), (-1, -1, -1))

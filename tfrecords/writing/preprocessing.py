@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from tqdm import tqdm
 
 from tfrecords.errors import SettingError, UserError
 from tfrecords.geometry.grid import working_grid
+from tfrecords.names import shortened
 from tfrecords.records import manifest, relations
 from tfrecords.records.manifest import Manifest, SubjectRecord
 from tfrecords.records.views import Slices, View
@@ -24,7 +26,8 @@ from tfrecords.sources.subject import IGNORED, Dataset, LabelClass, Subject, req
 from tfrecords.writing import notices, shards
 from tfrecords.writing.folds import assign_folds
 from tfrecords.writing.parts import PATTERN, Part, ShardSettings, Source, plan
-from tfrecords.writing.scan import Scan, scan
+from tfrecords.writing.room import require_possible, require_room
+from tfrecords.writing.scan import Scan, scan, tell_remarks, unscanned
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ def preprocess(dataset: Dataset, folder: Path, options: Options) -> Manifest:
 
     Raises:
         UserError: with every fault of every subject, before anything is written; or an unknown
-            group in `training_only`.
+            group in `training_only`; or where the record set cannot fit.
     """
     require_groups(dataset, options.training_only)
     scans = _scan(dataset, options.workers)
@@ -58,6 +61,7 @@ def preprocess(dataset: Dataset, folder: Path, options: Options) -> Manifest:
     if not any(s.label_counts for s in good.values()):
         kind = "subject with a label map" if good else "subject"
         raise UserError(f"no valid {kind} is left. {_report(scans)}")
+    tell_remarks(list(good.values()))
     dataset = _settle(dataset, list(good.values()))
     folds = assign_folds(dataset.subjects, options.folds, options.seed, options.training_only)
     sources = [_source(subject, good[subject.name], options) for subject in dataset.subjects]
@@ -80,6 +84,7 @@ def preprocess(dataset: Dataset, folder: Path, options: Options) -> Manifest:
     )
     for fault in relations.faults_of_contents(result):  # Nobody could open it.
         raise UserError(f"{dataset.name}: {fault}")
+    require_possible(folder, sources, folds, settings)
     written = _write(folder, plan(folder, sources, folds, settings), options.workers)
     result = replace(result, shards=tuple(written))
     _finish(folder, result)
@@ -89,7 +94,16 @@ def preprocess(dataset: Dataset, folder: Path, options: Options) -> Manifest:
 def _scan(dataset: Dataset, workers: int) -> list[Scan]:
     """Scans in the dataset's order, duplicates among the findings."""
     look = partial(scan, dataset=replace(dataset, subjects=()))
-    results = dict(parallel_map(look, dataset.subjects, workers, "Checking subjects"))
+    results = dict(
+        parallel_map(
+            look,
+            dataset.subjects,
+            workers,
+            "Checking subjects",
+            named=attrgetter("name"),
+            lost=unscanned,
+        )
+    )
     scans = [results[index] for index in range(len(dataset.subjects))]
     names = Counter(s.subject for s in scans)
     owners = defaultdict(list)
@@ -187,27 +201,18 @@ def _write(folder: Path, parts: list[Part], workers: int) -> list[manifest.Shard
         logging.info(f"{len(known)} of {len(planned)} shards are already written: kept.")
     jobs = [job for part in parts for job in part.jobs(known)]
     if jobs:
-        _require_room(folder, [shard for job in jobs for shard in job.missing])
+        require_room(folder, [shard for job in jobs for shard in job.missing])
         (folder / manifest.FILE_NAME).unlink(missing_ok=True)
-        for _, written in parallel_map(shards.write_part, jobs, workers, "Writing shards"):
+        written_parts = parallel_map(
+            shards.write_part, jobs, workers, "Writing shards", named=_subjects_of
+        )
+        for _, written in written_parts:
             known |= {shard.file: shard for shard in written}
     return [known[shard.file] for shard in planned]
 
 
-def _require_room(folder: Path, missing: Sequence[manifest.Shard]) -> None:
-    """Says how large the missing shards will be at most; raises UserError if they may not fit."""
-    needed = sum(shard.bytes for shard in missing)
-    logging.info(f"Writing {len(missing)} shards, at most {needed / 1e6:.1f} MB.")
-    # A shard that is written anew takes the place of the one before.
-    replaced = [path for shard in missing if (path := folder / shard.file).is_file()]
-    free = shutil.disk_usage(folder).free + sum(path.stat().st_size for path in replaced)
-    if needed > free:
-        raise SettingError(
-            "out_dir",
-            f"{folder}: expected {needed} bytes free, which the shards take at most, "
-            f"received {free}. Choose another --out_dir, or, of patches, fewer "
-            "--patches_per_class or a smaller --patch_size",
-        )
+def _subjects_of(part: Part) -> str:
+    return shortened([source.subject.name for source in part.sources])
 
 
 def _recall(folder: Path) -> None:

@@ -12,12 +12,12 @@ from tfrecords.errors import UserError
 from tfrecords.files import checksum_holds, read_json, write_json, writing
 from tfrecords.geometry.resample import to_working
 from tfrecords.records import example
-from tfrecords.records.intensities import foreground_statistics, halve
+from tfrecords.records.intensities import foreground_statistics, stored
 from tfrecords.records.manifest import FORMAT_VERSION, Shard
 from tfrecords.records.views import View, body_box
 from tfrecords.records.wire import frame
+from tfrecords.sources.images import load_image
 from tfrecords.sources.labels import read_classes
-from tfrecords.writing import scan
 from tfrecords.writing.parts import VOLUMES, Part, ShardSettings, Source
 
 BUFFER_BYTES = 2**20
@@ -109,9 +109,9 @@ def load(source: Source, settings: ShardSettings) -> tuple[np.ndarray, np.ndarra
     Without a label map, these are zeros.
 
     Raises:
-        UserError: nothing is left of a modality.
+        UserError: a file is not the one that was checked, or nothing is left of a modality.
     """
-    array, grid = scan.load_image(source.subject, settings.channels)
+    array, grid = load_image(source.subject, settings.channels, source.checksums)
     image = np.stack(
         [
             to_working(array[..., c], grid, source.working, label=False)
@@ -119,13 +119,18 @@ def load(source: Source, settings: ShardSettings) -> tuple[np.ndarray, np.ndarra
         ],
         axis=-1,
     )
-    if settings.image_dtype == "float16":
-        image = halve(image)
-    image = image.astype(settings.image_dtype, copy=False)
+    image = stored(image, settings.image_dtype)
     _require_content(source, image)
     if source.subject.label is None:
         return image, np.zeros(image.shape[:-1], np.uint8)
-    label = read_classes(source.subject.label, settings.classes, source.working, settings.ignored)
+    label = read_classes(
+        source.subject.label,
+        settings.classes,
+        source.working,
+        settings.ignored,
+        source=source.source,
+        sha256=source.checksums[str(source.subject.label)],
+    )
     return image, label
 
 

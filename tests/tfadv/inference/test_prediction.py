@@ -1,11 +1,14 @@
 """From image files to label maps that lie exactly on them."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -17,7 +20,7 @@ from tfadv.inference.export import DESCRIPTION, describe
 from tfadv.inference.prediction import predict
 from tfadv.run.run import load_run
 from tfadv.run.work_dir import WorkDir
-from tfrecords.errors import UserError
+from tfrecords.errors import SettingError, UserError
 from tfrecords.reading.record_set import subject_volumes
 
 
@@ -167,6 +170,82 @@ def test_a_server_needs_no_code_of_ours(run: WorkDir, model_dir: Path, tmp_path:
     expected = predictor.predict(tf.constant(volume))["label"].numpy()
     assert expected.any()
     np.testing.assert_array_equal(np.load(tmp_path / "l.npy"), expected)
+
+
+def spoil(source: Path, target: Path, change: Callable[[np.ndarray], object]) -> Path:
+    """The same image with changed voxels, float64."""
+    array = np.asarray(nib.Nifti1Image.from_filename(source).dataobj).astype(np.float64)
+    change(array)
+    nib.save(nib.Nifti1Image(array, np.eye(4)), target)
+    return target
+
+
+def put(value: float) -> Callable[[np.ndarray], None]:
+    return lambda array: array.__setitem__((3, 4, 2), value)
+
+
+@pytest.mark.parametrize("resample", [False, True])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (put(np.nan), "1 voxels are NaN or infinite"),
+        (put(-np.inf), "1 voxels are NaN or infinite"),
+        (put(1e39), "1 voxels are beyond float32"),
+        (lambda array: array.fill(0), "the image is empty"),
+        (lambda array: array.fill(7), "the image is empty"),
+        (lambda array: np.multiply(array, 1e-300, out=array), "become zero, which is background"),
+    ],
+)
+def test_what_preprocessing_refuses_is_refused(
+    sources: Path, model_dir: Path, tmp_path: Path, change: Any, message: str, resample: bool
+) -> None:
+    spoilt = spoil(sources / "0_t2.nii.gz", tmp_path / "spoilt.nii.gz", change)
+    images = [sources / "0_t1.nii.gz", spoilt]
+    with pytest.raises(UserError, match=f"^{spoilt}: .*{message}"):
+        predict(model_dir, images, tmp_path / "label.nii.gz", resample=resample)
+    assert not (tmp_path / "label.nii.gz").exists()
+
+
+def test_damaged_images_are_refused(sources: Path, model_dir: Path, tmp_path: Path) -> None:
+    content = bytearray((sources / "0_t2.nii.gz").read_bytes())
+    content[-20] ^= 4
+    damaged = tmp_path / "damaged.nii.gz"
+    damaged.write_bytes(content)
+    with pytest.raises(UserError, match=f"^{damaged}: cannot be read .its data are damaged"):
+        predict(model_dir, [sources / "0_t1.nii.gz", damaged], tmp_path / "label.nii.gz")
+
+
+def test_headers_that_leave_places_open_are_warned_of(
+    sources: Path, model_dir: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    images = []
+    for name in ("t1", "t2"):
+        image = nib.Nifti1Image.from_filename(sources / f"0_{name}.nii.gz")
+        image.set_qform(None, 0)
+        image.set_sform(None, 0)
+        image.to_filename(tmp_path / f"{name}.nii.gz")
+        images.append(tmp_path / f"{name}.nii.gz")
+    predict(model_dir, images, tmp_path / "label.nii.gz")
+    starts = [f"{path}: its header has neither a qform nor an sform" for path in images]
+    assert all(m.startswith(s) for m, s in zip(caplog.messages, starts, strict=True))
+
+
+@pytest.mark.parametrize("link", [None, os.link, os.symlink])
+def test_an_image_is_never_written_over(
+    sources: Path, model_dir: Path, tmp_path: Path, link: Callable[[Path, Path], None] | None
+) -> None:
+    images = [tmp_path / f"{name}.nii.gz" for name in ("t1", "t2")]
+    for image in images:
+        shutil.copy(sources / f"0_{image.name}", image)
+    output = tmp_path / "folder" / ".." / "t2.nii.gz"
+    (tmp_path / "folder").mkdir()
+    if link:
+        output = tmp_path / "label.nii.gz"
+        link(images[1], output)
+    before = images[1].read_bytes()
+    with pytest.raises(SettingError, match="output: expected a file that is none of the images"):
+        predict(model_dir, images, output)
+    assert images[1].read_bytes() == before
 
 
 def test_errors_say_what_to_do(sources: Path, model_dir: Path, tmp_path: Path) -> None:

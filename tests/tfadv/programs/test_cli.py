@@ -56,6 +56,11 @@ def test_of_other_libraries_only_warnings_are_shown() -> None:
             "a file could not be read or written: No space left on device; make room, and the same "
             "command goes on with what is missing",
         ),
+        (
+            "OSError(errno.EDQUOT, 'Disk quota exceeded', 'a/b')",
+            "a/b: Disk quota exceeded; make room, and the same command goes on with what is "
+            "missing",
+        ),
         ("OSError('Unable to open file')", "Unable to open file"),
     ],
 )

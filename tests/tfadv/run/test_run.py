@@ -34,7 +34,9 @@ def test_shares_beyond_their_bounds_are_refused(records: RecordSet, fraction: fl
 
 
 def test_negative_seeds_are_refused(records: RecordSet) -> None:
-    with pytest.raises(SettingError, match="seed: expected a number from 0 to 4294967294, received -1"):
+    with pytest.raises(
+        SettingError, match="seed: expected a number from 0 to 4294967294, received -1"
+    ):
         hybrid(records, seed=-1)
 
 

@@ -74,6 +74,27 @@ def test_another_label_file_is_in_the_datasets_classes(
     assert found[tuple(place)] == 1
 
 
+@pytest.mark.parametrize(
+    ("value", "shift_mm", "message"),
+    [(7, 0, r"unknown labels \[7\]"), (0.5, 0, "not whole numbers"), (1, 3, "expected the grid")],
+)
+def test_label_files_that_mean_nothing_here_are_refused(
+    small_records: tuple[Any, Path], tmp_path: Path, value: float, shift_mm: int, message: str
+) -> None:
+    """What comparisons and pictures read of runs' predictions."""
+    records = open_record_set(small_records[1])
+    origin = records.manifest.subjects[0]
+    volume = next(subject_volumes(records, [origin.fold]))
+    label = np.zeros(origin.source.shape, np.float32)
+    label[4, 5, 6] = value
+    affine = origin.source.matrix
+    affine[0, 3] += shift_mm
+    path = tmp_path / "label.nii.gz"
+    nib.Nifti1Image(label, affine).to_filename(path)
+    with pytest.raises(UserError, match=f"^{path}: .*{message}"):
+        label_in_body(path, volume, origin, records.manifest)
+
+
 @pytest.mark.parametrize("floating", [False, True])
 def test_subject_volumes_are_the_sources_bodies(
     small_dataset: Callable[..., Any],

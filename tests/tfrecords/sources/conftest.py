@@ -90,7 +90,7 @@ def patients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Patients:
     """Patients who are prepared in this process, below the test's folder."""
 
     def map_here(
-        function: Callable[[Any], Any], items: Sequence[Any], *_: object
+        function: Callable[[Any], Any], items: Sequence[Any], *_: object, **__: object
     ) -> Iterable[tuple[int, Any]]:
         return [(number, function(items[number])) for number in reversed(range(len(items)))]
 

@@ -6,6 +6,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from tfrecords.errors import UserError
+from tfrecords.files import file_checksum
 from tfrecords.geometry.grid import make_grid, working_grid
 from tfrecords.sources.labels import read_classes
 from tfrecords.sources.subject import IGNORED, LabelClass
@@ -19,7 +21,8 @@ def test_values_become_indices_on_the_working_grid(tmp_path: Path, dtype: type) 
     label = np.array([0, 9, 4, 3, 1, 1], dtype).reshape(6, 1, 1)
     nib.Nifti1Image(label, affine).to_filename(tmp_path / "label.nii")
     working = working_grid(make_grid(label.shape, affine), "RAS", None)
-    found = read_classes(tmp_path / "label.nii", CLASSES, working)
+    source = make_grid(label.shape, affine)
+    found = read_classes(tmp_path / "label.nii", CLASSES, working, source=source)
     assert found.dtype == np.uint8
     assert found.shape == (1, 1, 6)
     assert found.ravel().tolist() == [2, 2, 1, 1, 0, 0]
@@ -31,8 +34,39 @@ def test_values_of_one_class_are_not_told_apart_when_resampled(tmp_path: Path) -
     nib.Nifti1Image(label, np.eye(4)).to_filename(tmp_path / "label.nii")
     between = np.eye(4)
     between[0, 3] = 1.5
-    found = read_classes(tmp_path / "label.nii", CLASSES, make_grid((1, 1, 1), between))
+    source, working = make_grid(label.shape, np.eye(4)), make_grid((1, 1, 1), between)
+    found = read_classes(tmp_path / "label.nii", CLASSES, working, source=source)
     assert found.ravel().tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([0, 0.5], r"labels are not whole numbers .for example \[0.5\]"),
+        ([0, np.nan], "labels are not whole numbers"),
+        ([0, 7], r"unknown labels \[7\], expected \[0, 1, 3, 4, 9\]"),
+        ([0, -1], r"unknown labels \[-1\]"),
+        ([0, 1, 1], "expected the grid 2x1x1 voxels .*, received 3x1x1 voxels"),
+    ],
+)
+def test_values_and_places_that_mean_nothing_are_refused(
+    tmp_path: Path, values: list[float], message: str
+) -> None:
+    path = tmp_path / "label.nii"
+    label = np.array(values, np.float32).reshape(-1, 1, 1)
+    nib.Nifti1Image(label, np.eye(4)).to_filename(path)
+    grid = make_grid((2, 1, 1), np.eye(4))
+    with pytest.raises(UserError, match=f"label.nii: {message}"):
+        read_classes(path, CLASSES, grid, source=grid)
+
+
+def test_a_label_map_that_changed_since_it_was_checked_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "label.nii"
+    nib.Nifti1Image(np.ones((2, 1, 1), np.uint8), np.eye(4)).to_filename(path)
+    grid = make_grid((2, 1, 1), np.eye(4))
+    read_classes(path, CLASSES, grid, source=grid, sha256=file_checksum(path))
+    with pytest.raises(UserError, match=r"label.nii: the file has changed since it was checked"):
+        read_classes(path, CLASSES, grid, source=grid, sha256="0" * 64)
 
 
 def test_what_nobody_annotated_is_one_more_value_when_resampled(tmp_path: Path) -> None:
@@ -41,7 +75,7 @@ def test_what_nobody_annotated_is_one_more_value_when_resampled(tmp_path: Path) 
     nib.Nifti1Image(label, np.eye(4)).to_filename(tmp_path / "label.nii")
     affine = np.diag([1 / 3, 1, 1, 1])
     affine[0, 3] = 4 / 3
-    working = make_grid((2, 1, 1), affine)
-    found = read_classes(tmp_path / "label.nii", CLASSES, working, ignored=(7,))
+    source, working = make_grid(label.shape, np.eye(4)), make_grid((2, 1, 1), affine)
+    found = read_classes(tmp_path / "label.nii", CLASSES, working, (7,), source=source)
     assert found.dtype == np.uint8
     assert found.ravel().tolist() == [2, IGNORED]

@@ -14,7 +14,9 @@ import pytest
 from tfrecords.errors import UserError
 from tfrecords.records.manifest import Manifest, load_manifest
 from tfrecords.sources.subject import LabelClass, Subject
-from tfrecords.writing.scan import load_image, scan
+from tfrecords.writing import preprocessing
+from tfrecords.writing.preprocessing import Options
+from tfrecords.writing.scan import scan
 
 
 def edit(
@@ -58,6 +60,13 @@ def put(value: float, dtype: type = np.float32) -> Callable[[Path], None]:
     return put_into
 
 
+def flip(path: Path) -> None:
+    """A bit of the last voxels' compressed data."""
+    content = bytearray(path.read_bytes())
+    content[-20] ^= 4
+    path.write_bytes(content)
+
+
 # What happens to which file, and what is said of it.
 FAULTS: list[tuple[str, Callable[[Path], object], str]] = [
     ("t2", Path.unlink, "no such file"),
@@ -76,6 +85,8 @@ FAULTS: list[tuple[str, Callable[[Path], object], str]] = [
     ("label", put(300, np.int16), "unknown labels [300], expected 0 to 255"),
     ("label", put(-1, np.int16), "unknown labels [-1], expected 0 to 255"),
     ("t1", lambda path: edit(path, np.zeros_like), "the image is empty"),
+    ("t1", put(1e39, np.float64), "1 voxels are beyond float32"),
+    ("t2", flip, "its data are damaged"),
     (
         "t1",
         lambda path: edit(path, lambda a: np.stack([a, a], -1)),
@@ -220,20 +231,6 @@ def test_number_of_modalities_is_the_datasets(
     assert scan(alone, dataset).findings == ()
 
 
-def test_loading_stacks_modalities_of_one_grid_alone(
-    tmp_path: Path, small_dataset: Callable[..., Any]
-) -> None:
-    data = small_dataset(tmp_path / "data", 1)
-    (subject,) = data.find().subjects
-    image, grid = load_image(subject, 2)
-    both = np.stack([data.array("s0", "t1"), data.array("s0", "t2")], axis=-1)
-    np.testing.assert_array_equal(image, both)
-    assert grid.spacing_mm == (1, 1, 2)
-    shift(subject.images[1])
-    with pytest.raises(UserError, match=r"t2\.nii\.gz: grid .* differs from .*t1\.nii\.gz"):
-        load_image(subject, 2)
-
-
 def test_channels_that_are_left_out_of_a_4d_file_are_not_looked_at(
     tmp_path: Path, small_dataset: Callable[..., Any]
 ) -> None:
@@ -247,8 +244,6 @@ def test_channels_that_are_left_out_of_a_4d_file_are_not_looked_at(
         return replace(dataset.subjects[0], images=(path,), channels=channels)
 
     assert scan(with_channels(1, -1, 0), dataset).findings == ()
-    image, _ = load_image(with_channels(1, -1, 0), 2)
-    np.testing.assert_array_equal(image, np.stack([t2, t1], axis=-1))
     assert scan(with_channels(0, 1, -1), dataset).findings == (
         f"{path} channel 1: {t1.size} voxels are NaN or infinite",
     )
@@ -256,8 +251,6 @@ def test_channels_that_are_left_out_of_a_4d_file_are_not_looked_at(
     for channels, expected in (((0, 1), 2), ((0, -1, -1, 1), 4)):
         finding = f"{path}: expected {expected} modalities, received 3"
         assert finding in scan(with_channels(*channels), dataset).findings
-        with pytest.raises(UserError, match=f"expected {expected} modalities, received 3"):
-            load_image(with_channels(*channels), 2)
 
 
 def test_scan_of_a_good_subject_tells_what_it_holds(
@@ -317,3 +310,59 @@ def test_without_a_label_map_images_alone_are_looked_at(
     nan, grid = scan(subject, dataset).findings
     assert nan.startswith(f"{subject.images[0]}: 1 voxels are NaN")
     assert grid.startswith(f"{subject.images[1]}: grid ")
+
+
+def test_a_subject_that_ends_its_process_is_invalid_and_can_be_left_out(
+    tmp_path: Path,
+    small_dataset: Callable[..., Any],
+    preprocess_here: Callable[..., Manifest],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = small_dataset(tmp_path / "data", 3)
+    dataset = data.find()
+
+    def map_here(
+        function: Any, items: Any, *_: object, named: Any = str, lost: Any = None
+    ) -> list[tuple[int, Any]]:
+        return [
+            (i, lost(item, "SIGSEGV") if lost and named(item) == "s1" else function(item))
+            for i, item in enumerate(items)
+        ]
+
+    options = Options(folds=2)
+    monkeypatch.setattr(preprocessing, "parallel_map", map_here)
+    with pytest.raises(UserError) as raised:
+        preprocessing.preprocess(dataset, tmp_path / "records", options)
+    (line,) = (line for line in str(raised.value).splitlines() if line.startswith("  s1: "))
+    assert str(data.path("s1", "t1")) in line
+    assert "reading them ended the process by SIGSEGV" in line
+    options = replace(options, skip_invalid=True)
+    manifest = preprocessing.preprocess(dataset, tmp_path / "records", options)
+    assert [s.name for s in manifest.subjects] == ["s0", "s2"]
+    assert list(manifest.skipped) == ["s1"]
+
+
+def strip_forms(path: Path) -> None:
+    image = nib.Nifti1Image.from_filename(path)
+    image.set_qform(None, 0)
+    image.set_sform(None, 0)
+    image.to_filename(path)
+
+
+@pytest.mark.parametrize("subjects", [1, 7])
+def test_what_is_odd_about_headers_is_told_in_one_line(
+    tmp_path: Path,
+    small_dataset: Callable[..., Any],
+    preprocess_here: Callable[..., Manifest],
+    caplog: pytest.LogCaptureFixture,
+    subjects: int,
+) -> None:
+    data = small_dataset(tmp_path / "data", 8)
+    for number in range(subjects):
+        for column in ("t1", "t2", "label"):
+            strip_forms(data.path(f"s{number}", column))
+    preprocess_here(data.find(), tmp_path / "records")
+    (warning,) = (r.getMessage() for r in caplog.records if r.levelname == "WARNING")
+    first = f"{data.path('s0', 't1')}: its header has neither a qform nor an sform"
+    who = "s0: " if subjects == 1 else "7 subjects: s0, s1, s2, s3, s4 and 2 more: for example "
+    assert warning.startswith(who + first)

@@ -1,3 +1,4 @@
+import gzip
 import os
 import tracemalloc
 from collections import Counter, defaultdict
@@ -9,12 +10,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfrecords.errors import UserError
+from tfrecords.files import file_checksum
 from tfrecords.reading.parsing import parse
 from tfrecords.records.intensities import foreground_statistics
 from tfrecords.records.manifest import Shard
 from tfrecords.records.views import Patches, Slices, View, Volumes
+from tfrecords.sources.images import load_image
 from tfrecords.sources.subject import LabelClass
-from tfrecords.writing import scan, shards
+from tfrecords.writing import shards
 from tfrecords.writing.parts import Part, ShardSettings, Source, plan
 
 CLASSES = (LabelClass("background", (0,)), LabelClass("a", (1,)), LabelClass("b", (2,)))
@@ -32,7 +36,7 @@ def part(small_dataset: Any, tmp_path: Path) -> tuple[Any, Part]:
 def planned_part(data: Any, folder: Path, settings: ShardSettings) -> Part:
     found = []
     for subject in data.find().subjects:
-        _, grid = scan.load_image(subject, 2)
+        _, grid = load_image(subject, 2)
         checksums = {str(path): "" for path in subject.files}
         found.append(Source(replace(subject, group="all"), grid, grid, checksums))
     (folder / shards.PROGRESS).mkdir(parents=True)
@@ -215,3 +219,17 @@ def test_an_interrupted_shard_leaves_nothing_under_its_name(
         shards.write_part(planned)
     assert list(planned.folder.glob("*.tfrecord")) == []
     assert not any(shards.finished(planned.folder, shard) for shard in planned.shards)
+
+
+@pytest.mark.parametrize("column", ["t2", "label"])
+def test_a_file_that_changed_since_it_was_checked_is_not_written(
+    part: tuple[Any, Part], column: str
+) -> None:
+    data, planned = part
+    checksums = {str(path): file_checksum(path) for path in planned.sources[1].subject.files}
+    source = replace(planned.sources[1], checksums=checksums)
+    shards.load(source, SETTINGS)
+    path = data.path(source.subject.name, column)
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()), 1))
+    with pytest.raises(UserError, match=f"{path}: the file has changed since it was checked"):
+        shards.load(source, SETTINGS)

@@ -26,6 +26,7 @@ its prepared files, so that preprocessing reports it, or leaves it out by `--ski
 
 import hashlib
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 
 import pandas as pd
@@ -62,7 +63,11 @@ def make(data_dir: Path | None, workers: int, prepared_dir: Path | None = None) 
     except OSError as error:
         raise UserError(f"{folder}: expected a folder to write to ({error})") from error
     prepare = partial(keep_or_prepare, folder=folder)
-    found = dict(parallel_map(prepare, patients, workers, "Preparing patients"))
+    found = dict(
+        parallel_map(
+            prepare, patients, workers, "Preparing patients", named=attrgetter("name"), lost=_lost
+        )
+    )
     outcomes = {patient.name: found[index] for index, patient in enumerate(patients)}
     path = folder / "report.csv"
     table = pd.DataFrame([table_row(name, outcome) for name, outcome in outcomes.items()])
@@ -98,3 +103,9 @@ def _subject(patient: Patient, outcome: PatientOutcome | None, place: Path) -> S
     images = missing or tuple(prepared_file(place, modality) for modality in MODALITIES)
     group = outcome.group if outcome else GROUPS[0]
     return Subject(patient.name, images, prepared_file(place, "seg"), group, patient.fold)
+
+
+def _lost(patient: Patient, ended_by: str) -> PatientOutcome:
+    """Of a patient whose files end the process that reads them."""
+    files = ", ".join(map(str, patient.files.values()))
+    return PatientOutcome(fault=f"{files}: reading them ended the process by {ended_by}")

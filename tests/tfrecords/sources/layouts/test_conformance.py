@@ -18,8 +18,9 @@ from tfrecords.geometry.resample import to_source
 from tfrecords.reading.record_set import open_record_set, subject_volumes
 from tfrecords.records.manifest import Manifest
 from tfrecords.sources import layouts
+from tfrecords.sources.images import load_image
 from tfrecords.sources.subject import UNLABELLED, Dataset, select_modalities
-from tfrecords.writing.scan import load_image, scan
+from tfrecords.writing.scan import scan
 
 EXAMPLES = Path(__file__).parent / "examples"
 SHAPE = (8, 7, 6)
@@ -79,7 +80,9 @@ def case(
     name: str = request.param
     example = example_of(name)
 
-    def map_here(function: Callable[[Any], Any], items: Any, *_: object) -> list[tuple[int, Any]]:
+    def map_here(
+        function: Callable[[Any], Any], items: Any, *_: object, **__: object
+    ) -> list[tuple[int, Any]]:
         return [(number, function(item)) for number, item in enumerate(items)]
 
     folder = tmp_path_factory.mktemp(name)
