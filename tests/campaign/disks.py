@@ -82,7 +82,7 @@ def _full(material: Material, program: str, kb: int, folder: Path) -> Result:
             left = [path.name for path in folder.rglob(".*") if path.is_file()]
             if left and program != "preprocess":
                 return Result(Outcome.SILENT, f"left behind: {left}")
-            if "No space left" not in result.said and "free" not in result.said:
+            if not any(word in result.said for word in ("No space left", "free", "the disk's")):
                 return Result(Outcome.TRACEBACK, f"does not tell why: {result.said}")
         return result
 

@@ -52,20 +52,24 @@ def _table(material: Material, seed: int, folder: Path) -> Result:
     data = copied(material.table("nii.gz"), folder / "data")
     table = data / "subjects.csv"
     rows = [line.split(",") for line in table.read_text().splitlines()]
-    # The fifth column, the group, is optional and may hold any name.
-    row, column = int(random.integers(len(rows))), int(random.integers(4))
+    row = int(random.integers(1, len(rows)))
+    # Not the fifth, the group, which is optional and may hold any name.
+    column = int(random.integers(4))
     way = int(random.integers(5))
     if way == 0:
-        rows.append(rows[max(1, row)])
+        rows.append(rows[row])
     elif way == 1:
         rows = [[*cells, cells[column]] for cells in rows]
     elif way == 2:
+        column = 0 if column < 2 else 3  # A modality less would be another good dataset.
         rows = [[cell for place, cell in enumerate(cells) if place != column] for cells in rows]
-    elif way == 3 and row and column:
+    elif way == 3:
         # Another one's file, or another modality's, or the label map as an image.
-        other = 1 + (row + 1) % (len(rows) - 1)
+        column = max(1, column)
+        other = 1 + row % (len(rows) - 1)
         rows[row][column] = rows[other][1 + (column + int(random.integers(3))) % 3]
     else:
+        column = max(1, column)  # Any other name of a subject would be as good.
         odd = [str(value) for value in ODD_VALUES if value is not None]
         rows[row][column] = odd[int(random.integers(len(odd)))].replace(",", "")
     table.write_text("\n".join(",".join(cells) for cells in rows) + "\n")

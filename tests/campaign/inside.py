@@ -2,6 +2,9 @@
 milliseconds. It is started anew after it died or hung."""
 
 import multiprocessing
+import os
+import re
+import threading
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -20,12 +23,13 @@ class Inside:
     def __init__(self) -> None:
         self._process: Any = None
         self._connection: Any = None
+        self._lock = threading.Lock()  # Trials run in several threads.
 
     def tried(self, door: Door, *arguments: object, expected: str) -> Result:
         """The outcome of calling `door`; harmless where it gives the digest that is expected."""
         kind, text = self._called(door, arguments)
         if kind == "digest":
-            return Result(Outcome.HARMLESS if text == expected else Outcome.SILENT)
+            return Result(Outcome.HARMLESS if text == expected else Outcome.SILENT, text)
         return Result(Outcome(kind), text)
 
     def digest(self, door: Door, *arguments: object) -> str:
@@ -41,6 +45,10 @@ class Inside:
             self._process = None
 
     def _called(self, door: Door, arguments: tuple[object, ...]) -> tuple[str, str]:
+        with self._lock:
+            return self._answer(door, arguments)
+
+    def _answer(self, door: Door, arguments: tuple[object, ...]) -> tuple[str, str]:
         if self._process is None or not self._process.is_alive():
             context = multiprocessing.get_context("spawn")
             self._connection, theirs = context.Pipe()
@@ -61,7 +69,14 @@ class Inside:
         return kind, text
 
 
+def _refusal(error: Exception) -> str:
+    """What an exported graph says to its client, TensorFlow's words around it."""
+    found = re.search(r"assertion failed: (\[.*expected.*)", str(error))
+    return found[1] if found else ""
+
+
 def _serve(connection: Connection) -> None:
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     while True:
         door, arguments = connection.recv()
         try:
@@ -69,6 +84,6 @@ def _serve(connection: Connection) -> None:
         except UserError as error:
             answer = ("refused", str(error))
         except Exception as error:
-            text = sentence(error)
+            text = sentence(error) or _refusal(error)
             answer = ("refused", text) if text else ("traceback", traceback.format_exc())
         connection.send(answer)

@@ -55,8 +55,12 @@ def _volume(material: Material, inside: Inside, wrong: str, seed: int, folder: P
     array *= 10.0 ** random.integers(-30, 30)
     if wrong:
         return inside.tried(served, material.model, WRONG[wrong](array), expected="refused")
-    expected = inside.digest(evaluated, material.run, array)
-    return inside.tried(served, material.model, array, expected=expected)
+    # What evaluation refuses, such as a single voxel, the model must refuse as well.
+    evaluation = inside.tried(evaluated, material.run, array, expected="")
+    if evaluation.outcome is Outcome.SILENT:
+        return inside.tried(served, material.model, array, expected=evaluation.said)
+    answer = inside.tried(served, material.model, array, expected="refused")
+    return answer if evaluation.outcome is Outcome.REFUSED else evaluation
 
 
 @lru_cache(maxsize=1)

@@ -84,7 +84,15 @@ class Dataset:
         _require_classes(self.classes, self.ignored)
         _require_regions(self.regions, class_names[1:])
         _require_names("groups", self.groups, ",")
+        owners: dict[str, str] = {}
         for subject in self.subjects:
+            for path in map(os.path.abspath, subject.files):
+                owner = owners.setdefault(path, subject.name)
+                if owner != subject.name:
+                    raise UserError(
+                        f"subjects: expected files of one subject each, received {path} for both "
+                        f"{owner} and {subject.name}"
+                    )
             require_subject(subject.name, subject.fold, subject.files)
             if subject.group not in self.groups:
                 raise UserError(

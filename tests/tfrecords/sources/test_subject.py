@@ -18,7 +18,7 @@ from tfrecords.sources.subject import (
 )
 
 SEVERAL = Subject("several", (Path("t1.nii"), Path("t2.nii"), Path("adc.nii")), Path("l.nii"))
-SINGLE = Subject("single", (Path("all.nii"),), Path("l.nii"))
+SINGLE = Subject("single", (Path("all.nii"),), Path("l1.nii"))
 DATASET = Dataset("table", ("t1", "t2", "adc"), (), (SEVERAL, SINGLE))
 
 
@@ -123,6 +123,10 @@ CLASSES = (BACKGROUND, TUMOUR, OEDEMA)
         ({"groups": ("high",)}, "groups: several: expected one of high, received all$"),
         ({"subjects": (replace(SINGLE, name="../../x"),)}, "subjects: expected a name"),
         ({"subjects": (replace(SINGLE, fold="/x"),)}, "folds: single: expected a name"),
+        (
+            {"subjects": (SINGLE, replace(SINGLE, name="other", images=(Path("other.nii"),)))},
+            "subjects: expected files of one subject each, received .* both single and other$",
+        ),
         (
             {"subjects": (replace(SINGLE, label=Path("x/../all.nii")),)},
             "subjects: single: expected a file for each .*/all.nii several times$",
