@@ -11,7 +11,7 @@ import tensorflow as tf
 from tests.campaign.inside import Inside
 from tests.campaign.material import Material, volume
 from tests.campaign.mutations import Random
-from tests.campaign.outcome import Result, Trial
+from tests.campaign.outcome import Outcome, Result, Trial
 from tfadv.run.run import load_run
 from tfadv.run.work_dir import WorkDir
 
