@@ -23,7 +23,7 @@ LIFE_S = 60.0  # A start without such a sign takes no longer.
 
 
 def trials(material: Material, random: Random, share: float) -> Iterator[Trial]:
-    for number in range(max(1, round(5 * share))):
+    for number in range(round(5 * share)):
         for name, run in (("preprocessing", _preprocessing), ("training", _training)):
             seed = int(random.integers(2**32))
             trial = partial(run, material, seed)
