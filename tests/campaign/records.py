@@ -15,7 +15,7 @@ from tfadv import methods
 from tfadv.run.run import Run, load_run
 from tfadv.run.work_dir import WorkDir
 from tfrecords.reading.batches import training_batches
-from tfrecords.reading.record_set import open_record_set, subject_volumes
+from tfrecords.reading.record_set import damage_named, open_record_set, subject_volumes
 
 METHOD = "kohl_purely_adversarial"
 SMALL = ("batch_size=2", "width=4", "discriminator_width=4", "precision=float32")
@@ -101,8 +101,9 @@ def read_records(folder: Path) -> str:
     recipe = run.method.recipe(manifest)
     steps = -(-sum(shard.examples for shard in manifest.shards) // recipe.minibatch)
     folds = run.settings.training_folds
-    for batch in training_batches(records, folds, recipe, 0, range(1), steps):
-        digest.update(batch["image"].numpy().tobytes() + batch["label"].numpy().tobytes())
+    with damage_named(records):
+        for batch in training_batches(records, folds, recipe, 0, range(1), steps):
+            digest.update(batch["image"].numpy().tobytes() + batch["label"].numpy().tobytes())
     for volume in subject_volumes(records, manifest.folds):
         digest.update(volume.subject.encode() + volume.image.tobytes() + volume.label.tobytes())
     return digest.hexdigest()
