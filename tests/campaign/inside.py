@@ -70,8 +70,8 @@ class Inside:
 
 
 def _refusal(error: Exception) -> str:
-    """What an exported graph says to its client, TensorFlow's words around it."""
-    found = re.search(r"assertion failed: (\[.*expected.*)", str(error))
+    """What an exported graph, or TensorFlow for its signature, says to a client."""
+    found = re.search(r"(?:assertion failed: |Binding inputs .* due to )(.*)", str(error))
     return found[1] if found else ""
 
 
