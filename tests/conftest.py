@@ -1,6 +1,7 @@
 """What tests share: small datasets made on the spot, and real data where there is some."""
 
 import copy
+import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tfrecords.files import CHECKSUM, VERSION, write_json
 from tfrecords.records.manifest import Manifest
 from tfrecords.sources import layouts
 from tfrecords.sources.subject import Dataset
@@ -184,3 +186,16 @@ def _mutated(content: Any, random: np.random.Generator) -> Any:
 def mutated() -> Callable[[Any, np.random.Generator], Any]:
     """`mutated(content, random)`: JSON content with one entry changed at random."""
     return _mutated
+
+
+def _rewrite_json(path: Path, changes: dict[str, Any]) -> None:
+    content = json.loads(path.read_text())
+    version = content.pop(VERSION)
+    del content[CHECKSUM]
+    write_json(path, content | changes, version)
+
+
+@pytest.fixture(scope="session")
+def rewrite_json() -> Callable[[Path, dict[str, Any]], None]:
+    """Changes entries of a JSON file of ours, whose checksum then holds again."""
+    return _rewrite_json

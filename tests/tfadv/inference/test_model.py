@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfadv.inference import model
+from tfadv.inference import export, model
 from tfadv.inference.model import load, read_description
 from tfrecords.errors import UserError
-from tfrecords.files import file_checksum
+from tfrecords.files import CHECKSUM, VERSION, file_checksum, write_json
 from tfrecords.geometry.grid import make_grid, working_grid
 
+Rewrite = Callable[[Path, dict[str, Any]], None]
 DESCRIPTION = "assets/description.json"
 SOURCE = make_grid((12, 13, 14), np.eye(4))
 
@@ -23,11 +24,6 @@ SOURCE = make_grid((12, 13, 14), np.eye(4))
 def copy(model_dir: Path, tmp_path: Path) -> Path:
     """A model to damage."""
     return shutil.copytree(model_dir, tmp_path / "model")
-
-
-def edit(folder: Path, **changes: object) -> None:
-    path = folder / DESCRIPTION
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
 @pytest.mark.parametrize(
@@ -83,19 +79,21 @@ def test_a_link_that_leads_out_is_refused(copy: Path, model_dir: Path, name: str
 
 @pytest.mark.parametrize("name", ["saved_model.pb", "variables/variables.data-00000-of-00001"])
 @pytest.mark.parametrize("keep", [0.0, 0.5, 0.99])
-def test_what_tensorflow_cannot_load_is_one_line(copy: Path, name: str, keep: float) -> None:
+def test_what_tensorflow_cannot_load_is_one_line(
+    copy: Path, rewrite_json: Rewrite, name: str, keep: float
+) -> None:
     """Though the description vouches for it."""
     content = (copy / name).read_bytes()
     (copy / name).write_bytes(content[: int(keep * len(content))])
     files = json.loads((copy / DESCRIPTION).read_text())["files"]
-    edit(copy, files=files | {name: file_checksum(copy / name)})
+    rewrite_json(copy / DESCRIPTION, {"files": files | {name: file_checksum(copy / name)}})
     description = read_description(copy)
     with pytest.raises(UserError, match=rf"^{copy}: cannot be loaded .*Export the run again$"):
         load(copy, description)
 
 
-def test_a_model_that_is_described_otherwise_is_refused(copy: Path) -> None:
-    edit(copy, modalities=["t1"])
+def test_a_model_that_is_described_otherwise_is_refused(copy: Path, rewrite_json: Rewrite) -> None:
+    rewrite_json(copy / DESCRIPTION, {"modalities": ["t1"]})
     with pytest.raises(UserError, match=r"expected a model of 1 channels .* received one of 2"):
         load(copy, read_description(copy))
 
@@ -126,12 +124,19 @@ def test_a_description_changed_at_random_is_refused_or_read(
     copy: Path, mutated: Callable[[Any, np.random.Generator], Any]
 ) -> None:
     path = copy / DESCRIPTION
-    content = json.loads(path.read_text())
-    content |= {"wanted_spacing_mm": [1.0, 0.0, 2.0], "crop": [5, 6, 7]}
+    content = json.loads(path.read_text()) | {
+        "wanted_spacing_mm": [1.0, 0.0, 2.0],
+        "crop": [5, 6, 7],
+    }
+    del content[VERSION], content[CHECKSUM]
     random = np.random.default_rng(0)
     messages = []
     for _ in range(400):
-        path.write_text(json.dumps(mutated(content, random)))
+        changed = mutated(content, random)
+        if isinstance(changed, dict):
+            write_json(path, changed, export.VERSION)  # Its checksum holds; its content may not.
+        else:
+            path.write_text(json.dumps(changed))
         try:
             found = read_description(copy)
         except UserError as error:

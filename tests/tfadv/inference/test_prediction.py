@@ -124,14 +124,16 @@ def test_prediction_equals_evaluation(
 
 
 def test_image_is_resampled_as_in_preprocessing(
-    sources: Path, model_dir: Path, tmp_path: Path
+    sources: Path,
+    model_dir: Path,
+    tmp_path: Path,
+    rewrite_json: Callable[[Path, dict[str, Any]], None],
 ) -> None:
     """Within slices alone: of 2 mm, each voxel is the place of two by two of the image."""
     folder = shutil.copytree(model_dir, tmp_path / "model")
     path = folder / "assets" / DESCRIPTION
-    description = json.loads(path.read_text())
-    assert description["wanted_spacing_mm"] is None
-    path.write_text(json.dumps(description | {"wanted_spacing_mm": [2.0, 2.0, 0.0]}))
+    assert json.loads(path.read_text())["wanted_spacing_mm"] is None
+    rewrite_json(path, {"wanted_spacing_mm": [2.0, 2.0, 0.0]})
     images = [sources / f"0_{name}.nii.gz" for name in ("t1", "t2")]
     predict(folder, images, tmp_path / "label.nii.gz")
     label = label_of(tmp_path / "label.nii.gz")
