@@ -60,7 +60,8 @@ def _transparent(layer: keras.Layer) -> keras.Layer:
         return layers.Identity(name=layer.name)
     for pooling, averaging in POOLING.items():
         if isinstance(layer, pooling):
-            return averaging.from_config(config)
+            kept = {"name", "dtype", "pool_size", "strides", "padding"} & config.keys()
+            return averaging(**{name: config[name] for name in kept})
     if "filters" in config:
         config["filters"] = 1
     return type(layer).from_config(config)

@@ -34,7 +34,8 @@ class Progress:
 
     Attributes:
         best: the criterion's value in the best epoch.
-        weights: SHA-256 of the checkpoints that are kept, by epoch.
+        weights: SHA-256 of the checkpoints that are kept, by epoch. Two runs of equal weights differ
+            in it: HDF5 notes when it was written.
 
     Raises:
         SettingError: these contradict each other.
@@ -44,7 +45,7 @@ class Progress:
     best_epoch: int = 0
     best: float = math.nan
     history: list[dict[str, int | float]] = field(default_factory=list)
-    weights: dict[int, str] = field(default_factory=dict)
+    weights: dict[int, str] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         rows = [row.get("epoch") for row in self.history]
