@@ -61,7 +61,8 @@ def _transparent(layer: keras.Layer) -> keras.Layer:
     for pooling, averaging in POOLING.items():
         if isinstance(layer, pooling):
             kept = {"name", "dtype", "pool_size", "strides", "padding"} & config.keys()
-            return averaging(**{name: config[name] for name in kept})
+            # Ours is always of two voxels.
+            return averaging(**{"pool_size": 2, **{name: config[name] for name in kept}})
     if "filters" in config:
         config["filters"] = 1
     return type(layer).from_config(config)

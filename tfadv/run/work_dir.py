@@ -34,7 +34,7 @@ class Progress:
 
     Attributes:
         best: the criterion's value in the best epoch.
-        weights: SHA-256 of the checkpoints that are kept, by epoch. Two runs of equal weights differ
+        weights: SHA-256 of the checkpoints that are kept, by epoch. Runs of equal weights differ
             in it: HDF5 notes when it was written.
 
     Raises:
