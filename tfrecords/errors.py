@@ -25,6 +25,10 @@ class SettingError(UserError):
         self.setting = setting
         self.reason = reason
 
+    def __reduce__(self) -> tuple[type["SettingError"], tuple[str, str]]:
+        """How workers send it to their parent: an exception is otherwise made of its text alone."""
+        return type(self), (self.setting, self.reason)
+
 
 @contextmanager
 def about(path: Path) -> Iterator[None]:

@@ -27,12 +27,13 @@ CHECKSUM = "checksum"  # SHA-256 of the other entries of a JSON file, the versio
 Content = TypeVar("Content")
 
 
-def file_checksum(path: Path) -> str:
-    """The hexadecimal SHA-256 of a file, read in chunks."""
+def file_checksum(*paths: Path) -> str:
+    """The hexadecimal SHA-256 of a file, or of several one after another, read in chunks."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            digest.update(chunk)
+    for path in paths:
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK_BYTES):
+                digest.update(chunk)
     return digest.hexdigest()
 
 
@@ -131,13 +132,8 @@ def read_json(path: Path, kind: type[Content], version: int, remedy: str) -> Con
         remedy: what the user can do where the file is not what it should be.
 
     Raises:
-        UserError: unreadable, not JSON, of another version, or with wrong entries.
+        UserError: unreadable, not JSON, of another version, edited, or with wrong entries.
     """
-    return validated(path, kind, read_object(path, version, remedy), remedy)
-
-
-def read_object(path: Path, version: int, remedy: str) -> dict[str, Any]:
-    """A JSON object's entries, version and checksum aside. Raises UserError as `read_json`."""
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         found = content.pop(VERSION, None)
@@ -153,11 +149,6 @@ def read_object(path: Path, version: int, remedy: str) -> dict[str, Any]:
             f"{path}: expected the entries that were written, received others (their checksum "
             f"differs): the file was edited or damaged. {remedy}"
         )
-    return content
-
-
-def validated(path: Path, kind: type[Content], content: dict[str, Any], remedy: str) -> Content:
-    """Entries of the file `path` as a dataclass. Raises UserError as `read_json`."""
     try:
         return TypeAdapter(kind).validate_python(content)
     except SettingError as error:  # Of a dataclass that checks itself.

@@ -83,6 +83,7 @@ def _serve(connection: Connection) -> None:
             answer = ("digest", door(*arguments))
         except UserError as error:
             answer = ("refused", str(error))
+        # Whatever else is raised is an outcome: what a user would see as a traceback.
         except Exception as error:
             text = sentence(error) or _refusal(error)
             answer = ("refused", text) if text else ("traceback", traceback.format_exc())

@@ -19,11 +19,11 @@ from nibabel.spatialimages import HeaderDataError
 from nibabel.volumeutils import apply_read_scaling
 
 from tfrecords.errors import UserError
+from tfrecords.files import file_checksum
 from tfrecords.geometry import data_files
 from tfrecords.geometry.streams import (
     drained,
     excess,
-    files_checksum,
     hashed,
     is_gzip,
     require_memory,
@@ -128,7 +128,7 @@ def read_itk(path: Path) -> Raw:
     size = math.prod(shape) * voxel
     require_memory(size * 2)  # ITK's, and NumPy's.
     remarks = _check(path, data, size, shape[0] * shape[1] * voxel)
-    checksum = files_checksum(list(dict.fromkeys((path, *(data.files if data else ())))))
+    checksum = file_checksum(*dict.fromkeys((path, *(data.files if data else ()))))
     image = reader.Execute()
     affine = np.eye(4)
     affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()

@@ -7,7 +7,7 @@ import gzip
 import hashlib
 import io
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -75,16 +75,6 @@ def inflated(stream: BinaryIO) -> int:
             raise EOFError("the compressed data end early")
         size += len(decoder.decompress(compressed, CHUNK_BYTES))
     return size
-
-
-def files_checksum(paths: Sequence[Path]) -> str:
-    """The SHA-256 of the files one after another; of a single one, its own."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            while chunk := file.read(CHUNK_BYTES):
-                digest.update(chunk)
-    return digest.hexdigest()
 
 
 def require_possible(declared: int, stored: int, *, compressed: bool) -> None:
