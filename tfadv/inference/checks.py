@@ -25,7 +25,7 @@ def checked(volume: tf.Tensor, channels: int) -> tf.Tensor:
         volume,
     )
     volume = _after(
-        shape[3] == channels,
+        shape[-1] == channels,  # The last: of a volume without channels, there is no fourth.
         f"volume [Z, Y, X, C]: expected {channels} channels, one per modality of "
         "assets/description.json. Received shape:",
         shape,

@@ -55,6 +55,7 @@ def changed(value: float, where: tuple[Any, ...]) -> np.ndarray:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
+        (volume()[..., 0], r"expected 2 channels, one per modality .*\[4 8 7\]"),
         (volume()[..., :1], r"expected 2 channels, one per modality .*\[4 8 7 1\]"),
         (np.concatenate([volume(), volume()], -1), r"expected 2 channels.*\[4 8 7 4\]"),
         (volume()[:0], r"at least one voxel along each axis.*\[0 8 7 2\]"),
