@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
+import keras
 import nibabel as nib
 import numpy as np
 import pytest
@@ -31,13 +32,15 @@ SUBJECTS = 6
 
 
 @pytest.fixture(autouse=True)
-def _chance_afterwards() -> Iterator[None]:
-    """Ends op determinism with the test that asks for it: for others, it would be another program.
+def _as_before() -> Iterator[None]:
+    """Ends what a test asks of the whole process: for others, it would be another program.
 
-    TensorFlow's public names can only switch it on.
+    That is op determinism, which TensorFlow's public names can only switch on, and the precision of
+    the run whose model was built last.
     """
     yield
     disable_op_determinism()
+    keras.config.set_dtype_policy("float32")
 
 
 @pytest.fixture(scope="session")
