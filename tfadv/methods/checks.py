@@ -66,6 +66,11 @@ def scales_with_critic(digits: str) -> Check:
     )
 
 
+NAMES = Check(
+    "names with commas between them, or nothing",
+    lambda value: isinstance(value, str) and (not value or all(value.split(","))),
+    (",", "a,,b", ",a"),
+)
 POSITIVE = Check(
     "a positive number",
     lambda value: isinstance(value, int | float) and 0 < value < math.inf,

@@ -18,8 +18,18 @@ from tfadv.adversarial import Batch, Networks, Players, Scene, Term, Update
 from tfadv.losses.adversarial import discriminator_loss, non_saturating_segmentor_loss
 from tfadv.losses.annotated import shown
 from tfadv.losses.cross_entropy import cross_entropy
-from tfadv.methods.checks import ANY, COUNT, POSITIVE, SHARE, at_least, between, multiple_of
+from tfadv.methods.checks import (
+    ANY,
+    COUNT,
+    NAMES,
+    POSITIVE,
+    SHARE,
+    at_least,
+    between,
+    multiple_of,
+)
 from tfadv.methods.controls import Judged, signal_without_off
+from tfadv.methods.favoured import favoured_of
 from tfadv.methods.method import Method, hyperparameter, round_up
 from tfadv.methods.verdicts import Verdicts, observed, swapped
 from tfadv.networks import kohl as networks
@@ -45,9 +55,8 @@ class Kohl(Method):
         "leaky slope not stated: 0.2, as in Isola et al. 2017, whom the paper follows",
         "Adam's beta_1 not stated: 0.9",
         "intensity normalisation not stated: z-score over non-zero voxels",
-        "the aggressive set is the dataset's first group; slices are drawn with and without "
-        "lesion, those without any label as well unless preprocessing left them out "
-        "(--foreground_slices)",
+        "the slices beside the aggressive set's are all others, those without any label as well "
+        "unless preprocessing left them out (--foreground_slices)",
     )
 
     epochs: int = hyperparameter(225, "Training", COUNT, small=30)
@@ -62,9 +71,13 @@ class Kohl(Method):
     rotation_rad: float = hyperparameter(math.pi / 8, "Training", between(0, math.pi))
     shift: float = hyperparameter(50.0, "Training: voxels", at_least(0), small=4.0)
     mirror: bool = hyperparameter(True, "Training", ANY)
-    favoured_share: float = hyperparameter(
-        0.7, "Training: 3.5 of 5 from the aggressive set; here the dataset's first group", SHARE
+    favoured: str = hyperparameter(
+        "",
+        "Training: the aggressive set, slices with lesions: groups, and classes or regions that a "
+        "slice holds; nothing takes the dataset's own, tumour in prostate, else the first group",
+        NAMES,
     )
+    favoured_share: float = hyperparameter(0.7, "Training: 3.5 of 5 from the aggressive set", SHARE)
     width: int = hyperparameter(64, "Network Architectures", COUNT, small=16)
     convolutions: int = hyperparameter(1, "Network Architectures: per level", COUNT, small=2)
     learning_rate: float = hyperparameter(1e-5, "Training: Adam, S", POSITIVE, small=1e-3)
@@ -84,7 +97,7 @@ class Kohl(Method):
             self.batch_size,
             self.normalisation,
             Augmentation(self.rotation_rad, self.shift, self.mirror),
-            favoured_share=self.favoured_share,
+            favoured=favoured_of(manifest, self.favoured, self.favoured_share),
         )
 
     def rate(self, optimizer: str, epoch: int = 0) -> float:

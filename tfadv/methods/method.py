@@ -1,7 +1,7 @@
 """What a named method is: a paper, hyperparameters with their sources, and how to build it."""
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import Field, asdict, dataclass, field, fields
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -18,6 +18,11 @@ from tfrecords.records.manifest import Manifest
 from tfrecords.records.views import View
 
 PRESETS = ("paper", "small")
+# A departure of methods whose maps are regions; see `inference.targets`.
+JOINT_DECISION = (
+    "how maps of regions become labels is not stated: each voxel gets the class whose combination "
+    "of regions is the likeliest by all maps jointly, not by a threshold for each"
+)
 Value = TypeVar("Value")
 
 
@@ -134,6 +139,10 @@ class Method(abc.ABC):
     def tiling(self, manifest: Manifest) -> Tiling:
         """How the segmentor covers whole volumes: by windows of the training crop's size."""
         return SlidingWindow(self.recipe(manifest).size)
+
+    def remarks(self, manifest: Manifest) -> Iterable[str]:
+        """What this record set lacks of the paper's, for whoever starts to train on it."""
+        return ()
 
     @classmethod
     def _known(cls, name: str) -> "Field[Any]":

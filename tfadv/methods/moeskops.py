@@ -10,7 +10,7 @@ This is a gradient reversal, not the non-saturating loss of Goodfellow et al. Th
 alone, on as many samples a step.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
@@ -33,6 +33,7 @@ from tfrecords.reading.batches import Recipe
 from tfrecords.records.manifest import Manifest
 from tfrecords.records.views import Patches
 
+PATCHES = 50_000  # Of each class and image in an epoch (3.1).
 MANUAL, MADE = 0, 1  # The discriminator's output nodes: of manual and of generated maps.
 
 
@@ -58,6 +59,9 @@ class Moeskops(Method):
         "dropout's rate not stated: 0.5 of what each 1x1 layer receives",
         "intensity normalisation not stated: z-score over non-zero voxels",
         "slices are axial in both datasets; the paper says so of the elderly subjects alone",
+        "patches, those of background as well, are centred in the body's box",
+        "patches are cut once, as many as preprocessing was told (--patches_per_class, 500 if "
+        "nothing else), and come again; the paper trains on 50,000 per class and image in an epoch",
         "the epoch with the best validation Dice is evaluated; the paper has no validation set and "
         "takes the last",
     )
@@ -66,7 +70,8 @@ class Moeskops(Method):
     epochs: int = hyperparameter(5, "3.1", COUNT, small=24)
     steps_per_epoch: int = hyperparameter(
         17500,
-        "3.1: 50,000 patches of each of 7 classes from each of 15 images, 300 a step",
+        "3.1: 50,000 patches of each of 7 classes from each of 15 adults, 300 a step; of the 8 "
+        "classes and 5 elderly subjects of MRBrainS13 it would be 6667",
         COUNT,
         small=60,
     )
@@ -94,6 +99,15 @@ class Moeskops(Method):
 
     def tiling(self, manifest: Manifest) -> Tiling:
         return WholeSlices(self.architecture.margin)
+
+    def remarks(self, manifest: Manifest) -> Iterator[str]:
+        stored = manifest.view
+        if isinstance(stored, Patches) and stored.per_class < PATCHES:
+            yield (
+                f"patches: expected {PATCHES:,} of each class and subject, as the paper has in an "
+                f"epoch, received {stored.per_class:,}, which come again. "
+                f"launch/preprocess.py --patches_per_class {PATCHES} cuts as many"
+            )
 
     def rate(self, optimizer: str, epoch: int = 0) -> float:
         return self.learning_rate

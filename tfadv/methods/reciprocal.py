@@ -22,7 +22,7 @@ from tfadv.losses.dice import dice_loss
 from tfadv.losses.virtual_adversarial import adversarial_perturbation, bernoulli_divergence
 from tfadv.methods.checks import ANY, COUNT, POSITIVE, at_least, multiple_of, one_of
 from tfadv.methods.controls import Judged
-from tfadv.methods.method import Method, hyperparameter
+from tfadv.methods.method import JOINT_DECISION, Method, hyperparameter
 from tfadv.methods.optimizers import torch_rmsprop
 from tfadv.methods.verdicts import Verdicts, observed, swapped
 from tfadv.networks import reciprocal as networks
@@ -51,6 +51,11 @@ class ReciprocalDice(Method):
         "the decoder's number of convolutions is not stated: one after the upsampling, then two "
         "after the skip's concatenation, as in the encoder; 8 groups in its normalisation, whose "
         "epsilon is 1e-5, PyTorch's",
+        JOINT_DECISION,
+        "crops lie anywhere in the body's box, and are padded where it is smaller; where the "
+        "paper's lie is not stated, but that they leave background out",
+        "whole volumes are cropped to the body's box, not 240x240x155; the groups' statistics are "
+        "then those of another extent than the training's crops, and maps differ for it",
         "the epoch with the best validation Dice is evaluated; the paper takes the last",
     )
 

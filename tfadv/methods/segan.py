@@ -20,7 +20,7 @@ from tfadv.adversarial import Players, Term
 from tfadv.inference.targets import Targets, class_targets, region_targets
 from tfadv.methods.checks import COUNT, POSITIVE, at_least, multiple_of, one_of, scales_with_critic
 from tfadv.methods.controls import Judged, signal_without_off
-from tfadv.methods.method import Method, hyperparameter, round_up
+from tfadv.methods.method import JOINT_DECISION, Method, hyperparameter, round_up
 from tfadv.methods.optimizers import torch_rmsprop
 from tfadv.methods.segan_updates import (
     SOFTMAX_UPDATE,
@@ -53,6 +53,8 @@ class Segan(Method):
         "leaky slope not stated: 0.2",
         "epsilon of batch normalisation not stated: 1e-5, Torch's",
         "resizing not stated: bilinear; skips are concatenated, as in the U-net that is followed",
+        "slices are those of the body's box, not 128 of each subject, unless preprocessing crops "
+        "as the paper does (--crop 180,180,128)",
         "epochs not stated: 100; the epoch with the best validation Dice is evaluated",
     )
 
@@ -120,7 +122,7 @@ class SeganScale0(Segan):
 
     name = "segan_s3_3c_s0"
     summary = "S3-3C with the masked images alone (scale 0)"
-    departures: ClassVar[Sequence[str]] = (*Segan.departures, MASKED)
+    departures: ClassVar[Sequence[str]] = (*Segan.departures, JOINT_DECISION, MASKED)
 
     def build(self, channels: int, outputs: Sequence[str]) -> Players:
         return Players(
@@ -136,6 +138,7 @@ class _WithCritics(Segan, Judged):
 
     departures: ClassVar[Sequence[str]] = (
         *Segan.departures,
+        JOINT_DECISION,
         MASKED,
         "with Keras' epsilon of batch normalisation, 1e-3, the features of a clamped critic would "
         "differ two to three times less at the start",

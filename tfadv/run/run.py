@@ -47,6 +47,7 @@ class Run:
             held_out: see `choose_split`.
         """
         split = choose_split(records.manifest, held_out or HeldOut())
+        method.recipe(records.manifest)  # Refuses values that this record set does not know.
         settings = Settings(
             method.name,
             method.values,

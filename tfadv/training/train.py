@@ -9,6 +9,7 @@ from absl import logging
 
 from tfadv.adversarial import AdversarialModel
 from tfadv.evaluation.criterion import Criterion
+from tfadv.methods.card import counted
 from tfadv.run.run import Run
 from tfadv.run.split import positive_subjects
 from tfadv.run.work_dir import Progress, WorkDir
@@ -119,8 +120,10 @@ def _callbacks(
 
 def _announce(run: Run, model: AdversarialModel) -> None:
     settings, manifest = run.settings, run.manifest
-    counts = ", ".join(f"{n} {k.count_params():,}" for n, k in model.players.networks.items())
+    counts = "; ".join(f"{n} {counted(k)}" for n, k in model.players.networks.items())
     logging.info("%s: %s. Parameters: %s.", run.method.name, run.method.summary, counts)
+    for remark in run.method.remarks(manifest):
+        logging.warning("%s", remark)
     subjects = run.subjects
     folds = ", ".join(settings.training_folds)
     logging.info("training: %d subjects (folds %s)", len(subjects), folds)

@@ -26,12 +26,6 @@ class Parsed(NamedTuple):
     position: tf.Tensor
 
 
-def subject_of(serialised: tf.Tensor) -> tf.Tensor:
-    """The subject's name of a serialised example, without decoding the rest."""
-    feature = {"subject": tf.io.FixedLenFeature([], tf.string)}
-    return tf.io.parse_single_example(serialised, feature)["subject"]
-
-
 def parse(serialised: tf.Tensor, image_dtype: str, rank: int, channels: int) -> Parsed:
     """A serialised example as tensors.
 

@@ -14,7 +14,7 @@ from tfrecords.records import relations
 from tfrecords.records.views import Patches, Slices, View, Volumes
 from tfrecords.sources.subject import TRAINING, UNLABELLED, LabelClass
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 FILE_NAME = "manifest.json"
 REPAIR = "Run launch/preprocess.py again with the same flags: it writes anew what it cannot keep"
 
@@ -44,6 +44,7 @@ class Shard:
         bytes: its size; at most, before it is written.
         centres: patches alone: for each of `subjects`, the patches of each class, which is that of
             their central voxel.
+        owners, holds: whose each example is, and which classes it holds; see `records.contents`.
     """
 
     file: str
@@ -56,6 +57,8 @@ class Shard:
     bytes: int = 0
     sha256: str = ""
     centres: tuple[tuple[int, ...], ...] = ()
+    owners: str = ""
+    holds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,8 @@ class Manifest:
         crop: voxels (x, y, z) about the centre that working grids keep at most; None keeps all.
         skipped: subjects left out by --skip_invalid, with the reasons.
         ignored: source label values of voxels that nobody annotated, IGNORED in the shards.
+        favoured: groups, classes and regions whose examples importance sampling favours where
+            nobody says otherwise; the first group if there are none.
     """
 
     dataset: str
@@ -114,6 +119,7 @@ class Manifest:
     subjects: tuple[SubjectRecord, ...]
     skipped: dict[str, tuple[str, ...]]
     ignored: tuple[int, ...] = ()
+    favoured: tuple[str, ...] = ()
 
     @property
     def folds(self) -> tuple[str, ...]:

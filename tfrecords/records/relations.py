@@ -14,6 +14,7 @@ from nibabel.orientations import axcodes2ornt
 
 from tfrecords.geometry.grid import Grid
 from tfrecords.names import name_fault
+from tfrecords.records import contents
 from tfrecords.records.views import Volumes
 from tfrecords.sources.subject import UNLABELLED
 
@@ -77,6 +78,9 @@ def _of_names(manifest: "Manifest") -> Iterator[str]:
             f"class_voxels: expected {len(classes)} numbers, one per class, "
             f"received {list(manifest.class_voxels)}"
         )
+    known = {*manifest.groups, *classes, *manifest.regions}
+    if not set(manifest.favoured) <= known:
+        yield f"favoured: expected some of {sorted(known)}, received {list(manifest.favoured)}"
     if manifest.image_dtype not in IMAGE_DTYPES:
         yield f"image_dtype: expected one of {IMAGE_DTYPES}, received {manifest.image_dtype}"
     if manifest.seed < 0:
@@ -160,6 +164,7 @@ def _of_shard(
     if not SHA256.fullmatch(shard.sha256):
         yield f"sha256: expected 64 hexadecimal digits, received {shard.sha256!r}"
     yield from _of_centres(shard, manifest)
+    yield from contents.faults(shard, len(manifest.classes))
 
 
 def _of_centres(shard: "Shard", manifest: "Manifest") -> Iterator[str]:

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from tfrecords.errors import UserError
 from tfrecords.files import checksum_holds
+from tfrecords.records.contents import contents_of, held
 from tfrecords.records.manifest import FILE_NAME, REPAIR, Manifest, Shard, parse_manifest
-from tfrecords.records.views import Volumes
 from tfrecords.records.wire import bytes_feature, read_frames
 
 
@@ -59,14 +60,25 @@ def _of_shard(folder: Path, shard: Shard) -> Iterator[str]:
     # What follows holds of all that preprocessing writes. A forged manifest may vouch for any file.
     try:
         with path.open("rb") as file:
-            names = [bytes_feature(record, "subject").decode() for record in read_frames(file)]
+            found = [_seen(record, len(shard.holds)) for record in read_frames(file)]
     except (ValueError, KeyError) as error:
         yield f"expected TFRecords of examples, received others ({error})"
         return
-    if len(names) != shard.examples:
-        yield f"expected {shard.examples} examples, received {len(names)}"
-    strangers = sorted(set(names) - set(shard.subjects))
-    if strangers:
-        yield f"expected examples of {shard.subjects} alone, received some of {strangers}"
-    elif shard.kind == Volumes.kind and tuple(names) != shard.subjects:
-        yield f"expected the volumes of {shard.subjects}, received those of {tuple(names)}"
+    if len(found) != shard.examples:
+        yield f"expected {shard.examples} examples, received {len(found)}"
+        return
+    listed = contents_of(shard)
+    for number, (name, holds) in enumerate(found):
+        owner = shard.subjects[listed.owners[number]]
+        if name != owner:
+            yield f"example {number}: expected one of {owner}, received one of {name}"
+            return
+        if (holds != listed.holds[number]).any():
+            yield f"example {number}: expected the classes that the manifest lists, received others"
+            return
+
+
+def _seen(record: bytes, classes: int) -> tuple[str, np.ndarray]:
+    """Whose example it is, and which classes it holds."""
+    label = np.frombuffer(bytes_feature(record, "label"), np.uint8)
+    return bytes_feature(record, "subject").decode(), held(label, classes)

@@ -61,8 +61,10 @@ class Dataset:
         classes: background first. Empty if only the label maps tell: then every value found
             becomes a class of its own.
         regions: unions of classes by name, for example WT.
-        groups: the first is the one that importance sampling favours.
+        groups: the first is that of the positive subjects.
         ignored: source label values of voxels that nobody annotated; no class has them.
+        favoured: groups, classes and regions whose examples importance sampling favours where
+            nobody says otherwise; the first group if there are none.
 
     Raises:
         UserError: its parts do not fit together, or names cannot be those of files or of flags'
@@ -76,6 +78,7 @@ class Dataset:
     regions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     groups: tuple[str, ...] = ("all",)
     ignored: tuple[int, ...] = ()
+    favoured: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _require_names("modalities", self.modalities, ",:")
@@ -84,6 +87,11 @@ class Dataset:
         _require_classes(self.classes, self.ignored)
         _require_regions(self.regions, class_names[1:])
         _require_names("groups", self.groups, ",")
+        known = {*self.groups, *class_names, *self.regions}
+        if unknown := [name for name in self.favoured if name not in known]:
+            raise UserError(
+                f"favoured: expected some of {', '.join(sorted(known))}, received {unknown[0]}"
+            )
         owners: dict[str, str] = {}
         for subject in self.subjects:
             for path in map(os.path.abspath, subject.files):

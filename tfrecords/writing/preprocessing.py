@@ -265,6 +265,7 @@ def _describe(
         records,
         {},
         dataset.ignored,
+        dataset.favoured,
     )
 
 

@@ -12,6 +12,7 @@ from tfrecords.errors import UserError
 from tfrecords.files import checksum_holds, read_json, write_json, writing
 from tfrecords.geometry.resample import to_working
 from tfrecords.records import example
+from tfrecords.records.contents import Contents, held
 from tfrecords.records.intensities import foreground_statistics, stored
 from tfrecords.records.manifest import FORMAT_VERSION, Shard
 from tfrecords.records.views import View, body_box
@@ -42,6 +43,8 @@ def finished(folder: Path, planned: Shard) -> Shard | None:
         bytes=known.bytes,
         sha256=known.sha256,
         centres=known.centres,
+        owners=known.owners,
+        holds=known.holds,
     )
     return shard if checksum_holds(folder / planned.file, shard.sha256) else None
 
@@ -154,27 +157,31 @@ def _write(
     part: Part, shard: Shard, view: View, subjects: Sequence[_Opened], places: np.ndarray
 ) -> Shard:
     """Writes the examples at these places [N, 4], one at a time."""
-    examples, size = 0, 0
+    size, classes = 0, len(part.settings.classes)
     digest = hashlib.sha256()
-    centres = [[0] * len(part.settings.classes) for _ in subjects if view.of_classes]
+    centres = [[0] * classes for _ in subjects if view.of_classes]
+    holds = np.zeros((len(places), classes), bool)
     with (
         writing(part.folder / shard.file, part.folder / PROGRESS) as temporary,
         temporary.open("wb", BUFFER_BYTES) as file,
     ):
-        for number, z, y, x in places.tolist():
+        for row, (number, z, y, x) in enumerate(places.tolist()):
             subject = subjects[number]
             cut = view.cut(subject.image, subject.label, (z, y, x))
             data = frame(example.encode(subject.name, cut, subject.statistics))
             digest.update(data)
             size += file.write(data)
-            examples += 1
+            holds[row] = held(cut.label, classes)
             if centres:
                 middle = len(cut.label) // 2
                 centres[number][cut.label[middle, middle]] += 1
+    owners, bits = Contents(places[:, 0], holds).packed(len(subjects))
     return replace(
         shard,
-        examples=examples,
+        examples=len(places),
         bytes=size,
         sha256=digest.hexdigest(),
         centres=tuple(map(tuple, centres)),
+        owners=owners,
+        holds=bits,
     )

@@ -22,6 +22,7 @@ def test_paper_preset_has_the_papers_values() -> None:
         "learning_rate": 1e-5,
         "discriminator_learning_rate": 1e-5,
         "halve_every": 75,
+        "favoured": "",
         "favoured_share": 0.7,
         "shift": 50.0,
     }
@@ -88,5 +89,5 @@ def test_crop_is_stated_or_holds_the_largest_slice(
     crop_size: int, largest: tuple[int, int, int], expected: tuple[int, int]
 ) -> None:
     method = methods.get("kohl_hybrid").configure("small", [f"crop_size={crop_size}"])
-    manifest: Any = SimpleNamespace(largest_shape=largest)
+    manifest: Any = SimpleNamespace(largest_shape=largest, groups=("all",), favoured=())
     assert method.recipe(manifest).size == expected

@@ -1,5 +1,6 @@
 """Moeskops et al. 2017: values, views and the directions of the three updates."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -11,7 +12,7 @@ from tfadv import methods
 from tfadv.adversarial import AdversarialModel, Players
 from tfadv.inference.tiling import WholeSlices
 from tfadv.methods.moeskops import _central_image
-from tfrecords.records.views import Patches
+from tfrecords.records.views import Patches, View
 
 ADVERSARIAL = ("moeskops_fcn_adversarial", "moeskops_dilated_adversarial")
 BASELINES = ("moeskops_fcn", "moeskops_dilated")
@@ -132,3 +133,19 @@ def test_discriminator_tells_manual_from_generated_maps() -> None:
     generated = adversarial.outcome(players.networks, same).observed["discriminator_generated"]
     assert float(true) > 0.8
     assert float(generated) < 0.2
+
+
+@pytest.mark.parametrize("name", [*BASELINES, *ADVERSARIAL])
+def test_fewer_patches_than_the_papers_are_told(name: str) -> None:
+    """50,000 per class and image (3.1)."""
+    method = methods.get(name).configure("small")
+
+    def remarks(view: View) -> list[str]:
+        manifest: Any = SimpleNamespace(view=view)
+        return list(method.remarks(manifest))
+
+    assert remarks(Patches(per_class=50_000)) == []
+    (remark,) = remarks(Patches(per_class=1000))
+    assert "expected 50,000 of each class and subject, as the paper has in an epoch" in remark
+    assert "received 1,000, which come again" in remark
+    assert "--patches_per_class 50000" in remark

@@ -33,6 +33,14 @@ def test_shares_beyond_their_bounds_are_refused(records: RecordSet, fraction: fl
         hybrid(records, positive_fraction=fraction)
 
 
+def test_what_the_record_set_does_not_have_is_not_favoured(records: RecordSet) -> None:
+    """Before anything is written."""
+    message = r"^hp\.favoured: expected .* groups \(low, high\), classes .*, received 'lesion'"
+    with pytest.raises(SettingError, match=message):
+        hybrid(records, "favoured=lesion")
+    assert hybrid(records, "favoured=label_1").method.favoured == "label_1"
+
+
 def test_negative_seeds_are_refused(records: RecordSet) -> None:
     with pytest.raises(SettingError, match="seed: expected a number from 0 to 4294967294"):
         hybrid(records, seed=-1)

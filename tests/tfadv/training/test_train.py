@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,16 @@ def test_a_wrong_criterion_is_refused_before_anything_is_written(
     with pytest.raises(SettingError, match="select_by: expected one of mean, label_1, label_2"):
         train(WorkDir(tmp_path / "run"), run)
     assert not (tmp_path / "run").exists()
+
+
+def test_what_the_record_set_lacks_is_told_at_the_start(
+    records_of: Callable[[str], RecordSet], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    values = ["precision=float32", "batch_size=2", "learning_rate=1e30"]
+    method = methods.get("moeskops_dilated").configure("small", values)
+    with pytest.raises(UserError, match="segmentor_cross_entropy"):
+        train(WorkDir(tmp_path / "run"), Run.new(method, records_of("patches")))
+    assert "patches: expected 50,000 of each class and subject" in caplog.text
 
 
 def test_a_second_training_in_one_folder_is_refused(records: RecordSet, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from tfrecords.errors import SettingError, UserError
 from tfrecords.reading import batches as pipeline
 from tfrecords.reading.augmentation import Augmentation
 from tfrecords.reading.batches import Recipe
+from tfrecords.reading.favoured import Favoured
 from tfrecords.reading.normalisation import normalise
 from tfrecords.reading.record_set import (
     RecordSet,
@@ -26,7 +27,12 @@ Batches = Callable[..., list[dict[str, np.ndarray]]]
 FOLDS = ("0", "1", "2")
 PLAIN = Recipe(Slices(), (14, 12), 4, "z_score", Augmentation())
 VARIED = replace(PLAIN, augmentation=Augmentation(rotation_rad=0.3, shift=3, mirror=True))
+LABEL_1 = Favoured(0.2, ("label_1",), classes=frozenset({1}))  # Of 36 slices: z is from 2 to 7.
 EXAMPLES = 48  # Six subjects with eight slices each.
+
+
+def high(share: float) -> Favoured:
+    return Favoured(share, ("high",), groups=frozenset({"high"}))
 
 
 def owners(data: Any, found: list[dict[str, np.ndarray]]) -> list[tuple[str, int]]:
@@ -112,7 +118,7 @@ def test_a_favoured_group_keeps_its_share_with_few_subjects(
     """Importance sampling does not fade when positive subjects are taken away."""
     data, _ = small_records
     low = {s.name for s in records.manifest.subjects if s.group == "low"}
-    recipe = replace(PLAIN, favoured_share=0.7)
+    recipe = replace(PLAIN, favoured=high(0.7))
     found = owners(data, batches(records, recipe, steps=50, subjects=frozenset({"s0", *low})))
     assert np.mean([name == "s0" for name, _ in found]) == pytest.approx(0.7, abs=0.1)
 
@@ -126,10 +132,11 @@ def test_starting_later_gives_what_running_through_gives(
     assert_equal(batches(records, VARIED, epochs=range(3, 4)), through[9:])
 
 
-def test_starting_later_is_the_same_when_groups_are_favoured(
-    batches: Batches, records: RecordSet
+@pytest.mark.parametrize("favoured", [high(0.6), LABEL_1])
+def test_starting_later_is_the_same_when_some_are_favoured(
+    batches: Batches, records: RecordSet, favoured: Favoured
 ) -> None:
-    recipe = replace(VARIED, favoured_share=0.6)
+    recipe = replace(VARIED, favoured=favoured)
     through = batches(records, recipe, epochs=range(3))
     assert_equal(batches(records, recipe, epochs=range(1, 3)), through[3:])
 
@@ -180,7 +187,7 @@ def test_favoured_share_is_kept(
     data, _ = small_records
     assert records.manifest.groups == ("high", "low")
     group_of = dict(zip(data.table["subject"], data.table["group"], strict=True))
-    recipe = replace(PLAIN, favoured_share=share)
+    recipe = replace(PLAIN, favoured=high(share))
     found = owners(data, batches(records, recipe, epochs=range(2), steps=200))
     favoured = [group_of[name] == "high" for name, _ in found]
     assert abs(np.mean(favoured) - share) < 0.05
@@ -201,12 +208,27 @@ def test_without_a_share_groups_are_as_frequent_as_they_are(
     assert low == EXAMPLES // 3
 
 
-def test_a_favoured_group_that_the_folds_lack_is_no_obstacle(
-    batches: Batches, records: RecordSet
+def test_slices_that_hold_a_favoured_class_have_its_share(
+    batches: Batches, small_records: Records, records: RecordSet
 ) -> None:
-    manifest = replace(records.manifest, groups=("absent", "high", "low"))
-    recipe = replace(PLAIN, favoured_share=0.5)
-    assert len(batches(replace(records, manifest=manifest), recipe)) == 3
+    """And each of them is as likely as another, as are those that do not."""
+    data, _ = small_records
+    found = owners(data, batches(records, replace(PLAIN, favoured=LABEL_1), steps=400))
+    inside = Counter((name, z) for name, z in found if 2 <= z <= 7)
+    outside = Counter((name, z) for name, z in found if not 2 <= z <= 7)
+    assert (len(inside), len(outside)) == (36, 12)
+    assert inside.total() / len(found) == pytest.approx(0.2, abs=0.04)
+    for counts in (inside, outside):
+        assert max(counts.values()) - min(counts.values()) <= 2
+
+
+def test_favoured_slices_are_those_of_the_chosen_subjects(
+    batches: Batches, small_records: Records, records: RecordSet
+) -> None:
+    data, _ = small_records
+    recipe = replace(PLAIN, favoured=replace(LABEL_1, share=0.5))
+    found = set(owners(data, batches(records, recipe, steps=30, subjects=frozenset({"s0", "s5"}))))
+    assert found == {(name, z) for name in ("s0", "s5") for z in range(1, 9)}
 
 
 def test_another_view_than_the_record_sets_is_refused(batches: Batches, records: RecordSet) -> None:
@@ -280,12 +302,16 @@ def test_augmentation_that_a_view_cannot_do_is_refused(
         replace(PLAIN, view=view, augmentation=augmentation)
 
 
-def test_a_batch_holds_the_minibatches_of_a_step(batches: Batches, records: RecordSet) -> None:
-    """The same examples in the same order, dealt otherwise."""
-    arguments: Any = (records, FOLDS, VARIED, 0, range(1, 3), 2)
+@pytest.mark.parametrize("favoured", [None, high(0.6), LABEL_1])
+def test_a_batch_holds_the_minibatches_of_a_step(
+    batches: Batches, records: RecordSet, favoured: Favoured | None
+) -> None:
+    """The same examples in the same order, dealt otherwise: to replicas as well."""
+    recipe = replace(VARIED, favoured=favoured)
+    arguments: Any = (records, FOLDS, recipe, 0, range(1, 3), 2)
     whole = list(pipeline.training_batches(*arguments, minibatches=3).as_numpy_iterator())
     assert [batch["image"].shape[0] for batch in whole] == [12] * 4
-    single = batches(records, VARIED, epochs=range(1, 3), steps=6)
+    single = batches(records, recipe, epochs=range(1, 3), steps=6)
     for number, batch in enumerate(whole):
         parts = single[3 * number : 3 * number + 3]
         np.testing.assert_array_equal(batch["image"], np.concatenate([p["image"] for p in parts]))

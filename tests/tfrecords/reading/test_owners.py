@@ -66,7 +66,7 @@ def test_nor_where_the_manifest_vouches_for_the_exchange(copy: Path, batches: Ba
         for s in records.manifest.shards
     )
     forged = RecordSet(copy, replace(records.manifest, shards=shards))
-    message = rf"{files[0]}: expected examples of .* alone, received"
+    message = rf"{files[0]}: example 0: expected one of s\d, received one of s\d"
     with pytest.raises(UserError, match=message), damage_named(forged):
         batches(forged, SLICES, folds=("1",), steps=8)
 
@@ -88,17 +88,24 @@ def test_a_foreign_unlabelled_subject_is_refused(
         for s in manifest.shards
     ]
     other = RecordSet(records.folder, replace(manifest, shards=tuple(renamed)))
-    with pytest.raises(UserError, match=r"expected examples of \('s9',"), damage_named(other):
+    with (
+        pytest.raises(UserError, match="expected one of s9, received one of s1"),
+        damage_named(other),
+    ):
         batches(other, recipe, folds=("0", "1"))
 
 
-def test_a_subject_is_one_of_its_own_shards(records: RecordSet) -> None:
+def test_an_example_is_of_the_subject_at_its_place(records: RecordSet) -> None:
     first, second = records.manifest.select("volumes", "01")[:2]
     owners = Owners([second, first])
-    assert owners.numbers([first, second]) == [1, 0]
-    for name in first.subjects:
-        assert owners.checked(tf.constant(name), tf.constant(1)).numpy().decode() == name
-        with pytest.raises(tf.errors.InvalidArgumentError, match="does not list for its shard"):
-            owners.checked(tf.constant(name), tf.constant(0))
-    with pytest.raises(tf.errors.InvalidArgumentError, match="does not list for its shard"):
-        owners.checked(tf.constant("s"), tf.constant(0))
+    assert len(first.subjects) > 1
+    for shard in (first, second):
+        numbers = owners.numbers(shard)
+        assert len(numbers) == shard.examples
+        for name, number in zip(shard.subjects, numbers, strict=True):
+            checked = owners.checked(tf.constant(name), tf.constant(number))
+            assert checked.numpy().decode() == name
+    numbers = owners.numbers(first)
+    for stranger in (first.subjects[1], second.subjects[0], "s"):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="does not list for its place"):
+            owners.checked(tf.constant(stranger), tf.constant(numbers[0]))

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from tfrecords.reading.parsing import parse, subject_of
+from tfrecords.reading.parsing import parse
 from tfrecords.records import example
 from tfrecords.records.views import Cut
 
@@ -29,9 +29,3 @@ def test_ranks_and_channels_are_known_in_the_graph() -> None:
         assert spec.label.shape.as_list() == [None] * rank
         assert spec.statistics.shape == (4, 6)
         assert (spec.image.dtype, spec.label.dtype) == (tf.uint16, tf.uint8)
-
-
-def test_the_subject_is_told_without_the_rest() -> None:
-    image = np.zeros((2, 2, 2), np.int16)
-    serialised = example.encode("sübject", Cut(image, image[..., 0], (0, 0, 0)), STATISTICS)
-    assert subject_of(serialised).numpy().decode() == "sübject"

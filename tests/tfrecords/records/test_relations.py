@@ -34,6 +34,20 @@ def of_shard(**changes: object) -> Change:
     )
 
 
+def of_volumes(**changes: object) -> Change:
+    """Of the second shard, which is of two volumes."""
+    return (
+        lambda manifest: replace(
+            manifest,
+            shards=(
+                manifest.shards[0],
+                replace(manifest.shards[1], **changes),  # type: ignore[arg-type]
+                *manifest.shards[2:],
+            ),
+        )
+    )
+
+
 def of_subject(**changes: object) -> Change:
     return lambda manifest: replace(
         manifest,
@@ -93,6 +107,15 @@ def test_what_preprocessing_writes_has_none(loaded: Manifest) -> None:
         (of_shard(bytes=-1), "in -1 bytes"),
         (of_shard(sha256=""), "sha256: expected 64 hexadecimal digits"),
         (of_shard(centres=((1, 2, 3),)), "centres: expected 0 times 3 numbers"),
+        (of_shard(owners="00"), "owners: expected numbers below 2 of 16 examples, received '00'"),
+        (of_shard(owners="02" * 16), "owners: expected numbers below 2 of 16 examples"),
+        (of_shard(owners="x" * 32), "owners, holds: expected digits, received"),
+        (of_shard(holds=("ffff", "ffff")), "holds: expected 3, one per class, received"),
+        (of_shard(holds=("ffff", "ffff", "ff")), "holds: expected bits of 16 examples"),
+        (of_shard(holds=("ffff", "ffff", "é")), "owners, holds: expected digits, received"),
+        (of_volumes(owners="0100"), "owners: expected the volume of each subject, in their order"),
+        (of_volumes(holds=("c1", "c0", "c0")), "holds: expected bits of 2 examples"),
+        (of(favoured=("label_2", "label_7")), "favoured: expected some of ['background', 'high',"),
         (of(view=Patches(9, 3, 2)), "kind: expected one of ['patches', 'volumes']"),
         (lambda m: replace(m, shards=m.shards[1:] * 2), "shards: expected each once"),
         (lambda m: replace(m, shards=m.shards[:1]), "of volumes with s0, received 0"),
@@ -106,10 +129,15 @@ def test_a_contradiction_is_named(loaded: Manifest, change: Change, fault: str) 
 def test_centres_are_those_of_the_examples(
     small_dataset: Callable[..., Any], preprocess_here: Callable[..., Manifest], tmp_path: Path
 ) -> None:
-    data = small_dataset(tmp_path / "data", 2)
+    data = small_dataset(tmp_path / "data", 4)
     made = preprocess_here(data.find(), tmp_path / "records", view=Patches(9, 3, 2))
     assert list(faults(made)) == []
     centres = made.shards[0].centres
     more = tuple(tuple(count + 1 for count in row) for row in centres)
     for wrong in ((), (*centres, *centres), more, tuple(row[:-1] for row in centres)):
         assert any("centres: expected" in fault for fault in faults(of_shard(centres=wrong)(made)))
+    owners = made.shards[0].owners
+    assert set(owners) == {"0", "1"}
+    wrong_owners = "01" * (len(owners) // 2)
+    (fault,) = faults(of_shard(owners=wrong_owners)(made))
+    assert "owners: expected as many patches of each as in centres, received" in fault

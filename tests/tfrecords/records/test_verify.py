@@ -77,17 +77,17 @@ def of_kind(copy: Path, kind: str) -> tuple[int, Shard]:
     return next((n, s) for n, s in enumerate(shards) if s.kind == kind and len(s.subjects) > 1)
 
 
-def example(subject: str) -> bytes:
-    return frame(encode_example({"image": b"x", "subject": subject.encode()}))
+def example(subject: str, label: bytes = b"\0\1\2") -> bytes:
+    return frame(encode_example({"image": b"x", "label": label, "subject": subject.encode()}))
 
 
 @pytest.mark.parametrize(
     ("kind", "names", "message"),
     [
         ("slices", lambda own: [own[0]], "expected 16 examples, received 1"),
-        ("slices", lambda own: [*own, "s9"] * 8, r"expected examples of .* some of \['s9'\]"),
-        ("volumes", lambda own: own[::-1], "expected the volumes of"),
-        ("volumes", lambda own: [own[0]] * 2, "expected the volumes of"),
+        ("slices", lambda own: ["s9"] * 16, r"example 0: expected one of s\d, received one of s9"),
+        ("volumes", lambda own: own[::-1], r"example 0: expected one of s\d, received one of s\d"),
+        ("volumes", lambda own: [own[0]] * 2, "example 1: expected one of"),
     ],
 )
 def test_what_a_forged_manifest_vouches_for_is_read(
@@ -106,3 +106,14 @@ def test_what_a_forged_manifest_vouches_for_is_read(
 def test_what_are_no_records_is_named(copy: Path, content: bytes) -> None:
     (fault,) = faults(copy, written(copy, 0, content))
     assert "expected TFRecords of examples, received others" in fault
+
+
+def test_classes_are_those_of_the_labels(copy: Path) -> None:
+    number, shard = of_kind(copy, "volumes")
+    content = [example(name) for name in shard.subjects]
+    manifest = written(copy, number, b"".join(content))
+    assert faults(copy, manifest) == []
+    manifest.save(copy)
+    content[1] = example(shard.subjects[1], label=b"\0\2\2")
+    (fault,) = faults(copy, written(copy, number, b"".join(content)))
+    assert "example 1: expected the classes that the manifest lists, received others" in fault

@@ -120,6 +120,7 @@ CLASSES = (BACKGROUND, TUMOUR, OEDEMA)
         ({"regions": {"WT": ()}}, "received none$"),
         ({"groups": ("all", "All")}, "groups: expected names that differ"),
         ({"groups": ("all", "a,b")}, "groups: expected a name"),  # See --training_only.
+        ({"favoured": ("all", "b")}, "favoured: expected some of all, background, .*, received b$"),
         ({"groups": ("high",)}, "groups: several: expected one of high, received all$"),
         ({"subjects": (replace(SINGLE, name="../../x"),)}, "subjects: expected a name"),
         ({"subjects": (replace(SINGLE, fold="/x"),)}, "folds: single: expected a name"),

@@ -116,6 +116,15 @@ def test_another_seed_or_number_of_folds_replaces_every_shard(
     assert not training_checksums(found[0]) & training_checksums(found[1])
 
 
+def test_what_a_dataset_favours_is_kept(
+    data: Any, tmp_path: Path, preprocess_here: Preprocess
+) -> None:
+    assert preprocess_here(data.find(), tmp_path / "plain").favoured == ()
+    favouring = replace(data.find(), favoured=("low",))
+    preprocess_here(favouring, tmp_path / "favouring")
+    assert load_manifest(tmp_path / "favouring").favoured == ("low",)
+
+
 def test_a_record_set_of_another_version_is_written_anew(
     data: Any, tmp_path: Path, preprocess_here: Preprocess
 ) -> None:

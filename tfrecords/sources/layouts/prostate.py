@@ -34,7 +34,7 @@ import pandas as pd
 from tfrecords.errors import UserError
 from tfrecords.files import write_file
 from tfrecords.runners import parallel_map
-from tfrecords.sources.prostate.annotations import CLASSES, GROUPS
+from tfrecords.sources.prostate.annotations import CLASSES, GROUPS, TUMOUR
 from tfrecords.sources.prostate.outcome import PatientOutcome, log_summary, table_row
 from tfrecords.sources.prostate.preparation import keep_or_prepare, prepared_file, read_outcome
 from tfrecords.sources.prostate.sources import MODALITIES, Patient, find_patients
@@ -94,6 +94,7 @@ def find(data_dir: Path | None, prepared_dir: Path | None = None) -> Dataset:
             if outcome is None or outcome.group
         ),
         groups=GROUPS,
+        favoured=(CLASSES[TUMOUR],),
     )
 
 

@@ -2,7 +2,8 @@
 
 Paths are relative to the CSV. `--data_dir` is the CSV, or a folder that holds a single one. Values
 may be separated by commas, semicolons or tabs. Every label value found becomes a class; the group
-that comes first in the CSV is the one that importance sampling favours.
+that comes first in the CSV is the positive one, which importance sampling favours unless told
+otherwise.
 
 The fold `training` only trains: it neither validates nor tests.
 
@@ -54,7 +55,7 @@ def _find(data_dir: Path | None, *, unlabelled: bool) -> Dataset:
         )
         for (_, row), group, fold in zip(rows.iterrows(), groups, folds, strict=True)
     )
-    # Subjects without a label map do not decide which group is favoured.
+    # Subjects without a label map do not decide which group is the positive one.
     ordered = dict.fromkeys(map(str, (*groups[rows["label"].notna()], *groups)))
     with about(path):
         return Dataset("table", modalities, (), tuple(subjects), groups=tuple(ordered))

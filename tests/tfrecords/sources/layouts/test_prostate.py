@@ -31,6 +31,7 @@ def test_a_patient_comes_on_the_t2ws_grid_with_tumour_over_its_zones(
     (subject,) = dataset.subjects
     assert dataset.modalities == ("t2w", "adc", "hbv")
     assert dataset.groups == ("aggressive", "lesion_free")
+    assert dataset.favoured == ("tumour",)
     assert [(c.name, c.labels) for c in dataset.classes] == [
         ("background", (0,)),
         ("tumour", (1,)),
