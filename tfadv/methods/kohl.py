@@ -119,6 +119,12 @@ class _KohlAdversarial(Kohl, Judged):
         between(0, 5),
         small=2,
     )
+    discriminator_last_normalised: bool = hyperparameter(
+        True,
+        "Network Architectures: no instance normalisation in the first and last layers of S and D; "
+        "true: D's last layer is the output node, false: its last convolution",
+        ANY,
+    )
     label_noise: float = hyperparameter(
         0.0,
         "ours: standard deviation of Gaussian noise on D's label maps (instance noise, Sonderby et "
@@ -145,6 +151,7 @@ class _KohlAdversarial(Kohl, Judged):
             self.discriminator_width,
             self.discriminator_poolings,
             self.label_noise,
+            last_normalised=self.discriminator_last_normalised,
         )
         k = self.discriminator_steps
         schedule = (
