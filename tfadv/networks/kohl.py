@@ -44,7 +44,7 @@ def discriminator(
     poolings: int = 5,
     noise: float = 0.0,
     *,
-    last_normalised: bool = True,
+    last_normalised: bool = False,
 ) -> keras.Model:
     """[image [B, H, W, channels], label map [B, H, W, classes]] to one logit per pair, [B, 1].
 
@@ -54,7 +54,8 @@ def discriminator(
             Instance normalisation erases what the last maps say if they are only a few voxels
             large: the paper's 416x416 leave 13x13 after 5 poolings.
         noise: standard deviation of what is added to the label map in training (ours).
-        last_normalised: whether the last convolution has instance normalisation.
+        last_normalised: whether the last convolution has instance normalisation, which takes
+            away the mean that the global pooling after it looks at.
     """
     image = keras.Input((None, None, channels), name="image")
     label_map = keras.Input((None, None, classes), name="label_map")
