@@ -38,7 +38,13 @@ def segmentor(channels: int, classes: int, width: int = 64, convolutions: int = 
 
 
 def discriminator(
-    channels: int, classes: int, width: int = 64, poolings: int = 5, noise: float = 0.0
+    channels: int,
+    classes: int,
+    width: int = 64,
+    poolings: int = 5,
+    noise: float = 0.0,
+    *,
+    last_normalised: bool = False,
 ) -> keras.Model:
     """[image [B, H, W, channels], label map [B, H, W, classes]] to one logit per pair, [B, 1].
 
@@ -48,6 +54,8 @@ def discriminator(
             Instance normalisation erases what the last maps say if they are only a few voxels
             large: the paper's 416x416 leave 13x13 after 5 poolings.
         noise: standard deviation of what is added to the label map in training (ours).
+        last_normalised: whether the last convolution has instance normalisation, which takes
+            away the mean that the global pooling after it looks at.
     """
     image = keras.Input((None, None, channels), name="image")
     label_map = keras.Input((None, None, classes), name="label_map")
@@ -56,7 +64,9 @@ def discriminator(
     for level, factor in enumerate(DISCRIMINATOR_FACTORS):
         if 0 < level <= poolings:
             x = layers.MaxPooling2D(padding="same")(x)
-        x = _convolution(x, width * factor, leaky=True, normalised=level > 0)
+        last = level == len(DISCRIMINATOR_FACTORS) - 1
+        normalised = last_normalised if last else level > 0
+        x = _convolution(x, width * factor, leaky=True, normalised=normalised)
     x = layers.GlobalAveragePooling2D(dtype="float32")(x)
     logit = layers.Dense(1, dtype="float32", name="logit")(x)
     return keras.Model([image, label_map], logit, name="discriminator")

@@ -22,8 +22,25 @@ def test_players_and_updates(name: str, networks: list[str], updates: int) -> No
     assert [update.minibatch for update in players.schedule] == list(range(updates))
 
 
+@pytest.mark.parametrize("name", ["kohl_purely_adversarial", "kohl_hybrid"])
+def test_normalisation_of_the_last_convolution_is_chosen(name: str) -> None:
+    def counted(value: str) -> int:
+        values = [*TINY, "discriminator_width=2", f"discriminator_last_normalised={value}"]
+        players = methods.get(name).configure("small", values).players(1, "ab")
+        return int(players.networks["discriminator"].count_params())
+
+    # Scale and shift of 32 maps, or their bias.
+    assert counted("true") - counted("false") == 32
+
+
 def test_the_baseline_has_no_value_of_a_discriminator() -> None:
-    for name in ("discriminator_width", "label_noise", "adversarial_weight", "signal"):
+    for name in (
+        "discriminator_width",
+        "label_noise",
+        "discriminator_last_normalised",
+        "adversarial_weight",
+        "signal",
+    ):
         with pytest.raises(SettingError, match=rf"^hp\.{name}: kohl_cross_entropy has no such"):
             methods.get("kohl_cross_entropy").configure("small", [f"{name}=1"])
 

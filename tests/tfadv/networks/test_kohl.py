@@ -36,6 +36,15 @@ def test_discriminator_gives_one_logit_per_pair(poolings: int) -> None:
     assert len(kinds(network, layers.MaxPooling2D)) == poolings
 
 
+@pytest.mark.parametrize("last", [True, False])
+def test_last_convolution_is_normalised_or_has_a_bias(last: bool) -> None:
+    """The paper's last layer without normalisation: the output node, or the last convolution."""
+    network = discriminator(3, 4, width=2, last_normalised=last)
+    biased = [layer.use_bias for layer in kinds(network, layers.Conv2D)]
+    assert biased == [True, *[False] * 4, not last]
+    assert len(kinds(network, layers.GroupNormalization)) == 4 + last
+
+
 def test_noise_is_added_to_label_maps_in_training_alone() -> None:
     assert not kinds(discriminator(1, 2, width=2), layers.GaussianNoise)
     network = discriminator(1, 2, width=2, poolings=1, noise=0.5)
