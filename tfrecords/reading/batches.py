@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfrecords.errors import SettingError, UserError
 from tfrecords.reading.augmentation import Augmentation
 from tfrecords.reading.crops import crop_of
-from tfrecords.reading.normalisation import normalise
+from tfrecords.reading.normalisation import normalise, stored_statistics
 from tfrecords.reading.owners import Owners
 from tfrecords.reading.parsing import parse, subject_of
 from tfrecords.reading.record_set import RecordSet
@@ -124,7 +124,8 @@ def training_batches(
     def normalised(serialised: tf.Tensor, shard: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         parsed = parse(serialised, manifest.image_dtype, recipe.view.axes, len(manifest.modalities))
         with tf.control_dependencies([owners.checked(parsed.subject, shard)]):
-            return normalise(parsed.image, parsed.statistics, recipe.scheme), parsed.label
+            statistics = stored_statistics(parsed.statistics, recipe.scheme)
+            return normalise(parsed.image, statistics, recipe.scheme), parsed.label
 
     def prepare(number: tf.Tensor, labelled: Example, *others: Example) -> Batch:
         example_seed = tf.stack([tf.constant(seed, tf.int64), number])
