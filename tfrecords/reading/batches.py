@@ -121,15 +121,21 @@ def training_batches(
         others = _shuffled(records, unlabelled, owners, epoch_seed, len(streams))
         return tf.data.Dataset.zip(numbers, mixed, others)
 
-    def normalised(serialised: tf.Tensor, shard: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def cropped(example: Example, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        serialised, shard = example
         parsed = parse(serialised, manifest.image_dtype, recipe.view.axes, len(manifest.modalities))
+        statistics = stored_statistics(parsed.statistics, recipe.scheme)
         with tf.control_dependencies([owners.checked(parsed.subject, shard)]):
-            statistics = stored_statistics(parsed.statistics, recipe.scheme)
-            return normalise(parsed.image, statistics, recipe.scheme), parsed.label
+            return crop(
+                parsed.image,
+                parsed.label,
+                lambda image: normalise(image, statistics, recipe.scheme),
+                seed,
+            )
 
     def prepare(number: tf.Tensor, labelled: Example, *others: Example) -> Batch:
         example_seed = tf.stack([tf.constant(seed, tf.int64), number])
-        image, label = crop(*normalised(*labelled), example_seed)
+        image, label = cropped(labelled, example_seed)
         batch = {"image": image}
         if manifest.ignored:
             annotated = label != IGNORED
@@ -137,7 +143,7 @@ def training_batches(
             label = tf.where(annotated, label, tf.zeros_like(label))
         batch["label"] = _regions(label, recipe.regions)
         for other in others:
-            batch["unlabelled"], _ = crop(*normalised(*other), example_seed)
+            batch["unlabelled"], _ = cropped(other, example_seed)
         return batch
 
     return (
