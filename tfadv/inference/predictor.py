@@ -64,7 +64,7 @@ class Predictor(tf.Module):
         inner, size = body_box(stored)
         start = first + inner
         body = not_empty(self._cut(stored, inner, size))
-        image = normalise(body, foreground_statistics(body), self.scheme)
+        image = normalise(body, foreground_statistics(body, self.scheme), self.scheme)
         outputs = len(self.targets.names)
         probabilities = self.tiling.apply(self._probabilities, image, outputs)
         after = tf.shape(volume)[:3] - start - size

@@ -94,28 +94,18 @@ class SlidingWindow(Tiling):
         before = (padded - shape) // 2
         image = pad(image, before, padded - shape - before)
         weights = _gaussian(size)[..., None]
-        starts = _starts(padded, size)
+        weights_of_maps = tf.tile(weights, [1, 1, 1, outputs])
 
-        def add(index: tf.Tensor, total: tf.Tensor, weight: tf.Tensor) -> list[tf.Tensor]:
-            start = starts[index]
+        def window(start: tf.Tensor) -> tf.Tensor:
+            """Weighted maps and weights [*size, outputs + 1]."""
             block = tf.slice(image, tf.concat([start, [0]], 0), tf.concat([size, [channels]], 0))
-            maps = self._of_block(network, block, channels, outputs) * weights
-            after = padded - start - size
-            return [index + 1, total + pad(maps, start, after), weight + pad(weights, start, after)]
+            maps = self._of_block(network, block, channels, outputs)
+            return tf.concat([maps * weights_of_maps, weights], -1)
 
-        _, total, weight = tf.while_loop(
-            lambda index, *_: index < tf.shape(starts)[0],
-            add,
-            [0, tf.zeros(tf.concat([padded, [outputs]], 0)), tf.zeros(tf.concat([padded, [1]], 0))],
-            shape_invariants=[
-                tf.TensorShape([]),
-                tf.TensorShape([None, None, None, outputs]),
-                tf.TensorShape([None, None, None, 1]),
-            ],
-            parallel_iterations=1,
-        )
+        total = _overlapped(window, padded, size, outputs + 1)
         begin = tf.concat([before, [0]], 0)
-        return tf.slice(total / weight, begin, tf.concat([shape, [outputs]], 0))
+        inside = tf.slice(total, begin, tf.concat([shape, [outputs + 1]], 0))
+        return inside[..., :-1] / inside[..., -1:]
 
     def _of_block(
         self, network: Network, block: tf.Tensor, channels: int, outputs: int
@@ -148,16 +138,52 @@ def pad(tensor: tf.Tensor, before: tf.Tensor, after: tf.Tensor) -> tf.Tensor:
     return padded
 
 
-def _starts(shape: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """First voxels [N, 3] of windows that cover the shape evenly."""
-    axes = []
-    for axis in range(3):
-        room = tf.cast(shape[axis] - size[axis], tf.float32)
-        stride = tf.cast(size[axis], tf.float32) * (1 - OVERLAP)
-        count = tf.cast(tf.math.ceil(room / stride), tf.int32) + 1
-        axes.append(tf.cast(tf.round(tf.linspace(0.0, room, count)), tf.int32))
-    grid = tf.meshgrid(*axes, indexing="ij")
-    return tf.reshape(tf.stack(grid, axis=-1), [-1, 3])
+def _overlapped(
+    window: Callable[[tf.Tensor], tf.Tensor], shape: tf.Tensor, size: tf.Tensor, channels: int
+) -> tf.Tensor:
+    """The sum [*shape, channels] of windows that cover a volume evenly.
+
+    Windows are appended to rows, rows to slabs and slabs to the volume, where they overlap added:
+    of a volume's voxels, a window touches those of its row at most.
+
+    Args:
+        window: gives the window [*size, channels] whose first voxel is at (z, y, x).
+    """
+    signature = tf.TensorShape([None, None, None, channels])
+
+    def along(axis: int, place: list[tf.Tensor]) -> tf.Tensor:
+        """The sum over the windows along this axis and those after it, at a place along others."""
+        if axis == 3:
+            return window(tf.stack(place))
+        starts = _starts(shape[axis], size[axis])
+
+        def append(number: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            start = starts[number]
+            part = along(axis + 1, [*place, start])
+            common = tf.shape(total)[axis] - start
+            before, under = tf.split(total, [start, common], axis)
+            over, beyond = tf.split(part, [common, size[axis] - common], axis)
+            return number + 1, tf.concat([before, under + over, beyond], axis)
+
+        nothing = tf.zeros([*tf.unstack(size[:axis]), 0, *tf.unstack(shape[axis + 1 :]), channels])
+        _, total = tf.while_loop(
+            lambda number, _: number < tf.size(starts),
+            append,
+            [0, tf.ensure_shape(nothing, signature)],
+            shape_invariants=[tf.TensorShape([]), signature],
+            parallel_iterations=1,
+        )
+        return total
+
+    return along(0, [])
+
+
+def _starts(extent: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """First voxels [N] of windows that cover an axis evenly."""
+    room = tf.cast(extent - size, tf.float32)
+    stride = tf.cast(size, tf.float32) * (1 - OVERLAP)
+    count = tf.cast(tf.math.ceil(room / stride), tf.int32) + 1
+    return tf.cast(tf.round(tf.linspace(0.0, room, count)), tf.int32)
 
 
 def _gaussian(size: tf.Tensor) -> tf.Tensor:

@@ -57,14 +57,14 @@ def random_crop(
     """A crop at a random place of a volume, all places alike.
 
     Args:
-        image: float32 [Z, Y, X, C].
+        image: [Z, Y, X, C], any type.
         label: uint8 [Z, Y, X].
         size: (depth, height, width). Where the volume is smaller it is padded with zeros alike at
             both sides.
         seed: int64 [2], of this example alone.
 
     Returns:
-        float32 [*size, C] and uint8 [*size].
+        [*size, C] of the image's type, and uint8 [*size].
     """
     extent = tf.shape(label)
     missing = tf.maximum(tf.constant(size) - extent, 0)

@@ -10,7 +10,7 @@ from tfrecords.errors import SettingError, UserError
 from tfrecords.reading.augmentation import Augmentation
 from tfrecords.reading.crops import crop_of
 from tfrecords.reading.favoured import Favoured
-from tfrecords.reading.normalisation import normalise
+from tfrecords.reading.normalisation import normalise, stored_statistics
 from tfrecords.reading.owners import Owners
 from tfrecords.reading.parsing import parse
 from tfrecords.reading.record_set import RecordSet
@@ -107,14 +107,21 @@ def training_batches(
         together = mixed(drawn[: len(labelled)], [s.share for s in labelled], epoch_seed)
         return tf.data.Dataset.zip(numbers, together, *drawn[len(labelled) :])
 
-    def normalised(serialised: tf.Tensor, owner: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def cropped(example: Example, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        serialised, shard = example
         parsed = parse(serialised, manifest.image_dtype, recipe.view.axes, len(manifest.modalities))
-        with tf.control_dependencies([owners.checked(parsed.subject, owner)]):
-            return normalise(parsed.image, parsed.statistics, recipe.scheme), parsed.label
+        statistics = stored_statistics(parsed.statistics, recipe.scheme)
+        with tf.control_dependencies([owners.checked(parsed.subject, shard)]):
+            return crop(
+                parsed.image,
+                parsed.label,
+                lambda image: normalise(image, statistics, recipe.scheme),
+                seed,
+            )
 
     def prepare(number: tf.Tensor, labelled: Example, *others: Example) -> Batch:
         example_seed = tf.stack([tf.constant(seed, tf.int64), number])
-        image, label = crop(*normalised(*labelled), example_seed)
+        image, label = cropped(labelled, example_seed)
         batch = {"image": image}
         if manifest.ignored:
             annotated = label != IGNORED
@@ -122,7 +129,7 @@ def training_batches(
             label = tf.where(annotated, label, tf.zeros_like(label))
         batch["label"] = _regions(label, recipe.regions)
         for other in others:
-            batch["unlabelled"], _ = crop(*normalised(*other), example_seed)
+            batch["unlabelled"], _ = cropped(other, example_seed)
         return batch
 
     return (

@@ -1,4 +1,4 @@
-"""What training sees of a stored example: a crop of it, by view."""
+"""What training sees of a stored example: a normalised crop of it, by view."""
 
 from collections.abc import Callable
 from functools import singledispatch
@@ -8,8 +8,10 @@ import tensorflow as tf
 from tfrecords.reading.augmentation import Augmentation, augment, random_crop
 from tfrecords.records.views import Patches, Slices, View, Volumes
 
-# (image, label, int64 [2] seed of this example alone) to the crops of image and label.
-Crop = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+Normalise = Callable[[tf.Tensor], tf.Tensor]  # An image as stored, or a part of it.
+# (image as stored, label, its normalisation, int64 [2] seed of this example alone) to the crops of
+# the normalised image and of the label.
+Crop = Callable[[tf.Tensor, tf.Tensor, Normalise, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
 @singledispatch
@@ -28,12 +30,25 @@ def crop_of(view: View, stored: View, size: tuple[int, ...], augmentation: Augme
 @crop_of.register
 def _(view: Slices, stored: View, size: tuple[int, ...], augmentation: Augmentation) -> Crop:
     height, width = size
-    return lambda image, label, seed: augment(image, label, (height, width), augmentation, seed)
+
+    def turned(
+        image: tf.Tensor, label: tf.Tensor, normalise: Normalise, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        # Normalised first: of raw intensities, interpolation would mix background into the rim.
+        return augment(normalise(image), label, (height, width), augmentation, seed)
+
+    return turned
 
 
 @crop_of.register
 def _(view: Volumes, stored: View, size: tuple[int, ...], augmentation: Augmentation) -> Crop:
-    return lambda image, label, seed: random_crop(image, label, size, seed)
+    def somewhere(
+        image: tf.Tensor, label: tf.Tensor, normalise: Normalise, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        image, label = random_crop(image, label, size, seed)
+        return normalise(image), label  # A crop is a small part; zeros of padding stay zero.
+
+    return somewhere
 
 
 @crop_of.register
@@ -42,10 +57,12 @@ def _(view: Patches, stored: Patches, size: tuple[int, ...], augmentation: Augme
     rim = (stored.patch_size - view.patch_size) // 2
     inside = slice(rim, rim + view.patch_size)
 
-    def centre(image: tf.Tensor, label: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def centre(
+        image: tf.Tensor, label: tf.Tensor, normalise: Normalise, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         image = image[inside, inside]
         image.set_shape([view.patch_size, view.patch_size, image.shape[-1]])
         label.set_shape([view.label_size, view.label_size])
-        return image, label
+        return normalise(image), label
 
     return centre

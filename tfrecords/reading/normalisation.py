@@ -4,11 +4,27 @@ Voxels that are zero in the source are background: they stay zero and count in n
 padding with zeros is padding with background.
 """
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import tensorflow as tf
 
+from tfrecords.reading.statistics import Two, extremes, moments, percentiles
 from tfrecords.records.intensities import HALF_LIMIT, STATISTICS
 
-SCHEMES = ("z_score", "min_max", "percentile_min_max")
+
+class Scheme(NamedTuple):
+    """The two statistics that a scheme takes: their names in records, and how they are computed."""
+
+    names: tuple[str, str]
+    of_values: Callable[[tf.Tensor], Two]
+
+
+SCHEMES = {
+    "z_score": Scheme(("mean", "std"), moments),
+    "min_max": Scheme(("minimum", "maximum"), extremes),
+    "percentile_min_max": Scheme(("percentile_1", "percentile_99"), percentiles),
+}
 
 
 def normalise(image: tf.Tensor, statistics: tf.Tensor, scheme: str) -> tf.Tensor:
@@ -16,27 +32,46 @@ def normalise(image: tf.Tensor, statistics: tf.Tensor, scheme: str) -> tf.Tensor
 
     Args:
         image: [..., C], any type.
-        statistics: float32 [C, len(STATISTICS)].
+        statistics: float32 [C, 2], the scheme's.
         scheme: "z_score"; "min_max", or "percentile_min_max" which clips to the percentiles 1 and
             99 first: both to [0, 1].
 
     Returns:
         float32 [..., C].
     """
-    if scheme not in SCHEMES:
-        raise ValueError(f"scheme: expected one of {SCHEMES}. Received: scheme={scheme}")
     image = tf.cast(image, tf.float32)
-    mean, std, minimum, maximum, low, high = (
-        statistics[:, index] for index in range(len(STATISTICS))
-    )
+    first, second = statistics[:, 0], statistics[:, 1]
     if scheme == "z_score":
-        scaled = tf.math.divide_no_nan(image - mean, std)
+        scaled = tf.math.divide_no_nan(image - first, second)
     else:
-        if scheme == "percentile_min_max":
-            minimum, maximum = low, high
-        scaled = tf.math.divide_no_nan(image - minimum, maximum - minimum)
+        scaled = tf.math.divide_no_nan(image - first, second - first)
         scaled = tf.clip_by_value(scaled, 0.0, 1.0)
-    return tf.where(image != 0, scaled, 0.0)
+    # Half the time of tf.where.
+    return scaled * tf.cast(image != 0, tf.float32)
+
+
+def stored_statistics(stored: tf.Tensor, scheme: str) -> tf.Tensor:
+    """Of the statistics in a record, [C, len(STATISTICS)], the scheme's [C, 2]."""
+    return tf.stack([stored[:, STATISTICS.index(name)] for name in _of(scheme).names], axis=1)
+
+
+def foreground_statistics(image: tf.Tensor, scheme: str) -> tf.Tensor:
+    """The scheme's, as `intensities.foreground_statistics` has them.
+
+    Args:
+        image: float32 [..., C], C known.
+
+    Returns:
+        float32 [C, 2].
+    """
+    modalities = [tf.reshape(image[..., c], [-1]) for c in range(image.shape[-1])]
+    return tf.cast([_of(scheme).of_values(values) for values in modalities], tf.float32)
+
+
+def _of(scheme: str) -> Scheme:
+    if scheme not in SCHEMES:
+        raise ValueError(f"scheme: expected one of {tuple(SCHEMES)}. Received: scheme={scheme}")
+    return SCHEMES[scheme]
 
 
 def as_stored(volume: tf.Tensor, image_dtype: str) -> tf.Tensor:
@@ -62,39 +97,3 @@ def as_stored(volume: tf.Tensor, image_dtype: str) -> tf.Tensor:
         [factor],
     )
     return tf.cast(tf.cast(volume / factor, tf.float16), tf.float32)
-
-
-def foreground_statistics(image: tf.Tensor) -> tf.Tensor:
-    """`intensities.foreground_statistics` in TensorFlow.
-
-    Args:
-        image: float32 [..., C], C known.
-
-    Returns:
-        float32 [C, len(STATISTICS)].
-    """
-    return tf.stack([_modality_statistics(image[..., c]) for c in range(image.shape[-1])])
-
-
-def _modality_statistics(image: tf.Tensor) -> tf.Tensor:
-    values = tf.cast(tf.boolean_mask(image, image != 0), tf.float64)
-    values = tf.cond(tf.size(values) > 0, lambda: values, lambda: tf.zeros([1], tf.float64))
-    ordered = tf.sort(values)
-    numbers = [
-        tf.reduce_mean(values),
-        tf.math.reduce_std(values),
-        ordered[0],
-        ordered[-1],
-        _percentile(ordered, 0.01),
-        _percentile(ordered, 0.99),
-    ]
-    return tf.cast(tf.stack(numbers), tf.float32)
-
-
-def _percentile(ordered: tf.Tensor, fraction: float) -> tf.Tensor:
-    """By linear interpolation, as NumPy does."""
-    rank = fraction * tf.cast(tf.size(ordered) - 1, tf.float64)
-    below = tf.cast(tf.floor(rank), tf.int32)
-    above = tf.minimum(below + 1, tf.size(ordered) - 1)
-    weight = rank - tf.floor(rank)
-    return ordered[below] * (1 - weight) + ordered[above] * weight

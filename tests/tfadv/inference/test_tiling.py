@@ -1,11 +1,13 @@
 """Whole volumes from tiles, on networks whose answer is known."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfadv.inference.tiling import SlidingWindow, WholeSlices, WholeVolume
+from tfadv.inference.tiling import SIGMA_SHARE, SlidingWindow, WholeSlices, WholeVolume
 from tfadv.networks import moeskops
 from tfadv.networks.moeskops import DILATED, FCN, Architecture
 
@@ -22,6 +24,43 @@ def test_blending_windows_of_a_pointwise_network_gives_it_back(
     image = np.random.default_rng(0).normal(size=(*shape, 1)).astype(np.float32)
     blended = SlidingWindow(size).apply(identity, tf.constant(image), 2)
     np.testing.assert_allclose(blended, np.concatenate([image, 2 * image], -1), atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(4, 6), (8, 16), (4, 6, 5)])
+@pytest.mark.parametrize("shape", [(5, 9, 7), (1, 4, 4), (11, 3, 23)])
+def test_windows_are_blended_as_numpy_does_it(
+    size: tuple[int, ...], shape: tuple[int, int, int]
+) -> None:
+    """A network whose answer tells the places in its window; in a graph that fits any volume."""
+    whole = (*(() if len(size) == 3 else (shape[0],)), *size)
+
+    def network(windows: tf.Tensor) -> tf.Tensor:
+        ramp = np.arange(np.prod(size), dtype=np.float32).reshape(*size, 1) % 17
+        return tf.concat([windows * ramp, windows + ramp], -1)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 1])])
+    def blended(volume: tf.Tensor) -> tf.Tensor:
+        return SlidingWindow(size).apply(network, volume, 2)
+
+    padded = np.maximum(shape, whole)
+    before = (padded - shape) // 2
+    image = np.random.default_rng(0).normal(size=(*shape, 1)).astype(np.float32)
+    volume = np.pad(image, [*zip(before, padded - shape - before, strict=True), (0, 0)])
+    distances = [(np.arange(n) - (n - 1) / 2) / (n * SIGMA_SHARE) for n in whole]
+    squares = sum(axis**2 for axis in np.meshgrid(*distances, indexing="ij"))
+    weights = np.maximum(np.exp(-squares / 2), 1e-3)[..., None]
+    total, weight = np.zeros((*padded, 2)), np.zeros((*padded, 1))
+    starts = [
+        np.rint(np.linspace(0, e - n, int(np.ceil((e - n) / (n / 2))) + 1)).astype(int)
+        for e, n in zip(padded, whole, strict=True)
+    ]
+    for place in itertools.product(*starts):
+        box = tuple(slice(start, start + n) for start, n in zip(place, whole, strict=True))
+        windows = volume[box] if len(size) == 2 else volume[box][None]
+        total[box] += network(windows).numpy().reshape(*whole, 2) * weights
+        weight[box] += weights
+    inside = tuple(slice(b, b + n) for b, n in zip(before, shape, strict=True))
+    np.testing.assert_allclose(blended(image), (total / weight)[inside], atol=2e-5)
 
 
 def test_one_window_is_the_network_itself() -> None:

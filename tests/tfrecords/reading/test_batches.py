@@ -13,7 +13,7 @@ from tfrecords.reading import batches as pipeline
 from tfrecords.reading.augmentation import Augmentation
 from tfrecords.reading.batches import Recipe
 from tfrecords.reading.favoured import Favoured
-from tfrecords.reading.normalisation import normalise
+from tfrecords.reading.normalisation import normalise, stored_statistics
 from tfrecords.reading.record_set import (
     RecordSet,
     open_record_set,
@@ -60,7 +60,8 @@ def test_examples_are_the_normalised_slices_of_the_sources(
             name, z = data.owner(label)
             volume = np.stack([data.array(name, m) for m in ("t1", "t2")], axis=-1)
             source = volume[:, :, z].transpose(1, 0, 2)
-            expected = normalise(source, foreground_statistics(volume), "z_score")
+            statistics = stored_statistics(foreground_statistics(volume), "z_score")
+            expected = normalise(source, statistics, "z_score")
             np.testing.assert_allclose(image, expected, atol=1e-6)
             np.testing.assert_array_equal(label, data.array(name, "label")[:, :, z].T)
 

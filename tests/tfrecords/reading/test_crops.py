@@ -12,6 +12,7 @@ import tensorflow as tf
 from tfrecords.reading.augmentation import Augmentation
 from tfrecords.reading.batches import Recipe
 from tfrecords.reading.crops import crop_of
+from tfrecords.reading.normalisation import normalise
 from tfrecords.reading.record_set import RecordSet, open_record_set, subject_volumes
 from tfrecords.records.manifest import Manifest
 from tfrecords.records.views import VIEWS, Patches, Slices, View, Volumes
@@ -22,15 +23,19 @@ FOLDS = ("0", "1", "2")
 PLAIN = Recipe(Slices(), (14, 12), 4, "z_score", Augmentation())
 
 
-@pytest.mark.parametrize(
+CASES = pytest.mark.parametrize(
     ("view", "stored", "size"),
     [
         (Slices(), Slices(), (6, 4)),
         (Patches(5, 3), Patches(9, 3), (5, 5)),
         (Volumes(), Slices(), (3, 6, 4)),
+        (Volumes(), Slices(), (12, 6, 14)),
     ],
     ids=str,
 )
+
+
+@CASES
 def test_every_view_is_cropped_to_a_size_that_is_known_beforehand(
     view: View, stored: View, size: tuple[int, ...]
 ) -> None:
@@ -39,13 +44,45 @@ def test_every_view_is_cropped_to_a_size_that_is_known_beforehand(
     crop = crop_of(view, stored, size, Augmentation())
     axes = [None] * view.axes
     signature = (
-        tf.TensorSpec([*axes, 2], tf.float32),
+        tf.TensorSpec([*axes, 2], tf.int16),
         tf.TensorSpec(axes, tf.uint8),
         tf.TensorSpec([2], tf.int64),
     )
-    image, label = tf.function(crop, input_signature=signature).get_concrete_function().outputs
+
+    def half(image: tf.Tensor, label: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return crop(image, label, lambda image: tf.cast(image, tf.float32) / 2, seed)
+
+    image, label = tf.function(half, input_signature=signature).get_concrete_function().outputs
     assert image.shape == (*size, 2)
     assert label.shape == ((3, 3) if isinstance(view, Patches) else size)
+
+
+@CASES
+@pytest.mark.parametrize("dtype", ["int16", "uint16", "uint8", "float16"])
+def test_a_crop_is_that_of_the_normalised_whole_to_the_bit(
+    view: View, stored: View, size: tuple[int, ...], dtype: str
+) -> None:
+    """And no more of volumes and patches is normalised than is seen."""
+    crop = crop_of(view, stored, size, Augmentation(shift=2, mirror=True))
+    random = np.random.default_rng(0)
+    shape = (9,) * view.axes if isinstance(view, Patches) else (8, 13, 10)[-view.axes :]
+    source = random.integers(0, 200, (*shape, 2)) * (random.random((*shape, 1)) > 0.3)
+    image, label = tf.constant(source.astype(dtype)), random.integers(0, 9, shape, np.uint8)
+    label = label[:3, :3] if isinstance(view, Patches) else label
+    seen = []
+
+    def normalised(image: tf.Tensor) -> tf.Tensor:
+        seen.append(tuple(image.shape))
+        return normalise(image, tf.constant([[90.0, 13.0], [-7.0, 3.7]]), "z_score")
+
+    whole = normalised(image)
+    for number in range(5):
+        seed = tf.constant([0, number], tf.int64)
+        found = crop(image, tf.constant(label), normalised, seed)
+        expected = crop(whole, tf.constant(label), lambda image: image, seed)
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert set(seen[1:]) == {(*shape, 2) if isinstance(view, Slices) else (*size, 2)}
 
 
 def test_larger_patches_are_cropped_to_their_centres(
