@@ -77,6 +77,7 @@ def gradients(read: pd.DataFrame) -> bytes:
                 axis.axhline(number.nothing, c="gray", ls="--")
                 low = min(-0.03, *shown["value"]) if len(shown) else -0.03
                 axis.set_ylim(1.05 * low if low < -0.03 else low, 1.03)
+            axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
             axis.set_title(number.title, fontsize=9)
         row[0].set_ylabel(line)
     for axis in axes[-1]:

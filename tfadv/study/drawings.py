@@ -11,6 +11,7 @@ from tfadv.methods.verdicts import GENERATED, TRUE
 from tfadv.study import curves, figures, pictures, readings, statistics
 from tfadv.study.material import Material, percent
 from tfadv.study.plan import Trial
+from tfadv.training.microscope import EVERY
 from tfrecords.names import MEAN
 
 
@@ -141,8 +142,8 @@ def _gradients(material: Material) -> Shown | None:
     if read.empty:
         return None
     caption = (
-        "Every 100 steps, on the same few validation maps. Of each term that moves the segmentor, "
-        "weighted: the norm of its gradient, of the weights and at the map (before softmax or "
+        f"Every {EVERY} steps, on the same few validation maps. Of each weighted term that moves "
+        "the segmentor: the norm of its gradient, of the weights and at the map (before softmax or "
         "sigmoid); its cosine to the gradient of the first supervised term, or where there is none "
         "to that of cross entropy; the cosine of its step at the map to the truth minus the map; "
         "of the wrong voxels that it moves, the share that it moves towards the truth (chance: "

@@ -14,7 +14,8 @@ from tfadv.training.callbacks import Logs, set_random_states
 from tfadv.training.gradients import auc, judgements, readings
 from tfrecords.reading.batches import training_batches
 
-EVERY = 100  # Steps: a reading takes as long as one or two.
+# Steps. A reading takes as long as one or two, the first one's tracing as long as ten to thirty.
+EVERY = 200
 JUDGED = 4  # Minibatches, whose maps the judges rank; gradients are read on the first.
 
 
