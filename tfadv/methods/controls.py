@@ -10,7 +10,7 @@ Every network but the first, the segmentor, is a judge. The segmentor sees the s
 under all controls.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import tensorflow as tf
@@ -33,8 +33,8 @@ class Judged(Method):
 
     signal: str = hyperparameter("on", SOURCE, one_of(*SIGNALS))
 
-    def players(self, channels: int, outputs: Sequence[str]) -> Players:
-        return controlled(self.build(channels, outputs), self.signal)
+    def trained(self, built: Players) -> Players:
+        return controlled(built, self.signal)
 
 
 def signal_without_off() -> str:

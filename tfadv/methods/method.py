@@ -130,7 +130,11 @@ class Method(abc.ABC):
 
     def players(self, channels: int, outputs: Sequence[str]) -> Players:
         """What trains: what `build` gives, or what a control makes of it."""
-        return self.build(channels, outputs)
+        return self.trained(self.build(channels, outputs))
+
+    def trained(self, built: Players) -> Players:
+        """Of what `build` gave, what trains: all, where there is no control."""
+        return built
 
     def targets(self, manifest: Manifest) -> Targets:
         """What the segmentor's maps stand for: the manifest's exclusive classes."""

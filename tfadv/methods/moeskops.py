@@ -236,7 +236,7 @@ GENERATED_MAPS = Term(
     "La, the discrimination loss on S(x) (2.3, update 3)",
     verdict=True,
 )
-OBSERVED = observed("discriminator", lambda logits: tf.nn.softmax(logits)[:, MANUAL])
+OBSERVED = observed("discriminator", lambda logits: logits[:, MANUAL] - logits[:, MADE])
 
 SEGMENTATION_UPDATE = Update(
     "segmentation", {"segmentor": "segmentor"}, (SEGMENTATION,), _segmented, by="S descends"

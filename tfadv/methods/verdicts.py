@@ -1,11 +1,12 @@
 """What a judge, discriminator or critic, says of true and of generated label maps."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from tfadv.adversarial import Value
+from tfadv.adversarial import Scene, Value
 from tfadv.losses.annotated import annotated_mean
 
 # Ends of the names under which judges' probabilities are logged.
@@ -38,19 +39,33 @@ def swapped(verdicts: Verdicts, seed: tf.Tensor) -> Verdicts:
     return Verdicts(tf.where(lots, generated, true), tf.where(lots, true, generated), annotated)
 
 
-def observed(
-    judge: str, probability: Callable[[tf.Tensor], tf.Tensor] = tf.sigmoid
-) -> dict[str, Value]:
+@dataclass(frozen=True)
+class Likelihood:
     """What to log of an update whose pass gives Verdicts: how likely the judge holds maps for true.
 
-    Args:
-        probability: of true, from logits.
+    Attributes:
+        of: the kind of maps, TRUE or GENERATED.
+        odds: log odds of true [B, ...], from logits.
     """
 
-    def mean(logits: tf.Tensor, verdicts: Verdicts) -> tf.Tensor:
-        return annotated_mean(probability(logits), verdicts.annotated)
+    judge: str
+    of: str
+    odds: Callable[[tf.Tensor], tf.Tensor]
 
-    return {
-        f"{judge}{TRUE}": lambda scene: mean(scene.shared.true, scene.shared),
-        f"{judge}{GENERATED}": lambda scene: mean(scene.shared.generated, scene.shared),
-    }
+    def __call__(self, scene: Scene) -> tf.Tensor:
+        verdicts: Verdicts = scene.shared
+        logits = verdicts.true if self.of == TRUE else verdicts.generated
+        return annotated_mean(tf.sigmoid(self.odds(logits)), verdicts.annotated)
+
+    def odds_of_each(self, verdicts: Verdicts) -> tuple[tf.Tensor, tf.Tensor]:
+        """Log odds [B] of every true and of every generated map, means over their voxels."""
+        true, generated = (
+            annotated_mean(odds, verdicts.annotated, list(range(1, len(odds.shape))))
+            for odds in map(self.odds, (verdicts.true, verdicts.generated))
+        )
+        return true, generated
+
+
+def observed(judge: str, odds: Callable[[tf.Tensor], tf.Tensor] = tf.identity) -> dict[str, Value]:
+    """Likelihoods of both kinds of maps, by the names under which they are logged."""
+    return {f"{judge}{of}": Likelihood(judge, of, odds) for of in (TRUE, GENERATED)}

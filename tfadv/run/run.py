@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from tfadv import methods
-from tfadv.adversarial import AdversarialModel
+from tfadv.adversarial import AdversarialModel, Players
 from tfadv.inference.predictor import Predictor
 from tfadv.methods.method import Method
 from tfadv.run.settings import Settings
@@ -98,12 +98,16 @@ class Run:
 
     def build_model(self, strategy: tf.distribute.Strategy | None = None) -> AdversarialModel:
         """The method's compiled model, in the method's precision."""
-        keras.config.set_dtype_policy(self.method.precision)
         with (strategy or tf.distribute.get_strategy()).scope():
-            outputs = self.method.targets(self.manifest).names
-            model = AdversarialModel(self.method.players(len(self.manifest.modalities), outputs))
+            model = AdversarialModel(self.method.trained(self.build_players()))
             model.compile()
         return model
+
+    def build_players(self) -> Players:
+        """What the method builds, before any control, in the method's precision."""
+        keras.config.set_dtype_policy(self.method.precision)
+        outputs = self.method.targets(self.manifest).names
+        return self.method.build(len(self.manifest.modalities), outputs)
 
     def predictor(self, model: AdversarialModel) -> Predictor:
         """Raw volumes to label maps, by the model's segmentor."""

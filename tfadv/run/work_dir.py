@@ -36,6 +36,7 @@ class Progress:
         best: the criterion's value in the best epoch.
         weights: SHA-256 of the checkpoints that are kept, by epoch. Runs of equal weights differ
             in it: HDF5 notes when it was written.
+        readings: of gradients and verdicts, each with the number of its step.
 
     Raises:
         SettingError: these contradict each other.
@@ -46,6 +47,7 @@ class Progress:
     best: float = math.nan
     history: list[dict[str, int | float]] = field(default_factory=list)
     weights: dict[int, str] = field(default_factory=dict, compare=False)
+    readings: list[dict[str, int | float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         rows = [row.get("epoch") for row in self.history]
@@ -157,7 +159,7 @@ class WorkDir:
         keep = {self._weights(epoch) for epoch in kept}
         for stale in set(self.checkpoints.glob("*.weights.h5")) - keep:
             stale.unlink()
-        self._write_history(progress.history)
+        self._write_tables(progress)
 
     def restore(self, model: keras.Model) -> Progress:
         """The last state that `save` completed, into the model; Progress() where there is none."""
@@ -191,12 +193,14 @@ class WorkDir:
     def _weights(self, epoch: int) -> Path:
         return self.checkpoints / f"epoch-{epoch:04d}.weights.h5"
 
-    def _write_history(self, history: list[dict[str, float]]) -> None:
-        text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(history[-1]), extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(history)
-        write_file(self.folder / "history.csv", text.getvalue().encode())
+    def _write_tables(self, progress: Progress) -> None:
+        for name, rows in (("history", progress.history), ("gradients", progress.readings)):
+            if rows:
+                text = io.StringIO()
+                writer = csv.DictWriter(text, fieldnames=list(rows[-1]), extrasaction="ignore")
+                writer.writeheader()
+                writer.writerows(rows)
+                write_file(self.folder / f"{name}.csv", text.getvalue().encode())
 
 
 def load_weights(model: keras.Model, path: Path) -> None:

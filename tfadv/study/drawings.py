@@ -8,18 +8,25 @@ import pandas as pd
 
 from tfadv.evaluation import label_maps, measures
 from tfadv.methods.verdicts import GENERATED, TRUE
-from tfadv.study import figures, pictures, statistics
+from tfadv.study import curves, figures, pictures, readings, statistics
 from tfadv.study.material import Material, percent
+from tfadv.study.plan import Trial
+from tfadv.training.microscope import EVERY
 from tfrecords.names import MEAN
 
 
 class Shown(NamedTuple):
-    """A figure: the name of its file, its title, what to know, its PNG (none: only the caption)."""
+    """A figure: the name of its file, its title, what to know, its PNG (none: only the caption).
+
+    Attributes:
+        table: below it, the titles of its columns and its rows; none if empty.
+    """
 
     name: str
     title: str
     caption: str
     png: bytes
+    table: tuple[list[str], list[list[str]]] = ([], [])
 
     @property
     def base64(self) -> str:
@@ -27,7 +34,7 @@ class Shown(NamedTuple):
 
 
 def all_figures(material: Material) -> list[Shown]:
-    made = (_by_amount, _by_region, _pictures, _judgements, _learning_curves)
+    made = (_by_amount, _by_region, _pictures, _judgements, _gradients, _learning_curves)
     return [shown for make in made if (shown := make(material))]
 
 
@@ -118,7 +125,7 @@ def _judgements(material: Material) -> Shown | None:
         "lowest run to the highest."
     )
     title = "What the discriminators say"
-    return Shown("discriminators", title, caption, figures.judgements(said))
+    return Shown("discriminators", title, caption, curves.judgements(said))
 
 
 def judges(history: pd.DataFrame) -> list[tuple[str, str]]:
@@ -128,12 +135,31 @@ def judges(history: pd.DataFrame) -> list[tuple[str, str]]:
     return [pair for pair in pairs if pair[1] in history]
 
 
+def _gradients(material: Material) -> Shown | None:
+    read = readings.of_lines(
+        (trial.line, material.work_dir(trial).progress().readings) for trial in _at_most(material)
+    )
+    if read.empty:
+        return None
+    caption = (
+        f"Every {EVERY} steps, on the same few validation maps. Of each weighted term that moves "
+        "the segmentor: the norm of its gradient, of the weights and at the map (before softmax or "
+        "sigmoid); its cosine to the gradient of the first supervised term, or where there is none "
+        "to that of cross entropy; the cosine of its step at the map to the truth minus the map; "
+        "of the wrong voxels that it moves, the share that it moves towards the truth (chance: "
+        "0.5). Of judges, how often a true map is held for truer than a generated one (AUC; "
+        "chance: 0.5). Below, means over the second half of the steps, and over runs."
+    )
+    title = "What the adversary teaches"
+    return Shown("gradients", title, caption, curves.gradients(read), readings.table(read))
+
+
 def _learning_curves(material: Material) -> Shown | None:
     criterion = material.criterion
     history = _history(material)
     if criterion.key not in history:
         return None
-    png = figures.learning_curves(
+    png = curves.learning_curves(
         history.rename(columns={criterion.key: "value"}),
         criterion.title,
         figures.palette(material.lines),
@@ -149,7 +175,11 @@ def _history(material: Material) -> pd.DataFrame:
     """A row per finished trial at the largest fraction and epoch: line and what was logged."""
     tables = [
         pd.DataFrame(material.work_dir(trial).progress().history).assign(line=trial.line)
-        for trial in material.done
-        if trial.fraction == material.fractions[0]
+        for trial in _at_most(material)
     ]
     return pd.concat(tables, ignore_index=True)
+
+
+def _at_most(material: Material) -> list[Trial]:
+    """The finished trials at the largest fraction."""
+    return [trial for trial in material.done if trial.fraction == material.fractions[0]]

@@ -1,6 +1,5 @@
-"""A study's figures: fewer and fewer subjects, regions, discriminators, learning curves."""
+"""A study's figures of scores: fewer and fewer subjects, regions."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -10,13 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
 
 from tfadv.evaluation import boxplots, figures
 from tfadv.evaluation.measures import Measure
-
-CHANCE = 0.5
-COLUMNS = 3
 
 
 def palette(lines: Sequence[str]) -> dict[str, str]:
@@ -94,46 +89,6 @@ def by_region(
     return figures.encode_png(figure)
 
 
-def judgements(said: pd.DataFrame) -> bytes:
-    """A PNG of what each line's discriminator says of true and of generated maps, by epoch.
-
-    Lines are means over runs, bands reach from the lowest run to the highest.
-
-    Args:
-        said: a row per run and epoch with line, epoch, true and generated: probabilities of true.
-    """
-    lines = list(said["line"].unique())
-    rows, columns = math.ceil(len(lines) / COLUMNS), min(COLUMNS, len(lines))
-    figure = Figure(figsize=(4 * columns + 0.5, 3 * rows + 0.5), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
-    for axis, line in zip(axes.flat, lines, strict=False):
-        for kind, colour in (("true", "tab:blue"), ("generated", "tab:orange")):
-            _curve(axis, said[said["line"] == line], kind, colour, f"of {kind} maps")
-        axis.axhline(CHANCE, c="gray", ls="--", label="chance")
-        axis.set_title(line, fontsize=10)
-        axis.set(xlabel="epoch", ylabel="says: true", ylim=(-0.03, 1.03))
-    for axis in axes.flat[len(lines) :]:
-        axis.set_axis_off()
-    _curves_legend(figure, axes[0, 0])
-    return figures.encode_png(figure)
-
-
-def learning_curves(validated: pd.DataFrame, title: str, colours: Mapping[str, str]) -> bytes:
-    """A PNG of a measure in validation by epoch, of all lines; lines and bands as in `judgements`.
-
-    Args:
-        validated: a row per run and epoch with line, epoch and value.
-        title: of the vertical axis.
-    """
-    figure = Figure(figsize=(6.5, 3.8), layout="constrained")
-    axis = figure.subplots()
-    for line, colour in colours.items():
-        _curve(axis, validated[validated["line"] == line], "value", colour, line)
-    axis.set(xlabel="epoch", ylabel=title)
-    _curves_legend(figure, axis)
-    return figures.encode_png(figure)
-
-
 def _boxes(
     axis: Axes,
     scores: pd.DataFrame,
@@ -155,14 +110,6 @@ def _boxes(
         axis.plot(*dots, "k.", ms=5, alpha=0.4, mew=0)
 
 
-def _curve(axis: Axes, rows: pd.DataFrame, y: str, colour: str, label: str) -> None:
-    runs = rows.groupby("epoch")[y].agg(["mean", "min", "max"])
-    axis.plot(runs.index, runs["mean"], color=colour, label=label)
-    axis.fill_between(runs.index, runs["min"], runs["max"], color=colour, alpha=0.2, lw=0)
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.grid(alpha=0.4)
-
-
 def _share(axis: Axes) -> None:
     axis.ticklabel_format(axis="y", useOffset=False)
     bottom, top = axis.get_ylim()
@@ -177,8 +124,3 @@ def _ascending(x: pd.Series, y: pd.Series) -> tuple[np.ndarray, np.ndarray]:
 def _boxes_legend(figure: Figure, colours: Mapping[str, str]) -> None:
     handles = [Patch(fc=colour, ec="black", label=line) for line, colour in colours.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=9, frameon=False)
-
-
-def _curves_legend(figure: Figure, axis: Axes) -> None:
-    handles, names = axis.get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=4, fontsize=9, frameon=False)

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Iterable
 
 import keras
 import numpy as np
@@ -53,12 +54,16 @@ class RandomStates(keras.callbacks.Callback):
         self.seed = seed
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        for place, network in enumerate(self.model.network_list):
-            saved = {id(variable) for variable in network.weights}
-            states = [variable for variable in network.variables if id(variable) not in saved]
-            for number, state in enumerate(states):
-                sequence = np.random.SeedSequence([self.seed, epoch, place, number])
-                state.assign(sequence.generate_state(2) >> 1)  # Halved, to fit signed integers.
+        set_random_states(self.model.network_list, self.seed, epoch)
+
+
+def set_random_states(networks: Iterable[keras.Model], seed: int, epoch: int) -> None:
+    for place, network in enumerate(networks):
+        saved = {id(variable) for variable in network.weights}
+        states = [variable for variable in network.variables if id(variable) not in saved]
+        for number, state in enumerate(states):
+            sequence = np.random.SeedSequence([seed, epoch, place, number])
+            state.assign(sequence.generate_state(2) >> 1)  # Halved, to fit signed integers.
 
 
 class Duration(keras.callbacks.Callback):
@@ -147,12 +152,15 @@ class Checkpoints(keras.callbacks.Callback):
 class TensorBoard(keras.callbacks.Callback):
     """Every logged value, and a picture of one validation subject, once an epoch.
 
-    Losses of both players share the run `train`, what validation measured is in `validation`.
+    Losses of both players share the run `train`, what validation measured is in `validation`. So
+    are readings of gradients, whose steps are not epochs but training's.
     """
 
-    def __init__(self, work_dir: WorkDir, validation: Validation) -> None:
+    def __init__(self, work_dir: WorkDir, validation: Validation, progress: Progress) -> None:
         super().__init__()
         self.validation = validation
+        self.progress = progress
+        self.read = len(progress.readings)
         self.writers = {
             name: tf.summary.create_file_writer(str(work_dir.tensorboard / name))
             for name in ("train", "validation")
@@ -167,5 +175,10 @@ class TensorBoard(keras.callbacks.Callback):
             assert self.validation.example is not None
             picture = picture_of(self.validation.example, self.validation.records)
             tf.summary.image("example", tf.io.decode_png(picture, channels=3)[None])
+            for reading in self.progress.readings[self.read :]:
+                for name, value in reading.items():
+                    if name != "step":
+                        tf.summary.scalar(name, value, step=reading["step"])
+        self.read = len(self.progress.readings)
         for writer in self.writers.values():
             writer.flush()

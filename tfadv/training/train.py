@@ -21,6 +21,7 @@ from tfadv.training.callbacks import (
     TensorBoard,
     Validation,
 )
+from tfadv.training.microscope import microscopes
 from tfadv.training.stops import (
     StopAtDeadPlayer,
     StopAtDivergence,
@@ -111,9 +112,10 @@ def _callbacks(
         RandomStates(run.settings.seed),
         LearningRates(run.method),
         Duration(steps),
+        *microscopes(run, progress),
         # In this order: what validation finds, the others write.
         validation,
-        TensorBoard(work_dir, validation),
+        TensorBoard(work_dir, validation, progress),
         Checkpoints(work_dir, progress, criterion),
     ]
 

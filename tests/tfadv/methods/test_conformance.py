@@ -14,9 +14,11 @@ import tensorflow as tf
 
 from tfadv import methods
 from tfadv.adversarial import AdversarialModel, Players, Update
+from tfadv.inference.targets import Targets
 from tfadv.methods.card import sizes
 from tfadv.methods.controls import SIGNALS
 from tfadv.methods.method import PRESETS, Method
+from tfadv.training.gradients import readings
 from tfrecords.errors import SettingError
 from tfrecords.sources.subject import LabelClass
 
@@ -27,6 +29,16 @@ MANIFEST: Any = SimpleNamespace(
 )
 every_method = pytest.mark.parametrize(
     "method", methods.all_methods().values(), ids=lambda m: m.name
+)
+
+# The others, on the same machinery, are slow.
+QUICK = {"kohl_hybrid", "moeskops_dilated_adversarial", "segan_s3_1c", "reciprocal_critic"}
+a_method_of_each_paper = pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param(method, id=name, marks=[] if name in QUICK else pytest.mark.slow)
+        for name, method in methods.all_methods().items()
+    ],
 )
 
 
@@ -344,17 +356,85 @@ def test_a_minibatch_that_nobody_annotated_teaches_the_segmentor_nothing(
                 np.testing.assert_allclose(value, 0, atol=1e-6, err_msg=name)
 
 
-# One method per paper is quick; the others train longer, on the same machinery.
-QUICK = {"kohl_hybrid", "moeskops_dilated_adversarial", "segan_s3_1c", "reciprocal_critic"}
+@a_method_of_each_paper
+def test_the_microscope_reads_the_gradients_of_training(method: type[Method]) -> None:
+    """Every term that moves the segmentor, held against a tape of its own and steps in NumPy."""
+    players = without_noise(tiny(method).players(CHANNELS, OUTPUTS))
+    targets = tiny(method).targets(MANIFEST)
+    batch = AdversarialModel(players)._split(batch_for(tiny(method), players))[0]
+    before = [network.get_weights() for network in players.networks.values()]
+    read = readings(players.networks, players.schedule, batch, targets)
+    for network, old in zip(players.networks.values(), before, strict=True):
+        network.set_weights(old)  # The pass moved its statistics.
+    own = len(players.networks["segmentor"].trainable_variables)
+    logits = players.networks["segmentor"](batch["image"], training=True)
+    truth = batch["label"].numpy()
+    truth = np.eye(len(OUTPUTS))[truth] if targets.exclusive else truth.astype(float)
+    found, steps = {}, {}
+    for update in players.schedule:
+        if "segmentor" in update.trains:
+            one = passed(update, players, batch)
+            sign = -1 if "segmentor" in update.ascends else 1
+            for term in update.terms:
+                found[term.name] = sign * flat(one.weights[term.name][:own])
+                steps[term.name] = -sign * one.logits[term.name][0].astype(float)
+    verdicts = {t.name: t.verdict for update in players.schedule for t in update.terms}
+    supervised = next((name for name in found if not verdicts[name]), None)
+    for name, gradient in found.items():
+        values = {
+            what: float(read.get(f"gradients/{name}/{what}", np.nan))
+            for what in ("norm", "map_norm", "cosine", "map_cosine", "towards_truth")
+        }
+        np.testing.assert_allclose(values["norm"], np.linalg.norm(gradient), rtol=1e-3)
+        np.testing.assert_allclose(values["map_norm"], np.linalg.norm(steps[name]), rtol=1e-3)
+        probabilities = targets.probabilities(logits).numpy().astype(float)
+        expected = cosine_of(steps[name], truth - probabilities)
+        np.testing.assert_allclose(values["map_cosine"], expected, atol=1e-3)
+        np.testing.assert_allclose(
+            values["towards_truth"], share_towards(steps[name], logits, truth, targets), atol=1e-3
+        )
+        if supervised and name != supervised:
+            np.testing.assert_allclose(
+                values["cosine"], cosine_of(gradient, found[supervised]), atol=1e-3
+            )
+        assert np.isnan(values["cosine"]) == (name == supervised)
 
 
-@pytest.mark.parametrize(
-    "method",
-    [
-        pytest.param(method, id=name, marks=[] if name in QUICK else pytest.mark.slow)
-        for name, method in methods.all_methods().items()
-    ],
-)
+def flat(arrays: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate([np.ravel(array) for array in arrays]).astype(float)
+
+
+def cosine_of(one: np.ndarray, other: np.ndarray) -> float:
+    with np.errstate(invalid="ignore"):
+        return float(np.sum(one * other) / (np.linalg.norm(one) * np.linalg.norm(other)))
+
+
+def share_towards(
+    step: np.ndarray, logits: tf.Tensor, truth: np.ndarray, targets: Targets
+) -> float:
+    """By taking the step: of what is wrong and moves, the share whose true probability grows."""
+    if not step.any():
+        return np.nan
+    one = logits.numpy().astype(float)
+    stays, moves = (of(z, targets) for z in (one, one + 1e-4 / np.abs(step).max() * step))
+    if targets.exclusive:
+        wrong = np.argmax(one, -1) != np.argmax(truth, -1)
+        growth = np.sum((moves - stays) * truth, -1)
+    else:
+        wrong = (one > 0) != (truth > 0)
+        growth = np.where(truth > 0, 1, -1) * (moves - stays)
+    return float((growth[wrong] > 0).sum() / (growth[wrong] != 0).sum())
+
+
+def of(logits: np.ndarray, targets: Targets) -> np.ndarray:
+    """Probabilities, in float64."""
+    if targets.exclusive:
+        shares = np.exp(logits - logits.max(-1, keepdims=True))
+        return shares / shares.sum(-1, keepdims=True)
+    return 1 / (1 + np.exp(-logits))
+
+
+@a_method_of_each_paper
 def test_two_replicas_equal_one(method: type[Method], mirrored: tf.distribute.Strategy) -> None:
     """With SGD, since Adam would hide gradients of another scale (three steps)."""
     one = _trained_weights(method, tf.distribute.get_strategy())

@@ -51,7 +51,7 @@ def use_settings(work_dir: WorkDir) -> None:
 def use_progress(work_dir: WorkDir) -> None:
     progress = work_dir.progress()
     assert 0 < progress.best_epoch <= progress.epochs == len(progress.history) == 3
-    work_dir._write_history(progress.history)
+    work_dir._write_tables(progress)
 
 
 @pytest.mark.parametrize(

@@ -93,37 +93,3 @@ def test_lines_stand_below_each_other_in_every_region() -> None:
     sensitivity = where(picture[:, int(0.28 * width) : int(0.5 * width)], COLOURS["a"])
     assert len(sensitivity)
     assert sensitivity[:, 0].max() < 0.5
-
-
-def curves(column: str, values: dict[str, list[list[float]]]) -> pd.DataFrame:
-    """By line, runs of values by epoch."""
-    rows = [
-        {"line": line, "epoch": epoch, column: value}
-        for line, runs in values.items()
-        for run in runs
-        for epoch, value in enumerate(run, 1)
-    ]
-    return pd.DataFrame(rows)
-
-
-def test_what_discriminators_say_lies_about_chance() -> None:
-    said = curves("true", {"b": [[0.5, 0.8, 0.9], [0.5, 0.7, 0.7]], "c": [[0.6, 0.6, 0.6]]})
-    picture = pixels(figures.judgements(said.assign(generated=1 - said["true"])))
-    chance = where(picture, "gray")[:, 0].mean()
-    true, generated = where(picture, "tab:blue"), where(picture, "tab:orange")
-    assert true[:, 0].mean() < chance < generated[:, 0].mean()
-    band = figures.judgements(said.iloc[:3].assign(generated=0.1))
-    assert len(where(pixels(band), "tab:blue"))
-
-
-def test_bands_reach_from_run_to_run() -> None:
-    """One line rises from 0 to 1. The other's runs are at 0.2 and 0.8: its mean is amid a band."""
-    two = curves("value", {"a": [[0.2, 0.2], [0.8, 0.8]], "b": [[0.0, 1.0]]})
-    picture = pixels(figures.learning_curves(two, "Dice", figures.palette("ab")))
-    tinted = colors.to_hex(0.2 * np.array(colors.to_rgb(COLOURS["a"])) + 0.8)
-    band, mean, rising = (where(picture, c) for c in (tinted, COLOURS["a"], COLOURS["b"]))
-    assert np.ptp(band[:, 0]) == pytest.approx(0.6 * np.ptp(rising[:, 0]), rel=0.03)
-    middle = (band[:, 0].min() + band[:, 0].max()) / 2
-    assert mean[:, 0].mean() == pytest.approx(middle, abs=0.02)
-    one = figures.learning_curves(two.iloc[:2], "Dice", figures.palette("a"))
-    assert not len(where(pixels(one), tinted))

@@ -72,7 +72,10 @@ def written(
             logged |= {"discriminator_true": 0.6, "discriminator_generated": 0.4}
         history = [{"epoch": epoch + 1} | logged for epoch in range(3)]
         work_dir.folder.mkdir(parents=True)
-        write_json(work_dir.folder / "progress.json", Progress(3, 2, 0.5, history), VERSION)
+        read: dict[str, int | float] = {"step": 100, "gradients/adversarial/norm": 0.123}
+        read |= {"gradients/adversarial/cosine": 0.456, "verdicts/discriminator/auc": 0.789}
+        progress = Progress(3, 2, 0.5, history, readings=[read] if later else [])
+        write_json(work_dir.folder / "progress.json", progress, VERSION)
         for subject in (s for s in manifest.subjects if s.fold in run.split.test):
             dice = 0.3 + 0.02 * int(subject.name[1:]) + later * gain * random.uniform(0.9, 1.1)
             label = dataset.array(subject.name, "label")
@@ -102,7 +105,9 @@ def test_a_whole_report(small_records: tuple[Any, Path], tmp_path: Path) -> None
     )
     assert "corrected Wilcoxon p = 0.062)" in str(page)
     assert "No difference between lines holds after correction (4 tested). None could" in str(page)
-    names = ["amounts", "discriminators", "pictures", "regions", "validation"]
+    assert "adversarial adversarial 0.12 0.456" in str(page)
+    assert "adversarial discriminator 0.789" in str(page)
+    names = ["amounts", "discriminators", "gradients", "pictures", "regions", "validation"]
     files = sorted((tmp_path / "figures").iterdir())
     assert [file.stem for file in files] == names
     assert {file.read_bytes() for file in files} == set(page.pictures)
@@ -148,7 +153,8 @@ def test_one_line_has_no_tests(small_records: tuple[Any, Path], tmp_path: Path) 
     page = Text(report.write_report(study, tmp_path, results).read_text())
     assert "there is nothing to compare" in str(page)
     assert "there is nothing to test" in str(page)
-    assert not (tmp_path / "figures" / "discriminators.png").exists()
+    for absent in ("discriminators", "gradients"):
+        assert not (tmp_path / "figures" / f"{absent}.png").exists()
     assert len(page.pictures) == 4
 
 
