@@ -16,6 +16,7 @@ from tfadv.training.callbacks import (
     Checkpoints,
     Duration,
     LearningRates,
+    ProgressLine,
     RandomStates,
     TensorBoard,
     Validation,
@@ -78,7 +79,7 @@ def _fit(
     work_dir: WorkDir, run: Run, model: AdversarialModel, progress: Progress, criterion: Criterion
 ) -> None:
     """Keras' `fit`, which SIGTERM and Ctrl-C end between two steps."""
-    stop = StopAtSignal()
+    stop, line = StopAtSignal(), ProgressLine()
     epochs = range(progress.epochs, run.method.epochs)
     try:
         model.fit(
@@ -86,7 +87,7 @@ def _fit(
             initial_epoch=epochs.start,
             epochs=epochs.stop,
             steps_per_epoch=run.method.steps_per_epoch,
-            callbacks=[stop, *_callbacks(work_dir, run, model, progress, criterion)],
+            callbacks=[stop, *_callbacks(work_dir, run, model, progress, criterion), line],
         )
     except StoppedError as stopped:
         raise UserError(
@@ -95,6 +96,7 @@ def _fit(
         ) from None
     finally:
         stop.restore()
+        line.end()
 
 
 def _callbacks(
