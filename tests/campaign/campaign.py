@@ -60,7 +60,9 @@ def main() -> None:
             for trial in _trials(material, arguments.seed, arguments.share, insides, user)
             if arguments.only in trial.category and not trial.category.startswith(tuple(missing))
         ]
-        bad = _done(root, chosen, table)
+        # In random order: of one that is stopped, the table tells of all categories.
+        order = np.random.default_rng(arguments.seed).permutation(len(chosen)).tolist()
+        bad = _done(root, [chosen[place] for place in order], table)
     _print(table)
     for kind, reason in missing.items():
         print(f"Not tried: {kind}: {reason}")
@@ -110,13 +112,18 @@ def _trials(
 def _done(root: Path, chosen: Sequence[Trial], table: dict[str, Counter[Outcome]]) -> int:
     """Does all trials, several at once, and notes what they end with; how many ended badly."""
     bad = 0
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        run = pool.map(lambda pair: _tried(root, *pair), enumerate(chosen))
+    pool = ThreadPoolExecutor(AT_ONCE)
+    run = pool.map(lambda pair: _tried(root, *pair), enumerate(chosen))
+    try:
         for trial, result in zip(chosen, tqdm(run, "Trials", len(chosen)), strict=True):
             table[trial.category][result.outcome] += 1
             if result.outcome not in GOOD:
                 bad += 1
                 tqdm.write(f"{result.outcome.value}: {trial.category}, {trial.name}: {result.said}")
+    except KeyboardInterrupt:
+        bad += 1
+        print("Stopped by Ctrl-C")
+    pool.shutdown(cancel_futures=True)
     return bad
 
 
@@ -138,7 +145,7 @@ def _print(table: dict[str, Counter[Outcome]]) -> None:
     print("| category | tried | " + " | ".join(names) + " |")
     print("|---|" + "---|" * (len(names) + 1))
     total: Counter[Outcome] = Counter()
-    for category, counts in [*table.items(), ("all", total)]:
+    for category, counts in [*sorted(table.items()), ("all", total)]:
         if category != "all":
             total.update(counts)
         cells = [counts.total(), *(counts[outcome] for outcome in Outcome)]

@@ -4,6 +4,7 @@ import json
 import tomllib
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,11 @@ test = ["2"]
 
 # Of a flag, where what was made says its value.
 IN_MANIFEST = {"spacing": "wanted_spacing_mm", "crop": "crop", "seed": "seed"}
-LONG = ("99999", "1000000000")  # Good numbers of epochs and steps, for whom has the time.
+# Good values for whom has the time and the memory.
+LONG = {
+    *((flag, value) for flag in ("epochs", "steps_per_epoch") for value in ("99999", "1000000000")),
+    *((f"hp.{name}", "99999") for name in ("batch_size", "width")),
+}
 
 
 def trials(material: Material, random: Random, share: float, inside: Inside) -> Iterator[Trial]:
@@ -68,12 +73,7 @@ def trials(material: Material, random: Random, share: float, inside: Inside) -> 
 
 def _drawn(flags: Sequence[str], random: Random, number: int) -> list[tuple[str, str]]:
     """Pairs of a flag and an odd value, none twice."""
-    pairs = [
-        (flag, value)
-        for flag in flags
-        for value in ODD
-        if not (value in LONG and flag in ("epochs", "steps_per_epoch"))
-    ]
+    pairs = [pair for pair in product(flags, ODD) if pair not in LONG]
     return [pairs[place] for place in random.permutation(len(pairs))[:number]]
 
 
