@@ -86,7 +86,9 @@ def _refusal(error: Exception) -> str:
 
 
 def _serve(connection: Connection) -> None:
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):  # Its answers come by the connection.
+        os.dup2(nowhere, stream)
     while True:
         door, arguments = connection.recv()
         try:
