@@ -2,7 +2,8 @@
 # make test   .venv, then the whole test suite
 # make quick  the tests that are not marked slow
 # make lint   ruff and mypy
-# make campaign   damaged, hostile and impossible input, full disks and kills: half an hour
+# make campaign   damaged, hostile and impossible input, full disks and kills: half an hour;
+#                 make campaign SHARE=0.02: a fiftieth, one trial of each category at least
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -11,6 +12,7 @@ TFADV := $(BIN)/tfadv
 METHOD ?= kohl_purely_adversarial
 WORK_DIR ?= runs/demo
 MODEL ?= models/demo
+SHARE ?= 1
 SUBJECT := data/demo_tumour/tumour_000/tumour_000
 
 .PHONY: demo test quick campaign lint clean
@@ -45,7 +47,7 @@ quick: .venv/.installed
 	$(PYTEST) -m "not slow"
 
 campaign: .venv/.installed
-	$(RUN) -m tests.campaign
+	$(RUN) -m tests.campaign --share $(SHARE)
 
 lint: .venv/.installed
 	$(BIN)/ruff check .

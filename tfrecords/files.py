@@ -137,6 +137,10 @@ def read_json(path: Path, kind: type[Content], version: int, remedy: str) -> Con
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         found = content.pop(VERSION, None)
+    except PermissionError as error:
+        raise UserError(
+            f"{path}: {error.strerror}; ask its owner for the right to read it"
+        ) from None
     except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
         raise UserError(f"{path}: expected a JSON object, received: {error}. {remedy}") from None
     if found != version:

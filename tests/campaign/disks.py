@@ -1,67 +1,118 @@
-"""Disks without room, folders that cannot be written, files of another user."""
+"""Disks without room, folders that cannot be written, another user's files and folders."""
 
 import os
 import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tests.campaign.material import Material, copied, preprocess_flags, train_flags
+from tests.campaign import same
+from tests.campaign.another_user import NOBODY, AnotherUser
+from tests.campaign.material import (
+    Material,
+    copied,
+    predict_flags,
+    preprocess_flags,
+    train_flags,
+)
 from tests.campaign.mutations import Random
-from tests.campaign.outcome import Outcome, Result, Trial, judged, launched
+from tests.campaign.outcome import Ended, Outcome, Result, Trial, count, judged, launched
 
-NOBODY = 65534
+# A command before another, whose mounts are its own and end with it, however it ends.
+OWN_MOUNTS = ("unshare", "--mount")
+PROGRAMS = ("preprocess", "train", "evaluate", "export", "predict")
 SIZES_KB = (8, 16, 60, 200, 400, 900, 1600)
+# What a program reads, from the folder that `_taken` makes; each is root's alone in one trial.
+FILES = {
+    "preprocess": ("data/subjects.csv", "data/s0/t1.nii.gz", "data/s1"),
+    "train": (
+        "records/manifest.json",
+        "records/slices-fold0-high-00000-of-00001.tfrecord",
+        "records/volumes-fold1-high-00000-of-00001.tfrecord",
+    ),
+    "evaluate": ("run/hyperparameters.json", "run/checkpoints", "run/progress.json"),
+    "export": ("run/hyperparameters.json", "run/checkpoints/epoch-0002.weights.h5"),
+    "predict": ("data/s0/t1.nii.gz", "model/saved_model.pb", "model/assets"),
+}
 
 
-def trials(material: Material, random: Random, share: float) -> Iterator[Trial]:
-    """None without the right to mount disks."""
+@dataclass(frozen=True)
+class Writes:
+    """A program's flags, and whether what it made is what it makes elsewhere."""
+
+    flags: tuple[object, ...]
+    same: Callable[[], bool]
+
+
+def why_not() -> str:
+    """Why disks cannot be tried here; empty where they can."""
     if os.geteuid() != 0:
-        print("Left out, since only root can mount: full disks, read-only folders")
-        return
-    for kb in SIZES_KB if share >= 1 else SIZES_KB[2:3]:
-        for program in ("preprocess", "train", "evaluate", "export", "predict"):
-            run = partial(_full, material, program, kb)
-            yield Trial("full disks", f"{program} on {kb} kB", run)
-    for program in ("preprocess", "train", "evaluate", "export", "predict"):
-        run = partial(_read_only, material, program)
-        yield Trial("read-only folders", program, run)
-        if _others_run_python():
-            run = partial(_foreign, material, program)
-            yield Trial("another user's folders", program, run)
+        return "only root can mount"
+    tried = subprocess.run(
+        [*OWN_MOUNTS, "mount", "-t", "tmpfs", "tmpfs", "/tmp"],
+        capture_output=True,
+        text=True,
+    )
+    return tried.stderr.strip()
 
 
-def _others_run_python() -> bool:
-    """Whether this interpreter can be used by others: not where it lies in a home folder."""
-    try:
-        return subprocess.run([sys.executable, "-c", ""], user=NOBODY).returncode == 0
-    except PermissionError:
-        return False
+def trials(material: Material, random: Random, share: float, user: AnotherUser) -> Iterator[Trial]:
+    full = [(program, kb) for kb in SIZES_KB for program in PROGRAMS]
+    for place in random.permutation(len(full))[: count(len(full), share)].tolist():
+        program, kb = full[place]
+        run = partial(_full, material, program, kb)
+        yield Trial("full disks", f"{program} on {kb} kB", run)
+    for program in random.permutation(PROGRAMS)[: count(len(PROGRAMS), share)].tolist():
+        yield Trial("read-only folders", program, partial(_read_only, material, program))
+    for program in random.permutation(PROGRAMS)[: count(len(PROGRAMS), share)].tolist():
+        run = partial(_foreign_folder, material, user, program)
+        yield Trial("another user's folders", program, run)
+    files = [(program, file) for program, files in FILES.items() for file in files]
+    for place in random.permutation(len(files))[: count(len(files), share)].tolist():
+        run = partial(_foreign_file, material, user, *files[place])
+        yield Trial("another user's files", ": ".join(files[place]), run)
 
 
-def _writes(material: Material, program: str, folder: Path) -> tuple[tuple[object, ...], Path]:
-    """Flags of a program that writes into `folder`, and what it makes there."""
+def _writes(material: Material, program: str, folder: Path, taken: Path | None = None) -> Writes:
+    """A program that reads the material, or copies of it in `taken`, and writes into `folder`."""
+    data = taken / "data" if taken else material.table("nii.gz")
+    records = taken / "records" if taken else material.records()
+    run = taken / "run" if taken else material.run
     if program == "preprocess":
-        return preprocess_flags(material.table("nii.gz"), folder / "r"), folder / "r/manifest.json"
+        made = folder / "r"
+        return Writes(
+            preprocess_flags(data, made),
+            lambda: same.record_set(made) == same.record_set(material.records()),
+        )
     if program == "train":
-        flags = train_flags(material.records(), folder / "run", 2)
-        return flags, folder / "run/progress.json"
+        made = folder / "run"
+        return Writes(
+            train_flags(records, made, 2), lambda: same.run(made) == same.run(material.run)
+        )
     if program == "evaluate":
-        return ("--work_dir", folder / "run"), folder / "run/metrics.csv"
+        made = run if taken else folder / "run"
+        return Writes(
+            ("--work_dir", made),
+            lambda: same.evaluation(made) == same.evaluation(material.evaluated),
+        )
     if program == "export":
-        flags = ("--work_dir", material.run, "--out_dir", folder / "m")
-        return flags, folder / "m/saved_model.pb"
-    images = sorted((material.table("nii.gz") / "s0").glob("t*.nii.gz"))
-    given = [flag for image in images for flag in ("--image", image)]
-    output = folder / "label.nii.gz"
-    return ("--model", material.model, *given, "--output", output), output
+        made = folder / "m"
+        return Writes(
+            ("--work_dir", run, "--out_dir", made),
+            lambda: same.model(made) == same.model(material.model),
+        )
+    made = folder / "label.nii.gz"
+    return Writes(
+        predict_flags(taken / "model" if taken else material.model, data / "s0", made),
+        lambda: same.label_map(made) == same.label_map(material.label),
+    )
 
 
 @contextmanager
-def _mounted(folder: Path, options: str) -> Iterator[None]:
-    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True)
+def _mounted(folder: Path, *options: str) -> Iterator[None]:
+    subprocess.run(["mount", *options, folder], check=True)
     try:
         yield
     finally:
@@ -69,18 +120,18 @@ def _mounted(folder: Path, options: str) -> Iterator[None]:
 
 
 def _full(material: Material, program: str, kb: int, folder: Path) -> Result:
-    """Refused; what was there before is there still."""
-    with _mounted(folder, f"size={kb}k"):
+    """Refused; what was there before is there still, and nothing half made."""
+    with _mounted(folder, "-t", "tmpfs", "-o", f"size={kb}k", "tmpfs"):
         if program == "evaluate":
             (folder / "run").mkdir()
             for name in ("progress.json", "hyperparameters.json"):
                 (folder / "run" / name).write_bytes((material.run / name).read_bytes())
             (folder / "run/checkpoints").symlink_to(material.run / "checkpoints")
-        flags, made = _writes(material, program, folder)
-        result = judged(launched(program, *flags), made.is_file)
+        writes = _writes(material, program, folder)
+        result = judged(launched(program, *writes.flags), writes.same)
         if result.outcome is Outcome.REFUSED:
-            left = [path.name for path in folder.rglob(".*") if path.is_file()]
-            if left and program != "preprocess":
+            left = [str(path) for path in folder.rglob(".*") if path.is_file()]
+            if left:
                 return Result(Outcome.SILENT, f"left behind: {left}")
             if not any(word in result.said for word in ("No space left", "free", "the disk's")):
                 return Result(Outcome.TRACEBACK, f"does not tell why: {result.said}")
@@ -90,19 +141,49 @@ def _full(material: Material, program: str, kb: int, folder: Path) -> Result:
 def _read_only(material: Material, program: str, folder: Path) -> Result:
     if program == "evaluate":
         copied(material.run, folder / "run")
-    subprocess.run(["mount", "--bind", folder, folder], check=True)
-    try:
+    writes = _writes(material, program, folder)
+    with _mounted(folder, "--bind", folder):
         subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True)
-        flags, made = _writes(material, program, folder)
-        return judged(launched(program, *flags), made.is_file)
-    finally:
-        subprocess.run(["umount", folder], check=True)
+        return _refused(launched(program, *writes.flags), folder)
 
 
-def _foreign(material: Material, program: str, folder: Path) -> Result:
+def _foreign_folder(material: Material, user: AnotherUser, program: str, folder: Path) -> Result:
     """A user without rights writes into root's folder."""
     if program == "evaluate":
         copied(material.run, folder / "run")
-    os.chmod(folder, 0o755)
-    flags, made = _writes(material, program, folder)
-    return judged(launched(program, *flags, user=NOBODY), made.is_file)
+    folder.chmod(0o755)
+    writes = _writes(material, program, folder)
+    return _refused(user.launched(program, *writes.flags), folder)
+
+
+def _foreign_file(
+    material: Material, user: AnotherUser, program: str, file: str, folder: Path
+) -> Result:
+    """A user without rights reads copies that are everybody's, but for one file or folder."""
+    taken = folder / "taken"
+    sources = {
+        "data": material.table("nii.gz"),
+        "records": material.records(),
+        "run": material.run,
+        "model": material.model,
+    }
+    for name, source in sources.items():
+        copied(source, taken / name)
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, NOBODY, NOBODY)
+    os.chown(taken / file, 0, 0)
+    (taken / file).chmod(0o700 if (taken / file).is_dir() else 0o600)
+    writes = _writes(material, program, folder / "made", taken)
+    (folder / "made").mkdir()
+    os.chown(folder / "made", NOBODY, NOBODY)
+    return _refused(user.launched(program, *writes.flags), folder, Path(file).name)
+
+
+def _refused(ended: Ended, folder: Path, word: str = "") -> Result:
+    """What cannot be done is refused, in words that name the place: nothing else is harmless."""
+    result = judged(ended, lambda: False)
+    if result.outcome is Outcome.REFUSED and not (
+        str(folder) in result.said and word in result.said
+    ):
+        return Result(Outcome.TRACEBACK, f"does not tell where: {result.said}")
+    return result

@@ -8,7 +8,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, Self
 
 from tests.campaign.outcome import LIMIT_S, Outcome, Result
 from tfadv.programs.failures import sentence
@@ -24,6 +24,7 @@ class Inside:
         self._process: Any = None
         self._connection: Any = None
         self._lock = threading.Lock()  # Trials run in several threads.
+        self._digests: dict[tuple[object, ...], str] = {}
 
     def tried(self, door: Door, *arguments: object, expected: str) -> Result:
         """The outcome of calling `door`; harmless where it gives the digest that is expected."""
@@ -33,10 +34,19 @@ class Inside:
         return Result(Outcome(kind), text)
 
     def digest(self, door: Door, *arguments: object) -> str:
-        """What the undamaged gives."""
-        kind, text = self._called(door, arguments)
-        assert kind == "digest", text
-        return text
+        """What the undamaged gives, asked for once."""
+        asked = (door, *arguments)
+        if asked not in self._digests:
+            kind, text = self._called(door, arguments)
+            assert kind == "digest", text
+            self._digests[asked] = text
+        return self._digests[asked]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         if self._process is not None:
@@ -52,7 +62,7 @@ class Inside:
         if self._process is None or not self._process.is_alive():
             context = multiprocessing.get_context("spawn")
             self._connection, theirs = context.Pipe()
-            self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+            self._process = context.Process(target=_serve, args=(theirs,))
             self._process.start()
             theirs.close()
         self._connection.send((door, arguments))
@@ -76,7 +86,9 @@ def _refusal(error: Exception) -> str:
 
 
 def _serve(connection: Connection) -> None:
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):  # Its answers come by the connection.
+        os.dup2(nowhere, stream)
     while True:
         door, arguments = connection.recv()
         try:

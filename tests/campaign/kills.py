@@ -1,113 +1,157 @@
 """Preprocessing and training killed at random moments, again and again, then let go on."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import h5py
 import numpy as np
 
+from tests.campaign import same
 from tests.campaign.material import EPOCHS, PATCHES, Material, preprocess_flags, train_flags
 from tests.campaign.mutations import Random
-from tests.campaign.outcome import Outcome, Result, Trial, command, contents, launched
+from tests.campaign.outcome import Outcome, Result, Trial, command, count, launched
 
-KILLS = 10  # Of one record set, of one run.
-# Between a sign of life and the kill: before the first write, within it, between two.
-PREPROCESSING_S = (0.0, 2.5)
-TRAINING_S = (0.0, 1.5)
+TOTAL = 50  # Of each program.
+IN_A_ROW = 10  # Of one record set, of one run.
+EARLY = 0.2  # So many come before a sign of life.
 LIFE_S = 60.0  # A start without such a sign takes no longer.
+ORPHANS_S = 30.0  # Within which workers end after their parent.
+
+
+@dataclass(frozen=True)
+class Killed:
+    """A program that is killed.
+
+    Attributes:
+        sign: what it changes early.
+        after_s: most seconds between that sign and a kill: within a write, between two.
+        same: whether what it leaves at its end is what an undisturbed one leaves.
+    """
+
+    program: str
+    flags: tuple[object, ...]
+    sign: Path
+    after_s: float
+    same: Callable[[], bool]
 
 
 def trials(material: Material, random: Random, share: float) -> Iterator[Trial]:
-    for number in range(round(5 * share)):
-        for name, run in (("preprocessing", _preprocessing), ("training", _training)):
+    for made in (_preprocessing, _training):
+        total = count(TOTAL, share)
+        for start in range(0, total, IN_A_ROW):
             seed = int(random.integers(2**32))
-            trial = partial(run, material, seed)
-            yield Trial(f"{KILLS} kills of {name}", f"number {number}, seed {seed}", trial)
+            kills = min(IN_A_ROW, total - start)
+            run = partial(_killed, material, made, kills, seed)
+            yield Trial(f"{made.__name__[1:]}, {kills} kills", f"seed {seed}", run)
 
 
-def _preprocessing(material: Material, seed: int, folder: Path) -> Result:
-    """Its bytes, manifest included, are those of an undisturbed run."""
-    flags = (*preprocess_flags(material.many, folder / "killed"), *PATCHES)
-    return _killed(
+def _preprocessing(material: Material, folder: Path) -> Killed:
+    """Its bytes, manifest included, are those of an undisturbed run, and there are no others."""
+    return Killed(
         "preprocess",
-        flags,
-        np.random.default_rng(seed).uniform(*PREPROCESSING_S, KILLS),
+        (*preprocess_flags(material.many, folder), *PATCHES),
         folder,
-        lambda: contents(folder / "killed", "*") == contents(material.many_whole, "*"),
+        2.5,
+        lambda: same.contents(folder, "*") == same.contents(material.many_whole, "*"),
     )
 
 
-def _training(material: Material, seed: int, folder: Path) -> Result:
+def _training(material: Material, folder: Path) -> Killed:
     """Its weights, optimizers and history are those of an undisturbed run."""
-    killed = folder / "killed"
-    return _killed(
+    return Killed(
         "train",
-        train_flags(material.records(), killed, EPOCHS),
-        np.random.default_rng(seed).uniform(*TRAINING_S, KILLS),
-        killed / "progress.json",
-        lambda: _state(killed) == _state(material.run_whole),
+        train_flags(material.records(), folder, EPOCHS),
+        folder / "progress.json",
+        1.5,
+        lambda: same.run(folder) == same.run(material.run_whole),
     )
 
 
 def _killed(
-    program: str,
-    flags: tuple[object, ...],
-    after_s: np.ndarray,
-    sign: Path,
-    same: Callable[[], bool],
+    material: Material,
+    made: Callable[[Material, Path], Killed],
+    kills: int,
+    seed: int,
+    folder: Path,
 ) -> Result:
-    """Starts a program and kills it, as often as there are times, then lets it end.
+    """Starts a program and kills it, again and again, then lets it end.
 
-    Args:
-        sign: what the program changes early; each kill comes so many seconds after.
+    One that ends before its kill is looked at, and begins anew: so many kills there are.
     """
-    kills = 0
-    for wait_s in after_s.tolist():
-        process = subprocess.Popen(
-            command(program, *flags),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        before, started_s = _changed_s(sign), time.monotonic()
-        while _changed_s(sign) == before and time.monotonic() - started_s < LIFE_S:
-            if process.poll() is not None:
-                break
-            time.sleep(0.02)
-        try:
-            process.wait(wait_s)
-        except subprocess.TimeoutExpired:
-            # The parent alone, as the system does: its workers have to end by themselves.
-            os.kill(process.pid, signal.SIGKILL)
-            kills += 1
-        process.wait()
-    ended = launched(program, *flags)
-    said = f"{kills} kills: {(ended.stderr.strip().splitlines() or [''])[-1]}"
+    random = np.random.default_rng(seed)
+    target = folder / "killed"
+    killed = made(material, target)
+    done = 0
+    while done < kills:
+        status = _kill_once(killed, random)
+        if status == -signal.SIGKILL:
+            done += 1
+            continue
+        if status != 0 or not killed.same():
+            return Result(Outcome.SILENT, f"after {done} kills: status {status}, or other bytes")
+        shutil.rmtree(target)
+    ended = launched(killed.program, *killed.flags)
+    said = f"{done} kills: {ended.said}"
     if ended.status is None:
         return Result(Outcome.HANG, said)
     if ended.status != 0:
         return Result(Outcome.CRASH, said)
-    return Result(Outcome.HARMLESS if same() else Outcome.SILENT, said)
+    return Result(Outcome.HARMLESS if killed.same() else Outcome.SILENT, said)
+
+
+def _kill_once(killed: Killed, random: Random) -> int:
+    """The exit status of a start that is killed at a random moment. Its workers have ended, too."""
+    process = subprocess.Popen(
+        command(killed.program, *killed.flags),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    wait_s = random.uniform(0, killed.after_s)
+    if random.random() >= EARLY:
+        before, started_s = _changed_s(killed.sign), time.monotonic()
+        while _changed_s(killed.sign) == before and time.monotonic() - started_s < LIFE_S:
+            if process.poll() is not None:
+                break
+            time.sleep(0.02)
+    try:
+        process.wait(wait_s)
+    except subprocess.TimeoutExpired:
+        # The parent alone, as the system does: its workers have to end by themselves.
+        os.kill(process.pid, signal.SIGKILL)
+    status = process.wait()
+    if left := _left(process.pid):
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        raise TimeoutError(f"{killed.program}: {len(left)} workers outlived it")
+    return status
+
+
+def _left(session: int) -> list[int]:
+    """The processes of a session that are still there after ORPHANS_S."""
+    until_s = time.monotonic() + ORPHANS_S
+    while (found := _alive(session)) and time.monotonic() < until_s:
+        time.sleep(0.1)
+    return found
+
+
+def _alive(session: int) -> list[int]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, _, _, of = path.read_text().rpartition(")")[2].split()[:4]
+            if int(of) == session and state != "Z":
+                found.append(int(path.parent.name))
+    return found
 
 
 def _changed_s(path: Path) -> float:
     return path.stat().st_mtime if path.exists() else 0.0
-
-
-def _state(work_dir: Path) -> tuple[str, dict[str, bytes]]:
-    """History, and everything in the last checkpoint: h5 files hold the time they were made."""
-    (path,) = work_dir.glob(f"checkpoints/epoch-{EPOCHS:04d}.weights.h5")
-    found: dict[str, bytes] = {}
-
-    def note(name: str, item: h5py.Group | h5py.Dataset) -> None:
-        if isinstance(item, h5py.Dataset):
-            found[name] = item[()].tobytes()
-
-    with h5py.File(path) as file:
-        file.visititems(note)
-    return (work_dir / "history.csv").read_text(), found

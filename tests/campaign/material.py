@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from tests.campaign.outcome import contents, launched
+from tests.campaign.outcome import launched
 from tests.conftest import MODALITIES, write_small_dataset
 
 FLAGS = ("--folds", "3", "--workers", "1")
 METHOD = ("--method", "kohl_purely_adversarial", "--preset", "small", "--deterministic")
 TINY = ("--hp.batch_size=2", "--hp.width=4", "--hp.discriminator_width=4", "--steps_per_epoch", "2")
 PATCHES = ("--view", "patches", "--patch_size", "25", "--patches_per_class", "400")
-EPOCHS = 30
+EPOCHS = 20
 ENDINGS = ("nii.gz", "nii", "mha", "nrrd")
 
 
@@ -27,10 +29,6 @@ def must(program: str, *arguments: object) -> None:
         raise RuntimeError(f"{program} {arguments}: {ended.stderr}")
 
 
-def shards(records: Path) -> dict[str, str]:
-    return contents(records, "*.tfrecord")
-
-
 @dataclass(frozen=True)
 class Material:
     """Everything below `folder`; only to be copied and read."""
@@ -38,11 +36,15 @@ class Material:
     folder: Path
 
     def make(self) -> None:
-        """All of it."""
-        for ending in ENDINGS:
-            self.records(ending)
-        for made in (self.decathlon_records, self.model, self.many_whole, self.run_whole):
-            assert made.is_dir()
+        """All of it, two things at once, so that no two trials make the same."""
+        self.records()
+        chains: tuple[Callable[[], object], ...] = (
+            lambda: self.run_whole,
+            lambda: (self.run, self.model, self.label, self.evaluated),
+            lambda: (self.decathlon_records, self.many_whole, *map(self.records, ENDINGS)),
+        )
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda chain: chain(), chains))
 
     def table(self, ending: str) -> Path:
         """A dataset of six subjects with volumes of this format; its CSV is subjects.csv."""
@@ -107,6 +109,20 @@ class Material:
         return folder
 
     @cached_property
+    def label(self) -> Path:
+        """What the model predicts of a subject."""
+        output = self.folder / "label.nii.gz"
+        must("predict", *predict_flags(self.model, self.table("nii.gz") / "s0", output))
+        return output
+
+    @cached_property
+    def evaluated(self) -> Path:
+        """The run, evaluated."""
+        folder = copied(self.run, self.folder / "evaluated")
+        must("evaluate", "--work_dir", folder)
+        return folder
+
+    @cached_property
     def many(self) -> Path:
         """A dataset of 24 subjects."""
         return write_small_dataset(self.folder / "many", subjects=24).folder
@@ -133,6 +149,12 @@ def preprocess_flags(data: Path, out_dir: Path, dataset: str = "table") -> tuple
 def train_flags(records: Path, work_dir: Path, epochs: int) -> tuple[object, ...]:
     paths = ("--records", records, "--work_dir", work_dir)
     return (*METHOD, *paths, "--epochs", epochs, *TINY)
+
+
+def predict_flags(model: Path, subject: Path, output: Path) -> tuple[object, ...]:
+    images = sorted(subject.glob("t*"))
+    given = [flag for image in images for flag in ("--image", image)]
+    return ("--model", model, *given, "--output", output)
 
 
 def _convert(path: Path, ending: str) -> None:

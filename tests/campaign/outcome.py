@@ -5,14 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfrecords.files import file_checksum
-
 ROOT = Path(__file__).parents[2]
-LIMIT_S = 240
+LIMIT_S = 600  # Of what takes seconds, on a machine that does much else.
 
 
 class Outcome(enum.Enum):
@@ -56,11 +54,30 @@ class Ended:
     stdout: str
     stderr: str
 
+    @property
+    def said(self) -> str:
+        """The last line of its errors."""
+        return (self.stderr.strip().splitlines() or [""])[-1]
 
-def launched(program: str, *arguments: object, user: int | None = None) -> Ended:
+    @property
+    def warnings(self) -> list[str]:
+        return [line for line in self.stderr.splitlines() if line.startswith("warning: ")]
+
+
+def count(total: int, share: float) -> int:
+    """How many of a category's trials are done: at least one."""
+    return max(1, round(total * share))
+
+
+def launched(program: str, *arguments: object) -> Ended:
     """Starts a program as a user does and waits for its end."""
+    return ended(command(program, *arguments), {**os.environ, "PYTHONPATH": str(ROOT)})
+
+
+def ended(words: Sequence[str], environment: Mapping[str, str], user: int | None = None) -> Ended:
+    """The end of a command, run by this user or another."""
     process = subprocess.Popen(
-        command(program, *arguments),
+        words,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
@@ -68,7 +85,9 @@ def launched(program: str, *arguments: object, user: int | None = None) -> Ended
         errors="replace",
         start_new_session=True,
         user=user,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        group=user,
+        extra_groups=None if user is None else [],
+        env=environment,
     )
     try:
         stdout, stderr = process.communicate(timeout=LIMIT_S)
@@ -79,38 +98,29 @@ def launched(program: str, *arguments: object, user: int | None = None) -> Ended
     return Ended(process.returncode, stdout, stderr)
 
 
-def command(program: str, *arguments: object) -> list[str]:
-    return [sys.executable, str(ROOT / "launch" / f"{program}.py"), *map(str, arguments)]
+def command(program: str, *arguments: object, root: Path = ROOT) -> list[str]:
+    return [sys.executable, str(root / "launch" / f"{program}.py"), *map(str, arguments)]
 
 
-def judged(ended: Ended, same: Callable[[], bool], subject: str = "") -> Result:
+def judged(ended: Ended, same: Callable[[], bool], about: Sequence[str] = ()) -> Result:
     """The outcome of a program that was given something damaged.
 
     Args:
         same: whether what it wrote is, byte for byte, what the undamaged gives.
-        subject: a word that a warning must hold to count as one about the damage.
+        about: words, of which a warning must hold one to be about the damage. Undamaged input of
+            the campaign is not warned of.
     """
-    said = (ended.stderr.strip().splitlines() or [""])[-1]
     if ended.status is None:
         return Result(Outcome.HANG)
     if "Traceback (most recent call last)" in ended.stderr:
-        return Result(Outcome.TRACEBACK, said)
+        return Result(Outcome.TRACEBACK, ended.said)
     if ended.status < 0 or "Fatal Python error" in ended.stderr:
-        return Result(Outcome.CRASH, f"status {ended.status}: {said}")
+        return Result(Outcome.CRASH, f"status {ended.status}: {ended.said}")
     if ended.status != 0:
+        # Whole lines: one that begins at a progress bar's end is none.
         clear = any(line.startswith("error: ") for line in ended.stderr.splitlines())
-        return Result(Outcome.REFUSED if clear else Outcome.TRACEBACK, said)
+        return Result(Outcome.REFUSED if clear else Outcome.TRACEBACK, ended.said)
     if same():
         return Result(Outcome.HARMLESS)
-    warnings = [line for line in ended.stderr.splitlines() if line.startswith("warning: ")]
-    told = any(subject in line for line in warnings)
-    return Result(Outcome.WARNED if told else Outcome.SILENT, " ".join(warnings))
-
-
-def contents(folder: Path, pattern: str) -> dict[str, str]:
-    """SHA-256 of the files below a folder that match."""
-    return {
-        str(path.relative_to(folder)): file_checksum(path)
-        for path in sorted(folder.rglob(pattern))
-        if path.is_file()
-    }
+    told = any(word in line for line in ended.warnings for word in about)
+    return Result(Outcome.WARNED if told else Outcome.SILENT, " ".join(ended.warnings))

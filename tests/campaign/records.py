@@ -10,7 +10,7 @@ import numpy as np
 from tests.campaign.inside import Inside
 from tests.campaign.material import Material, copied
 from tests.campaign.mutations import Random, damage, edit_json
-from tests.campaign.outcome import Result, Trial
+from tests.campaign.outcome import Result, Trial, count
 from tfadv import methods
 from tfadv.run.run import Run, load_run
 from tfadv.run.work_dir import WorkDir
@@ -23,17 +23,17 @@ RUN_FILES = ("hyperparameters.json", "progress.json")
 
 
 def trials(material: Material, random: Random, share: float, inside: Inside) -> Iterator[Trial]:
-    for kind, count, change in (
-        ("manifest", 150, _edited),
-        ("manifest, bytes", 50, _damaged_manifest),
-        ("shards", 100, _damaged_shard),
-        ("shards exchanged", 50, _exchanged),
+    for kind, total, change in (
+        ("manifest", 120, _edited),
+        ("manifest, bytes", 30, _damaged_manifest),
+        ("shards", 80, _damaged_shard),
+        ("shards exchanged", 30, _exchanged),
     ):
-        for number in range(round(count * share)):
+        for number in range(count(total, share)):
             seed = int(random.integers(2**32))
             run = partial(_records, material, inside, change, seed)
             yield Trial(kind, f"number {number}, seed {seed}", run)
-    for number in range(round(100 * share)):
+    for number in range(count(60, share)):
         seed = int(random.integers(2**32))
         run = partial(_run, material, inside, seed)
         yield Trial("run files", f"number {number}, seed {seed}", run)
@@ -93,16 +93,16 @@ def _run(material: Material, inside: Inside, seed: int, folder: Path) -> Result:
 
 
 def read_records(folder: Path) -> str:
-    """All that training and evaluation read of a record set."""
+    """All that training and evaluation read of a record set, with each fold once among those that
+    train."""
     records = open_record_set(folder)
     manifest = records.manifest
     digest = hashlib.sha256(repr(manifest).encode())
     run = Run.new(methods.get(METHOD).configure("small", [*SMALL]), records)
     recipe = run.method.recipe(manifest)
     steps = -(-sum(shard.examples for shard in manifest.shards) // recipe.minibatch)
-    folds = run.settings.training_folds
     with damage_named(records):
-        for batch in training_batches(records, folds, recipe, 0, range(1), steps):
+        for batch in training_batches(records, manifest.folds, recipe, 0, range(1), steps):
             digest.update(batch["image"].numpy().tobytes() + batch["label"].numpy().tobytes())
     for volume in subject_volumes(records, manifest.folds):
         digest.update(volume.subject.encode() + volume.image.tobytes() + volume.label.tobytes())

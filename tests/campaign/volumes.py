@@ -11,7 +11,7 @@ import tensorflow as tf
 from tests.campaign.inside import Inside
 from tests.campaign.material import Material, volume
 from tests.campaign.mutations import Random
-from tests.campaign.outcome import Outcome, Result, Trial
+from tests.campaign.outcome import Outcome, Result, Trial, count
 from tfadv.run.run import load_run
 from tfadv.run.work_dir import WorkDir
 
@@ -36,12 +36,14 @@ WRONG: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "no columns": lambda array: array[:, :, :0],
     "three axes": lambda array: array[..., 0],
     "all zero": np.zeros_like,
+    "all equal": np.ones_like,
+    "one channel equal": lambda array: np.stack([array[..., 0], 0 * array[..., 1]], axis=-1),
 }
 SIZES = ((1, 1, 1), (1, 7, 5), (3, 2, 11), (9, 13, 17), (2, 31, 3), (10, 14, 12))
 
 
 def trials(material: Material, random: Random, share: float, inside: Inside) -> Iterator[Trial]:
-    for number in range(round(200 * share)):
+    for number in range(count(200, share)):
         seed = int(random.integers(2**32))
         names = list(WRONG)
         wrong = names[number // 2 % len(names)] if number % 2 else ""
@@ -87,5 +89,5 @@ def evaluated(run: Path, array: np.ndarray) -> str:
 def _digest(answer: dict[str, tf.Tensor]) -> str:
     label, probabilities = answer["label"].numpy(), answer["probabilities"].numpy()
     if not np.isfinite(probabilities).all() or not set(np.unique(label)) <= {0, 1, 2}:
-        return "not a label map"
+        raise ValueError(f"expected a label map and probabilities, received {label}")
     return hashlib.sha256(label.tobytes() + probabilities.tobytes()).hexdigest()

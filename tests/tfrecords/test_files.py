@@ -202,6 +202,21 @@ def test_an_edited_entry_is_refused_and_another_layout_is_not(tmp_path: Path) ->
         read_json(path, Note, 3, "Do this.")
 
 
+def test_a_file_of_another_user_is_no_damaged_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root may read all files, so that the system's answer is made here."""
+
+    def refuse(path: Path, **_: str) -> str:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(UserError) as error:
+        read_json(tmp_path / "none", Note, 3, "Train again.")
+    expected = f"{tmp_path}/none: Permission denied; ask its owner for the right to read it"
+    assert str(error.value) == expected
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"{tmp_path}/none: .*No such file.*Do this"):
         read_json(tmp_path / "none", Note, 3, "Do this.")

@@ -9,9 +9,10 @@ from absl import logging
 from tfadv.inference.model import load, read_description
 from tfrecords.errors import SettingError, UserError
 from tfrecords.geometry.grid import Grid, working_grid
-from tfrecords.geometry.nifti import is_nifti, write_label
+from tfrecords.geometry.nifti import Volume, is_nifti, write_label
 from tfrecords.geometry.resample import onto_first, to_source, to_working
 from tfrecords.records.intensities import storage_findings
+from tfrecords.runners import parallel_map
 from tfrecords.sources.images import grid_findings, image_findings, read_files, stack, stacked_names
 from tfrecords.sources.subject import Subject
 
@@ -66,7 +67,7 @@ def predict(
 def _load(subject: Subject, modalities: int, *, resample: bool) -> tuple[np.ndarray, Grid]:
     """All modalities [X, Y, Z, C] on the first file's grid, with preprocessing's checks."""
     images = subject.images
-    volumes, findings = read_files(images)
+    volumes, findings = _read(images)
     findings += image_findings(subject, volumes, modalities)
     onto = resample and len(images) == modalities
     if not onto:
@@ -75,6 +76,26 @@ def _load(subject: Subject, modalities: int, *, resample: bool) -> tuple[np.ndar
     if onto:
         return onto_first([volumes[path] for path in images])
     return stack(subject, volumes, modalities), volumes[images[0]].grid
+
+
+def _read(paths: Sequence[Path]) -> tuple[dict[Path, Volume], list[str]]:
+    """As `read_files`; in a worker where ITK reads, which ends its process at some files."""
+    if all(map(is_nifti, paths)):
+        return read_files(paths)
+    alone = [[path] for path in paths]
+    read = dict(parallel_map(read_files, alone, 1, "Reading images", named=_named, lost=_unread))
+    parts = [read[number] for number in range(len(paths))]
+    volumes = {path: volume for found, _ in parts for path, volume in found.items()}
+    return volumes, [finding for _, findings in parts for finding in findings]
+
+
+def _named(paths: Sequence[Path]) -> str:
+    return str(paths[0])
+
+
+def _unread(paths: Sequence[Path], ended_by: str) -> tuple[dict[Path, Volume], list[str]]:
+    reason = f"reading it ended the process by {ended_by}; fetch or write it anew"
+    return {}, [f"{_named(paths)}: {reason}"]
 
 
 def _tell(findings: Sequence[str], remarks: Sequence[tuple[str, str]]) -> None:

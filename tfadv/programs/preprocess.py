@@ -128,6 +128,9 @@ def _view() -> View:
         from tfadv import methods  # noqa: PLC0415
 
         view = methods.get(METHOD.value).view
+    for flag in (PATCH_SIZE, LABEL_SIZE, PATCHES):
+        if flag.present and not isinstance(view, Patches):
+            raise SettingError(flag.name, f"expected the view patches, received {view.kind}")
     if isinstance(view, Slices):
         return Slices(FOREGROUND_SLICES.value)
     if FOREGROUND_SLICES.value:

@@ -1,5 +1,6 @@
 """A run: a configured method on a record set. Model, predictor and batches come from it."""
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ from tfrecords.names import MEAN
 from tfrecords.reading.batches import training_batches
 from tfrecords.reading.record_set import RecordSet, open_record_set
 from tfrecords.records.manifest import Manifest
+from tfrecords.runners import free_memory
+
+IMAGE_BYTES = 4  # Of a channel of a voxel, normalised: float32.
 
 
 @dataclass(frozen=True)
@@ -43,9 +47,12 @@ class Run:
     ) -> Self:
         """A run that nobody has started. Raises SettingError that names what is wrong.
 
+        What a network makes of a batch is not known here; a batch that cannot even be held is.
+
         Args:
             held_out: see `choose_split`.
         """
+        _require_memory(method, records.manifest)
         split = choose_split(records.manifest, held_out or HeldOut())
         method.recipe(records.manifest)  # Refuses values that this record set does not know.
         settings = Settings(
@@ -138,6 +145,19 @@ class Run:
             self.method.steps_per_epoch,
             self.subjects if subjects is None else subjects,
             minibatches=model.players.minibatches * replicas,
+        )
+
+
+def _require_memory(method: Method, manifest: Manifest) -> None:
+    """TensorFlow ends the process at a batch for which there is no room."""
+    recipe = method.recipe(manifest)
+    needed = recipe.minibatch * math.prod(recipe.size) * len(manifest.modalities) * IMAGE_BYTES
+    free = free_memory()
+    if free is not None and needed > free:
+        raise SettingError(
+            "hp.batch_size",
+            f"expected images that fit into memory, of which {free} bytes are free, received "
+            f"{recipe.minibatch} in a minibatch, of {needed} bytes",
         )
 
 

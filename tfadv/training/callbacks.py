@@ -1,6 +1,7 @@
 """What happens around the steps: rates, validation, checkpoints, TensorBoard."""
 
 import math
+import sys
 import time
 from collections.abc import Iterable
 
@@ -91,6 +92,28 @@ class Duration(keras.callbacks.Callback):
                 minutes,
                 self.steps,
             )
+
+
+class ProgressLine(keras.callbacks.Callback):
+    """Ends the line of Keras' progress bar where an error ends an epoch: words follow it.
+
+    To be the last of our callbacks, after which Keras calls the bar.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open = False
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        self.open = True
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        self.open = False
+
+    def end(self) -> None:
+        if self.open and keras.config.is_interactive_logging_enabled():
+            sys.stdout.write("\n")
+            sys.stdout.flush()
 
 
 class Validation(keras.callbacks.Callback):

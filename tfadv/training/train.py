@@ -17,6 +17,7 @@ from tfadv.training.callbacks import (
     Checkpoints,
     Duration,
     LearningRates,
+    ProgressLine,
     RandomStates,
     TensorBoard,
     Validation,
@@ -80,7 +81,7 @@ def _fit(
     work_dir: WorkDir, run: Run, model: AdversarialModel, progress: Progress, criterion: Criterion
 ) -> None:
     """Keras' `fit`, which SIGTERM and Ctrl-C end between two steps."""
-    stop = StopAtSignal()
+    stop, line = StopAtSignal(), ProgressLine()
     epochs = range(progress.epochs, run.method.epochs)
     try:
         model.fit(
@@ -88,7 +89,7 @@ def _fit(
             initial_epoch=epochs.start,
             epochs=epochs.stop,
             steps_per_epoch=run.method.steps_per_epoch,
-            callbacks=[stop, *_callbacks(work_dir, run, model, progress, criterion)],
+            callbacks=[stop, *_callbacks(work_dir, run, model, progress, criterion), line],
         )
     except StoppedError as stopped:
         raise UserError(
@@ -97,6 +98,7 @@ def _fit(
         ) from None
     finally:
         stop.restore()
+        line.end()
 
 
 def _callbacks(

@@ -50,6 +50,8 @@ def read_volume(path: Path, sha256: str = "") -> Volume:
     Raises:
         UserError: missing, unreadable, damaged, changed, or not three-dimensional.
     """
+    if path.is_dir():
+        raise UserError(f"{path}: expected an image file, received a folder. Give the file in it")
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     try:

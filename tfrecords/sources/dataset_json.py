@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from annotated_types import MinLen
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
 
 from tfrecords.errors import UserError
 from tfrecords.files import first_fault
@@ -50,6 +57,19 @@ class Content(BaseModel):
     dataset: dict[str, NamedCase] | None = None
     test: Any = None
     training_cases: Any = Field(None, alias="numTraining")
+
+    @field_validator("training", mode="before")
+    @classmethod
+    def _with_labels(cls, cases: Any) -> Any:
+        """Of images that are listed alone, the label maps have their names, in labelsTr."""
+        if not isinstance(cases, list):
+            return cases
+        return [
+            {"image": case, "label": f"labelsTr/{Path(case).name}"}
+            if isinstance(case, str)
+            else case
+            for case in cases
+        ]
 
     def modalities(self) -> tuple[str, ...]:
         """Raises UserError where they are not numbered from 0, each once."""

@@ -13,6 +13,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import tensorflow as tf
 
 from tfadv.evaluation import evaluate
@@ -215,6 +216,32 @@ def test_damaged_images_are_refused(sources: Path, model_dir: Path, tmp_path: Pa
     damaged.write_bytes(content)
     with pytest.raises(UserError, match=f"^{damaged}: cannot be read .its data are damaged"):
         predict(model_dir, [sources / "0_t1.nii.gz", damaged], tmp_path / "label.nii.gz")
+
+
+def test_an_image_that_ends_its_reader_is_named(
+    sources: Path, model_dir: Path, tmp_path: Path
+) -> None:
+    """ITK's, by a line of 5000 bytes in a header; of the others it reads what nibabel reads."""
+    plain = [sources / f"0_{name}.nii.gz" for name in ("t1", "t2")]
+    images = [tmp_path / f"{name}.nrrd" for name in ("t1", "t2")]
+    for source, target in zip(plain, images, strict=True):
+        image = sitk.ReadImage(str(source))
+        for key in image.GetMetaDataKeys():
+            image.EraseMetaData(key)
+        sitk.WriteImage(image, str(target))
+    predict(model_dir, plain, tmp_path / "plain.nii.gz")
+    predict(model_dir, images, tmp_path / "label.nii.gz")
+    np.testing.assert_array_equal(
+        label_of(tmp_path / "label.nii.gz"), label_of(tmp_path / "plain.nii.gz")
+    )
+    long = images[1].read_bytes().replace(b"encoding", b"x" * 5000, 1)
+    images[1].write_bytes(long)
+    with pytest.raises(UserError) as error:
+        predict(model_dir, images, tmp_path / "none.nii.gz")
+    assert str(error.value) == (
+        f"{images[1]}: reading it ended the process by SIGSEGV; fetch or write it anew"
+    )
+    assert not (tmp_path / "none.nii.gz").exists()
 
 
 def test_headers_that_leave_places_open_are_warned_of(

@@ -31,6 +31,8 @@ def run(launch: Run, tmp_path: Path) -> Run:
         (["--spacing=0,0,0"], "0 (but not all) for the source's own, received 0,0,0"),
         (["--spacing=1,-1,0"], "received 1,-1,0"),
         (["--view=patches", "--foreground_slices"], "expected the view slices, received patches"),
+        (["--patch_size=33"], "error: --patch_size: expected the view patches, received slices"),
+        (["--view=volumes", "--label_size=3"], "--label_size: expected the view patches, received"),
         (["--crop=9,9"], "--crop: expected three positive whole numbers X,Y,Z of voxels"),
         (["--crop=9,0,9"], "received 9,0,9"),
         (["--orientation=RAX"], "--orientation: expected three axis codes such as RAS"),

@@ -46,6 +46,13 @@ def test_negative_seeds_are_refused(records: RecordSet) -> None:
         hybrid(records, seed=-1)
 
 
+def test_batches_that_memory_cannot_hold_are_refused(records: RecordSet) -> None:
+    """TensorFlow would end the process by SIGABRT."""
+    needed = 10**9 * 32 * 32 * 2 * 4
+    with pytest.raises(SettingError, match=rf"hp\.batch_size: .* 1000000000 .* {needed} bytes"):
+        hybrid(records, "batch_size=1000000000")
+
+
 def test_the_chosen_fraction_trains(records: RecordSet) -> None:
     run = hybrid(records, positive_fraction=0.4)
     assert run.subjects == training_subjects(records.manifest, ("0", "1"), 0.4, 0)

@@ -1,6 +1,7 @@
 """What determines a run, and runs that end early."""
 
 import os
+import re
 import shutil
 import signal
 from collections.abc import Callable
@@ -74,6 +75,15 @@ def test_divergence_stops_with_step_term_and_advice(records: RecordSet, tmp_path
     with pytest.raises(UserError, match=r"epoch 1, step \d+: .*segmentor_cross_entropy.*--hp"):
         tiny_run("run", tmp_path, records, "learning_rate=1e30", "steps_per_epoch=4")
     assert not list((tmp_path / "run" / "checkpoints").iterdir())
+
+
+def test_what_ends_an_epoch_is_told_on_a_line_of_its_own(
+    records: RecordSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not on the progress bar's, which is written before the second step's end is looked at."""
+    with pytest.raises(UserError, match="epoch 1, step 2: "):
+        tiny_run("run", tmp_path, records, "learning_rate=1e30", "steps_per_epoch=4")
+    assert re.search(r"1/4.*\n$", capsys.readouterr().out)
 
 
 def test_a_shard_that_goes_meanwhile_ends_the_run_in_one_line(

@@ -83,6 +83,7 @@ def collapsed(path: Path) -> None:
     ("damage", "message"),
     [
         (lambda path: None, "no such file"),
+        (Path.mkdir, "expected an image file, received a folder"),
         (unreadable, "cannot be read"),
         (truncated, "cannot be read"),
         (flat, r"expected a 3D or 4D image, received shape \(4, 4\)"),

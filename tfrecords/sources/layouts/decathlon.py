@@ -1,8 +1,9 @@
 """Medical Segmentation Decathlon and nnU-Net: `dataset.json`, `imagesTr`, `labelsTr`.
 
 The decathlon lists its cases under `training` and keeps modalities in one 4D file. nnU-Net keeps
-one file per modality (`case_0000.nii.gz`, `case_0001.nii.gz`, ...), may name regions (lists of
-labels), and may have its cases elsewhere, as `dataset` says:
+one file per modality (`case_0000.nii.gz`, `case_0001.nii.gz`, ...), which its first version lists
+as `case.nii.gz`, may name regions (lists of labels), and may have its cases elsewhere, as `dataset`
+says:
 
     "dataset": {"case": {"images": ["../scans/a.nii.gz", ...], "label": "$LABELS/a.nii.gz"}}
 
@@ -49,7 +50,7 @@ def _find(data_dir: Path | None, *, unlabelled: bool) -> Dataset:
             subjects = list(_named(folder, content.dataset, len(modalities)))
             _tell_unlisted(folder, ending, subjects)
         elif content.training is not None:
-            subjects = list(_listed(folder, ending, content.training))
+            subjects = list(_listed(folder, ending, content.training, len(modalities)))
             _tell_unlisted(folder, ending, subjects)
         else:
             subjects = list(_numbered(folder, ending, len(modalities)))
@@ -64,10 +65,19 @@ def _find(data_dir: Path | None, *, unlabelled: bool) -> Dataset:
         )
 
 
-def _listed(folder: Path, ending: str, cases: Iterable[ListedCase]) -> Iterator[Subject]:
+def _listed(
+    folder: Path, ending: str, cases: Iterable[ListedCase], modalities: int
+) -> Iterator[Subject]:
     for case in cases:
         image = _place(folder, case.image)
-        yield Subject(_stem(image, ending), (image,), _place(folder, case.label))
+        images = _whole_or_numbered(image, ending, modalities)
+        yield Subject(_stem(image, ending), images, _place(folder, case.label))
+
+
+def _whole_or_numbered(image: Path, ending: str, modalities: int) -> tuple[Path, ...]:
+    """A listed image; where there is none, but files of its modalities, these."""
+    numbered = _images(image.parent, _stem(image, ending), ending, modalities)
+    return numbered if not image.exists() and any(map(Path.exists, numbered)) else (image,)
 
 
 def _named(folder: Path, cases: Mapping[str, NamedCase], modalities: int) -> Iterator[Subject]:
@@ -125,7 +135,10 @@ def _tests(folder: Path, content: Content, modalities: int) -> list[Subject]:
         return _without_label(folder / "imagesTs", ending, modalities)
     listed = [_place(folder, image) for image in content.tests()]
     images = listed or _files(folder / "imagesTs", ending)
-    return [Subject(_stem(image, ending), (image,), None) for image in images]
+    return [
+        Subject(_stem(image, ending), _whole_or_numbered(image, ending, modalities), None)
+        for image in images
+    ]
 
 
 def _tell_count(content: Content, path: Path, found: int) -> None:

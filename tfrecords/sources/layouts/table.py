@@ -42,7 +42,10 @@ def _find(data_dir: Path | None, *, unlabelled: bool) -> Dataset:
             f"{path}: expected the columns subject, label and one per modality, "
             f"received {list(rows.columns)!r:.300}"
         )
-    _require_values(path, rows[["subject", "label", *modalities]], unlabelled)
+    needed = ["subject", "label", *modalities]
+    if "group" in rows and rows["group"].notna().any():
+        needed.append("group")
+    _require_values(path, rows[needed], unlabelled)
     groups = rows["group"].fillna("all") if "group" in rows else pd.Series("all", rows.index)
     folds = rows["fold"].fillna("") if "fold" in rows else pd.Series("", rows.index)
     subjects = (
@@ -65,6 +68,8 @@ def _require_values(path: Path, rows: pd.DataFrame, unlabelled: bool) -> None:
     empty = rows.isna()
     if unlabelled:
         empty["label"] = False
+        if "group" in empty:  # Of subjects without a label map, it decides nothing.
+            empty["group"] &= rows["label"].notna()
     if not empty.to_numpy().any():
         return
     row, number = (int(index[0]) for index in empty.to_numpy().nonzero())

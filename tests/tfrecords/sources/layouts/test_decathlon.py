@@ -153,7 +153,7 @@ GOOD = {"modality": {"0": "T1"}, "labels": {"0": "background", "1": "a"}}
         ({"labels": GOOD["labels"]}, "channel_names (or modality): expected the modalities"),
         ({"modality": GOOD["modality"]}, "labels: Field required"),
         ({**GOOD, "training": [{"image": "a.nii.gz"}]}, "training.0.label: Field required"),
-        ({**GOOD, "training": ["a.nii.gz"]}, "training.0: Input should be a valid dictionary, rec"),
+        ({**GOOD, "training": [3]}, "training.0: Input should be a valid dictionary, rec"),
         ({**GOOD, "labels": {"0": "background", "1": "a/b"}}, "classes and regions: expected a"),
         ({**GOOD, "labels": {"1": "a", "2": "b"}}, "value is 0, and at least one more, received a"),
         (
@@ -232,6 +232,28 @@ def test_test_cases_of_another_kind_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"dataset\.json: test: expected the image of every"):
         find(tmp_path, content, unlabelled=True)
     assert len(find(tmp_path, content).subjects) == 1
+
+
+@pytest.mark.parametrize(
+    "case", [{"image": "./imagesTr/a.nii.gz", "label": "./labelsTr/a.nii.gz"}, "imagesTr/a.nii.gz"]
+)
+def test_lists_of_nnunets_first_version_leave_the_modalities_numbers_out(
+    tmp_path: Path, case: Any
+) -> None:
+    content = {
+        "modality": {"0": "T2", "1": "ADC"},
+        "labels": GOOD["labels"],
+        "training": [case],
+        "test": ["./imagesTs/b.nii.gz", "./imagesTs/lost.nii.gz"],
+    }
+    images = ("imagesTr/a_0000.nii.gz", "imagesTr/a_0001.nii.gz", "imagesTs/b_0001.nii.gz")
+    found = find(tmp_path, content, *images, "labelsTr/a.nii.gz", unlabelled=True).subjects
+    assert [subject.name for subject in found] == ["a", "b", "lost"]
+    assert found[0].images == tuple(tmp_path / image for image in images[:2])
+    assert found[0].label == tmp_path / "labelsTr/a.nii.gz"
+    # Preprocessing reports the files that these lack.
+    assert [path.name for path in found[1].images] == ["b_0000.nii.gz", "b_0001.nii.gz"]
+    assert [path.name for path in found[2].images] == ["lost.nii.gz"]
 
 
 def test_test_cases_are_stored_as_volumes(

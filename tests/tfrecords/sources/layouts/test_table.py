@@ -80,6 +80,17 @@ def test_missing_values_are_named_by_line(tmp_path: Path, row: str, column: str)
 UNLABELLED = ("subject,t1,label,group", "a,a.nii,,low", "b,b.nii,l.nii,high", "c,c.nii, ,rare")
 
 
+def test_a_group_of_some_subjects_alone_is_refused(tmp_path: Path) -> None:
+    """Of the others, it is not "all"."""
+    lines = ("subject,t1,label,group", "a,a.nii,a-l.nii,high", "b,b.nii,b-l.nii,", "c,c.nii,,")
+    message = "line 3: expected a value for group, received none"
+    with pytest.raises(UserError, match=message):
+        find(tmp_path, *lines, unlabelled=True)
+    full = (*lines[:2], lines[2] + "low", lines[3])
+    assert find(tmp_path, *full, unlabelled=True).groups == ("high", "low", "all")
+    assert find(tmp_path, *(line.removesuffix("high") for line in lines[:2])).groups == ("all",)
+
+
 def test_rows_without_a_label_are_subjects_on_demand(tmp_path: Path) -> None:
     dataset = find(tmp_path, *UNLABELLED, unlabelled=True)
     assert [s.label for s in dataset.subjects] == [None, tmp_path / "l.nii", None]
