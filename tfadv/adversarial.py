@@ -162,6 +162,7 @@ class AdversarialModel(keras.Model):
     def metrics(self) -> list[keras.metrics.Metric]:
         return list(self.trackers.values())
 
+    @tf.autograph.experimental.do_not_convert  # Nothing here branches on a tensor: traces sooner.
     def train_step(self, batch: Batch) -> dict[str, tf.Tensor]:
         minibatches = self._split(batch)
         for update in self.players.schedule:
