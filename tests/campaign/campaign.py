@@ -13,13 +13,14 @@ import argparse
 import os
 import resource
 import shutil
+import signal
 import sys
 import tempfile
 import time
 import traceback
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -47,6 +48,7 @@ def main() -> None:
     root = Path(tempfile.mkdtemp(prefix="campaign-"))
     root.chmod(0o755)  # Trials as another user read the material.
     started_s = time.monotonic()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # As Ctrl-C: the table is printed.
     table: dict[str, Counter[Outcome]] = defaultdict(Counter)
     with ExitStack() as stack:
         insides = [stack.enter_context(Inside()) for _ in range(AT_ONCE)]
@@ -113,16 +115,17 @@ def _done(root: Path, chosen: Sequence[Trial], table: dict[str, Counter[Outcome]
     """Does all trials, several at once, and notes what they end with; how many ended badly."""
     bad = 0
     pool = ThreadPoolExecutor(AT_ONCE)
-    run = pool.map(lambda pair: _tried(root, *pair), enumerate(chosen))
+    trials = {pool.submit(_tried, root, *pair): pair[1] for pair in enumerate(chosen)}
     try:
-        for trial, result in zip(chosen, tqdm(run, "Trials", len(chosen)), strict=True):
+        for done in tqdm(as_completed(trials), "Trials", len(trials)):
+            trial, result = trials[done], done.result()
             table[trial.category][result.outcome] += 1
             if result.outcome not in GOOD:
                 bad += 1
                 tqdm.write(f"{result.outcome.value}: {trial.category}, {trial.name}: {result.said}")
     except KeyboardInterrupt:
-        bad += 1
-        print("Stopped by Ctrl-C")
+        bad += 1  # It was no whole campaign.
+        print("Stopped")
     pool.shutdown(cancel_futures=True)
     return bad
 

@@ -21,7 +21,7 @@ from tests.campaign.outcome import Outcome, Result, Trial, command, count, launc
 TOTAL = 50  # Of each program.
 IN_A_ROW = 10  # Of one record set, of one run.
 EARLY = 0.2  # So many come before a sign of life.
-LIFE_S = 60.0  # A start without such a sign takes no longer.
+LIFE_S = 300.0  # A start without such a sign takes no longer, beside much other work.
 ORPHANS_S = 30.0  # Within which workers end after their parent.
 
 

@@ -77,7 +77,9 @@ def _listed(
 def _whole_or_numbered(image: Path, ending: str, modalities: int) -> tuple[Path, ...]:
     """A listed image; where there is none, but files of its modalities, these."""
     numbered = _images(image.parent, _stem(image, ending), ending, modalities)
-    return numbered if not image.exists() and any(map(Path.exists, numbered)) else (image,)
+    # Of names that no file can have, Path.exists raises, and this says no.
+    exists = os.path.exists
+    return numbered if not exists(image) and any(map(exists, numbered)) else (image,)
 
 
 def _named(folder: Path, cases: Mapping[str, NamedCase], modalities: int) -> Iterator[Subject]:
