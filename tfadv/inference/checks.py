@@ -49,8 +49,8 @@ def not_empty(volume: tf.Tensor) -> tf.Tensor:
     Raises:
         InvalidArgumentError: in the graph, where all voxels of a channel are equal.
     """
-    axes = [0, 1, 2]
-    empty = tf.reduce_min(volume, axes) == tf.reduce_max(volume, axes)
+    channels = [volume[..., channel] for channel in range(volume.shape[-1])]
+    empty = tf.stack([tf.reduce_min(values) == tf.reduce_max(values) for values in channels])
     return _after(
         ~tf.reduce_any(empty),
         "volume: expected intensities that differ in every channel, of a model with a crop within "

@@ -69,9 +69,20 @@ class Predictor(tf.Module):
         probabilities = self.tiling.apply(self._probabilities, image, outputs)
         after = tf.shape(volume)[:3] - start - size
         outside = self.targets.background()
-        probabilities = pad(probabilities - outside, start, after) + outside
-        label = tf.gather(tf.constant(self.values, tf.uint8), self.targets.decide(probabilities))
+        label = tf.pad(
+            self._label(probabilities),
+            tf.stack([start, after], axis=1),
+            constant_values=self._label(outside),
+        )
+        if any(0 in members for members in self.targets.members):
+            probabilities = pad(probabilities - outside, start, after) + outside
+        else:  # All maps are of foreground, and zero outside.
+            probabilities = pad(probabilities, start, after)
         return {"label": label, "probabilities": probabilities}
+
+    def _label(self, probabilities: tf.Tensor) -> tf.Tensor:
+        """The dataset's label values uint8 [...] of probabilities [..., K]."""
+        return tf.gather(tf.constant(self.values, tf.uint8), self.targets.decide(probabilities))
 
     def _cut(self, volume: tf.Tensor, start: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
         """A box of a volume, both [Z, Y, X, C]."""

@@ -42,12 +42,13 @@ class Targets:
         combination of regions that exists, and nested regions stay nested: ET in TC in WT.
         Classes of the same regions cannot be told apart; the first of them is taken.
         """
-        if self.exclusive:
-            return tf.argmax(probabilities, axis=-1, output_type=tf.int32)
-        clipped = tf.clip_by_value(probabilities, EPSILON, 1 - EPSILON)
-        logits = tf.math.log(clipped) - tf.math.log1p(-clipped)
-        scores = tf.einsum("...r,rc->...c", logits, tf.constant(self.membership()))
-        return tf.argmax(scores, axis=-1, output_type=tf.int32)
+        # Map by map, since TensorFlow finds the largest of many neighbours in a row slowly.
+        scores = tf.transpose(tf.reshape(probabilities, [-1, len(self.names)]))
+        if not self.exclusive:
+            clipped = tf.clip_by_value(scores, EPSILON, 1 - EPSILON)
+            logits = tf.math.log(clipped) - tf.math.log1p(-clipped)
+            scores = tf.matmul(tf.constant(self.membership()), logits, transpose_a=True)
+        return tf.reshape(_first_largest(scores), tf.shape(probabilities)[:-1])
 
     def membership(self) -> np.ndarray:
         """float32 [len(names), classes]: 1 where a map covers a class."""
@@ -55,6 +56,16 @@ class Targets:
         for row, members in zip(matrix, self.members, strict=True):
             row[list(members)] = 1
         return matrix
+
+
+def _first_largest(scores: tf.Tensor) -> tf.Tensor:
+    """int32 [N]: for each column of scores [K, N], the first row where it is largest."""
+    largest, *others = tf.unstack(scores)
+    index = tf.zeros_like(largest, tf.int32)
+    for row, score in enumerate(others, 1):
+        index = tf.maximum(index, row * tf.cast(score > largest, tf.int32))
+        largest = tf.maximum(largest, score)
+    return index
 
 
 def class_targets(manifest: Manifest) -> Targets:

@@ -7,8 +7,8 @@ import tensorflow as tf
 
 Two = tuple[tf.Tensor, tf.Tensor]
 # Percentiles are sought in tails of about this share, told by a sample of at least so many voxels.
-TAIL = 0.02
-SAMPLE = 2**15
+TAIL = 0.015
+SAMPLE = 2**14
 
 
 def moments(values: tf.Tensor) -> Two:

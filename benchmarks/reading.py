@@ -1,0 +1,73 @@
+"""Reading of training examples, over what a training step takes of them."""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import keras
+import nibabel as nib
+import numpy as np
+import tensorflow as tf
+from measuring import Pair, entry
+
+from tfadv import methods
+from tfadv.run.run import Run
+from tfrecords.reading.record_set import RecordSet, open_record_set
+from tfrecords.records.views import Volumes
+from tfrecords.sources import layouts
+from tfrecords.writing.preprocessing import Options, preprocess
+
+SHAPE = (240, 240, 155)  # (x, y, z) of BraTS.
+BODY = (slice(50, 190), slice(35, 205), slice(5, 145))
+MODALITIES = ("t1", "t1ce", "t2", "flair")
+
+
+def _records(folder: Path, subjects: int) -> RecordSet:
+    """Whole volumes of subjects as large as those of BraTS, of noise."""
+    random = np.random.default_rng(0)
+    lines = [",".join(("subject", *MODALITIES, "label"))]
+    for number in range(subjects):
+        images = {name: np.zeros(SHAPE, np.int16) for name in MODALITIES}
+        for image in images.values():
+            image[BODY] = random.integers(1, 1000, image[BODY].shape)
+        label = np.zeros(SHAPE, np.uint8)
+        label[100:130, 100:130, 60:90] = 1
+        for name, array in {**images, "label": label}.items():
+            nib.Nifti1Image(array, np.eye(4)).to_filename(folder / f"{number}_{name}.nii")
+        files = (f"{number}_{name}.nii" for name in (*MODALITIES, "label"))
+        lines.append(",".join((f"s{number}", *files)))
+    (folder / "subjects.csv").write_text("\n".join(lines))
+    options = Options(view=Volumes(), folds=subjects, workers=1)
+    preprocess(layouts.find("table", folder), folder / "records", options)
+    return open_record_set(folder / "records")
+
+
+@entry(
+    "16 crops of 64^3 x 4 read of BraTS' volumes, by the steps that eat them (Peiris, width 8), "
+    "in processors' seconds",
+    1 / 20,
+    time.process_time,
+)
+@contextmanager
+def reading_crops() -> Iterator[Pair]:
+    values = ["precision=float32", "width=8", "crop_size=64", "steps_per_epoch=8", "batch_size=2"]
+    method = methods.get("reciprocal_dice").configure("paper", values)
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run.new(method, _records(Path(folder), 3))
+        keras.utils.set_random_seed(1)
+        model = run.build_model()
+        # Read to their end, so that nothing is read ahead while steps are measured.
+        (batch,) = run.batches(model, range(1)).take(1)
+        train_step = tf.function(model.train_step)
+
+        def read() -> None:
+            for _ in run.batches(model, range(1)):
+                pass
+
+        def step() -> None:
+            for _ in range(method.steps_per_epoch):
+                train_step(batch)
+
+        yield Pair(read, step)

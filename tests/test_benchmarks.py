@@ -1,0 +1,88 @@
+"""Measuring turn by turn, on a clock that is set by the actions; and the program's entries."""
+
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def measuring(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("measuring", FOLDER / "measuring.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "measuring", module)  # Dataclasses look their module up.
+    spec.loader.exec_module(module)
+    return module
+
+
+class Actions:
+    """Two actions that take so many seconds, round by round, on a clock of their own."""
+
+    def __init__(self, *seconds: list[float]) -> None:
+        self.now_s = 0.0
+        self.done = ""
+        self._seconds = seconds
+
+    def make(self, number: int) -> Any:
+        left = iter(self._seconds[number])
+
+        def action() -> None:
+            self.now_s += next(left)
+            self.done += str(number)
+
+        return action
+
+
+def measured(measuring: ModuleType, actions: Actions, goal: float, both: bool = True) -> Any:
+    @measuring.entry("one by another", goal, lambda: actions.now_s)
+    @contextmanager
+    def some_name() -> Iterator[Any]:
+        yield measuring.Pair(actions.make(0), actions.make(1) if both else None)
+        actions.done += " cleaned up"
+
+    return measuring.measure(some_name, 3)
+
+
+@pytest.mark.parametrize(("goal", "verdict"), [(2.0, "met"), (1.9, "missed")])
+def test_both_are_measured_in_turn_after_a_first_time(
+    measuring: ModuleType, goal: float, verdict: str
+) -> None:
+    actions = Actions([99, 6, 4, 9], [99, 2, 4, 3])
+    result = measured(measuring, actions, goal)
+    assert actions.done == "01010101 cleaned up"
+    # 4 over 2; of the rounds' ratios 3, 1, 3.
+    assert (result.least, result.median) == (2, 3)
+    assert str(result) == (
+        f"| some_name | one by another | 4 / 2 | 2 | 3 | {goal:.3g} | {verdict} |"
+    )
+    assert str(result).count("|") == measuring.HEADER.splitlines()[0].count("|")
+
+
+def test_without_a_reference_it_is_seconds(measuring: ModuleType) -> None:
+    result = measured(measuring, Actions([99, 6, 4, 9]), 5, both=False)
+    assert str(result) == "| some_name | one by another | 4 | 4 s | 6 s | 5 s | met |"
+
+
+@pytest.mark.slow
+def test_the_program_measures_what_it_lists() -> None:
+    def run(*flags: str) -> subprocess.CompletedProcess[str]:
+        program = [sys.executable, str(FOLDER / "run.py"), *flags]
+        return subprocess.run(program, capture_output=True, text=True, check=False)
+
+    names = [line.split(":")[0] for line in run("--list").stdout.splitlines()]
+    assert {"predict_over_network", "windows_nothing", "reading_crops"} <= set(names)
+    found = run("windows_nothing", "--rounds", "1")
+    (line,) = found.stdout.splitlines()[2:]
+    assert line.startswith("| windows_nothing | ")
+    assert (found.returncode == 0) == line.endswith("| met |")
+    assert run("nothing_of_this_name").returncode == 2
