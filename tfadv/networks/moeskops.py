@@ -9,10 +9,14 @@ from dataclasses import dataclass
 import keras
 from keras import layers
 
+from tfadv.networks.convolution import Conv2D
+from tfadv.networks.normalisation import BatchNormalization
+
 KERNELS = 32
 LABEL_SIZE = 21  # Of training patches; the discriminator's layers fit no other.
 DISCRIMINATOR_SIZE = 25  # Of the image that its two layers bring to LABEL_SIZE.
 DENSE = 256  # Nodes of the discriminator's fully connected layer.
+EPSILON = 1e-3  # Of batch normalisation: not stated; Keras'.
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ def discriminator(channels: int, classes: int, momentum: float) -> keras.Model:
         x = _convolution(x, 3, KERNELS, momentum)
     x = layers.Flatten()(x)
     x = layers.Dense(DENSE)(x)
-    x = layers.ReLU()(_normalised(x, momentum))
+    x = layers.ReLU()(BatchNormalization(momentum, EPSILON)(x))
     logits = layers.Dense(2, dtype="float32", name="logits")(x)
     return keras.Model([image, label_map], logits, name="discriminator")
 
@@ -81,10 +85,5 @@ def discriminator(channels: int, classes: int, momentum: float) -> keras.Model:
 def _convolution(
     x: keras.KerasTensor, size: int, kernels: int, momentum: float, dilation: int = 1
 ) -> keras.KerasTensor:
-    x = layers.Conv2D(kernels, size, dilation_rate=dilation)(x)
-    return layers.ReLU()(_normalised(x, momentum))
-
-
-def _normalised(x: keras.KerasTensor, momentum: float) -> keras.KerasTensor:
-    # Synchronized: replica 0's moving statistics are those that are saved.
-    return layers.BatchNormalization(momentum=momentum, synchronized=True)(x)
+    x = Conv2D(kernels, size, dilation_rate=dilation)(x)
+    return layers.ReLU()(BatchNormalization(momentum, EPSILON)(x))

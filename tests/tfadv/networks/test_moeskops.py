@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras import layers
 
 from tfadv.methods.receptive_field import receptive_field
 from tfadv.networks import moeskops
 from tfadv.networks.moeskops import DILATED, FCN, Architecture
+from tfadv.networks.normalisation import BatchNormalization
 
 
 def segmentor(architecture: Architecture, classes: int = 7) -> keras.Model:
@@ -20,7 +20,7 @@ def parameters(network: keras.Model) -> int:
     return sum(
         layer.count_params()
         for layer in network.layers
-        if not isinstance(layer, layers.BatchNormalization)
+        if not isinstance(layer, BatchNormalization)
     )
 
 
