@@ -10,6 +10,7 @@ import keras
 from keras import layers
 
 from tfadv.networks.convolution import Conv2D
+from tfadv.networks.dropout import KINDS, Dropout, told_whether_to_drop
 from tfadv.networks.normalisation import BatchNormalization
 
 KERNELS = 32
@@ -42,24 +43,33 @@ DILATED = Architecture(dilations=(1, 1, 2, 4, 8, 16, 1), hidden=0)
 
 
 def segmentor(
-    channels: int, classes: int, architecture: Architecture, dropout: float, momentum: float
+    channels: int,
+    classes: int,
+    architecture: Architecture,
+    dropout: float,
+    momentum: float,
+    dropout_kind: str = "voxels",
 ) -> keras.Model:
     """[B, H, W, channels] to logits [B, H - 2 margin, W - 2 margin, classes], of any H and W.
+
+    A pass in training drops nothing if it says `dropping=False`.
 
     Args:
         dropout: share of what the 1x1 layers receive that training drops.
         momentum: of the moving statistics.
+        dropout_kind: one of KINDS: single voxels of maps, or whole maps of a sample.
     """
+    noise_shape = KINDS[dropout_kind]
     image = keras.Input((None, None, channels), name="image")
     x = image
     for dilation in architecture.dilations:
         x = _convolution(x, 3, KERNELS, momentum, dilation)
     if architecture.hidden:
-        x = layers.Dropout(dropout)(x)
+        x = Dropout(dropout, noise_shape=noise_shape)(x)
         x = _convolution(x, 1, architecture.hidden, momentum)
-    x = layers.Dropout(dropout)(x)
+    x = Dropout(dropout, noise_shape=noise_shape)(x)
     logits = layers.Conv2D(classes, 1, dtype="float32", name="logits")(x)
-    return keras.Model(image, logits, name="segmentor")
+    return told_whether_to_drop(keras.Model(image, logits, name="segmentor"))
 
 
 def discriminator(channels: int, classes: int, momentum: float) -> keras.Model:
