@@ -22,11 +22,12 @@ from tfadv.adversarial import Batch, Networks, Players, Scene, Term, Update
 from tfadv.inference.tiling import Tiling, WholeSlices
 from tfadv.losses.annotated import shown
 from tfadv.losses.cross_entropy import cross_entropy
-from tfadv.methods.checks import COUNT, POSITIVE, between
+from tfadv.methods.checks import ANY, COUNT, POSITIVE, between, one_of
 from tfadv.methods.controls import Judged
 from tfadv.methods.method import Method, hyperparameter
 from tfadv.methods.verdicts import GENERATED, TRUE, Verdicts, observed, swapped
 from tfadv.networks import moeskops as networks
+from tfadv.networks.dropout import KINDS
 from tfadv.networks.moeskops import DILATED, FCN, Architecture
 from tfrecords.reading.augmentation import Augmentation
 from tfrecords.reading.batches import Recipe
@@ -56,7 +57,8 @@ class Moeskops(Method):
     )
     departures: ClassVar[Sequence[str]] = (
         "batch normalisation stands between convolution and ReLU, and not on the output layers",
-        "dropout's rate not stated: 0.5 of what each 1x1 layer receives",
+        "dropout's rate and kind not stated: 0.5 of what each 1x1 layer receives, single voxels; "
+        "they show the discriminator speckle, which dropout_kind=maps takes away",
         "intensity normalisation not stated: z-score over non-zero voxels",
         "slices are axial in both datasets; the paper says so of the elderly subjects alone",
         "patches, those of background as well, are centred in the body's box",
@@ -80,6 +82,11 @@ class Moeskops(Method):
     dropout: float = hyperparameter(
         0.5, "ours: 2.2 states dropout for the 1x1 layers, no rate", between(0, 0.99)
     )
+    dropout_kind: str = hyperparameter(
+        "voxels",
+        "ours: 2.2 states none; each voxel of a map for itself, or whole maps of a sample",
+        one_of(*KINDS),
+    )
     momentum: float = hyperparameter(
         0.9,
         "ours: of batch normalisation's moving statistics; Keras' 0.99 lags in short runs",
@@ -88,7 +95,12 @@ class Moeskops(Method):
 
     def build(self, channels: int, outputs: Sequence[str]) -> Players:
         segmentor = networks.segmentor(
-            channels, len(outputs), self.architecture, self.dropout, self.momentum
+            channels,
+            len(outputs),
+            self.architecture,
+            self.dropout,
+            self.momentum,
+            self.dropout_kind,
         )
         optimizers = {"segmentor": self.rmsprop("segmentor")}
         return Players({"segmentor": segmentor}, optimizers, (SEGMENTATION_UPDATE,))
@@ -132,6 +144,9 @@ class MoeskopsAdversarial(Moeskops, Judged):
     discriminator_learning_rate: float = hyperparameter(
         1e-5, "3.1: RMSprop, Ld and La, of both networks", POSITIVE, small=1e-4
     )
+    adversarial_dropout: bool = hyperparameter(
+        True, "ours: not stated; whether S drops in update 3, where D judges its maps", ANY
+    )
 
     def build(self, channels: int, outputs: Sequence[str]) -> Players:
         alone = super().build(channels, outputs)
@@ -142,7 +157,11 @@ class MoeskopsAdversarial(Moeskops, Judged):
                 **alone.optimizers,
                 **{name: self.rmsprop(name) for name in ("discriminator", "adversarial")},
             },
-            (*alone.schedule, DISCRIMINATION_UPDATE, ADVERSARIAL_UPDATE),
+            (
+                *alone.schedule,
+                DISCRIMINATION_UPDATE,
+                adversarial_update(dropping=self.adversarial_dropout),
+            ),
         )
 
     def rate(self, optimizer: str, epoch: int = 0) -> float:
@@ -186,14 +205,17 @@ def _segmented(players: Networks, batch: Batch) -> tf.Tensor:
     return players["segmentor"](batch["image"], training=True)
 
 
-def _judged(players: Networks, batch: Batch, *, segmentor_training: bool) -> Verdicts:
+def _judged(players: Networks, batch: Batch, **options: bool) -> Verdicts:
     """D's logits [B, 2] of a minibatch's manual and of its generated label maps.
 
     Each loss uses one of them. D still sees both together, because its batch normalisation would
     remove what tells them apart from a minibatch of one kind: then it stays at chance.
+
+    Args:
+        options: of S's pass: training, dropping.
     """
     segmentor, discriminator = players["segmentor"], players["discriminator"]
-    generated = tf.nn.softmax(segmentor(batch["image"], training=segmentor_training))
+    generated = tf.nn.softmax(segmentor(batch["image"], **options))
     manual = tf.one_hot(batch["label"], generated.shape[-1])
     maps = [shown(kind, batch.get("annotated")) for kind in (manual, generated)]
     images = tf.tile(_central_image(batch["image"]), [2, 1, 1, 1])
@@ -246,22 +268,31 @@ DISCRIMINATION_UPDATE = Update(
     {"discriminator": "discriminator"},
     (MANUAL_MAPS,),
     # The segmentor only looks on: its moving statistics stay.
-    partial(_judged, segmentor_training=False),
+    partial(_judged, training=False),
     {name: value for name, value in OBSERVED.items() if name.endswith(TRUE)},
     minibatch=1,
     by="D descends",
     shuffle=swapped,
 )
-ADVERSARIAL_UPDATE = Update(
-    "adversarial",
-    {"discriminator": "discriminator", "segmentor": "adversarial"},
-    (GENERATED_MAPS,),
-    partial(_judged, segmentor_training=True),
-    {name: value for name, value in OBSERVED.items() if name.endswith(GENERATED)},
-    ascends=frozenset({"segmentor"}),
-    minibatch=2,
-    by="D descends and S ascends",
-    shuffle=swapped,
-)
+
+
+def adversarial_update(*, dropping: bool) -> Update:
+    """La.
+
+    Args:
+        dropping: whether S drops.
+    """
+    return Update(
+        "adversarial",
+        {"discriminator": "discriminator", "segmentor": "adversarial"},
+        (GENERATED_MAPS,),
+        partial(_judged, training=True, dropping=dropping),
+        {name: value for name, value in OBSERVED.items() if name.endswith(GENERATED)},
+        ascends=frozenset({"segmentor"}),
+        minibatch=2,
+        by="D descends and S ascends",
+        shuffle=swapped,
+    )
+
 
 METHODS = (MoeskopsFcn, MoeskopsDilated, MoeskopsFcnAdversarial, MoeskopsDilatedAdversarial)

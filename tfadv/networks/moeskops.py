@@ -9,10 +9,15 @@ from dataclasses import dataclass
 import keras
 from keras import layers
 
+from tfadv.networks.convolution import Conv2D
+from tfadv.networks.dropout import KINDS, Dropout, told_whether_to_drop
+from tfadv.networks.normalisation import BatchNormalization
+
 KERNELS = 32
 LABEL_SIZE = 21  # Of training patches; the discriminator's layers fit no other.
 DISCRIMINATOR_SIZE = 25  # Of the image that its two layers bring to LABEL_SIZE.
 DENSE = 256  # Nodes of the discriminator's fully connected layer.
+EPSILON = 1e-3  # Of batch normalisation: not stated; Keras'.
 
 
 @dataclass(frozen=True)
@@ -38,24 +43,33 @@ DILATED = Architecture(dilations=(1, 1, 2, 4, 8, 16, 1), hidden=0)
 
 
 def segmentor(
-    channels: int, classes: int, architecture: Architecture, dropout: float, momentum: float
+    channels: int,
+    classes: int,
+    architecture: Architecture,
+    dropout: float,
+    momentum: float,
+    dropout_kind: str = "voxels",
 ) -> keras.Model:
     """[B, H, W, channels] to logits [B, H - 2 margin, W - 2 margin, classes], of any H and W.
+
+    A pass in training drops nothing if it says `dropping=False`.
 
     Args:
         dropout: share of what the 1x1 layers receive that training drops.
         momentum: of the moving statistics.
+        dropout_kind: one of KINDS: single voxels of maps, or whole maps of a sample.
     """
+    noise_shape = KINDS[dropout_kind]
     image = keras.Input((None, None, channels), name="image")
     x = image
     for dilation in architecture.dilations:
         x = _convolution(x, 3, KERNELS, momentum, dilation)
     if architecture.hidden:
-        x = layers.Dropout(dropout)(x)
+        x = Dropout(dropout, noise_shape=noise_shape)(x)
         x = _convolution(x, 1, architecture.hidden, momentum)
-    x = layers.Dropout(dropout)(x)
+    x = Dropout(dropout, noise_shape=noise_shape)(x)
     logits = layers.Conv2D(classes, 1, dtype="float32", name="logits")(x)
-    return keras.Model(image, logits, name="segmentor")
+    return told_whether_to_drop(keras.Model(image, logits, name="segmentor"))
 
 
 def discriminator(channels: int, classes: int, momentum: float) -> keras.Model:
@@ -73,7 +87,7 @@ def discriminator(channels: int, classes: int, momentum: float) -> keras.Model:
         x = _convolution(x, 3, KERNELS, momentum)
     x = layers.Flatten()(x)
     x = layers.Dense(DENSE)(x)
-    x = layers.ReLU()(_normalised(x, momentum))
+    x = layers.ReLU()(BatchNormalization(momentum, EPSILON)(x))
     logits = layers.Dense(2, dtype="float32", name="logits")(x)
     return keras.Model([image, label_map], logits, name="discriminator")
 
@@ -81,10 +95,5 @@ def discriminator(channels: int, classes: int, momentum: float) -> keras.Model:
 def _convolution(
     x: keras.KerasTensor, size: int, kernels: int, momentum: float, dilation: int = 1
 ) -> keras.KerasTensor:
-    x = layers.Conv2D(kernels, size, dilation_rate=dilation)(x)
-    return layers.ReLU()(_normalised(x, momentum))
-
-
-def _normalised(x: keras.KerasTensor, momentum: float) -> keras.KerasTensor:
-    # Synchronized: replica 0's moving statistics are those that are saved.
-    return layers.BatchNormalization(momentum=momentum, synchronized=True)(x)
+    x = Conv2D(kernels, size, dilation_rate=dilation)(x)
+    return layers.ReLU()(BatchNormalization(momentum, EPSILON)(x))

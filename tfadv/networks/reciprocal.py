@@ -3,6 +3,7 @@
 import keras
 from keras import layers
 
+from tfadv.networks.normalisation import BatchNormalization
 from tfadv.networks.pooling import MaxPooling3D
 from tfadv.networks.upsampling import LinearUpsampling
 
@@ -48,7 +49,7 @@ def critic(outputs: int, width: int = 48) -> keras.Model:
     for _ in range(CRITIC_LAYERS - 1):
         x = layers.Conv3D(width, 3, padding="same", use_bias=False)(x)
         # Momentum 1: a critic always sees batches, so its moving statistics stay as they are.
-        x = layers.BatchNormalization(momentum=1.0, epsilon=EPSILON, synchronized=True)(x)
+        x = BatchNormalization(1.0, EPSILON)(x)
         x = layers.LeakyReLU(LEAKY_SLOPE)(x)
     logits = layers.Conv3D(1, 3, padding="same", dtype="float32", name="logits")(x)
     return keras.Model(maps, logits, name="critic")

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from tfadv.networks.normalisation import BatchNormalization
 from tfadv.networks.upsampling import LinearUpsampling
 
 LEAKY_SLOPE = 0.2  # Not stated; that of the GANs of its time (Radford et al. 2016).
@@ -33,7 +34,7 @@ def segmentor(channels: int, outputs: int, width: int = 64, *, masked: bool = Fa
     for factor, skip in zip(FACTORS[-2::-1], skips[-2::-1], strict=True):
         x = LinearUpsampling()(x)
         x = layers.Conv2D(width * factor, 3, padding="same", use_bias=False)(x)
-        x = layers.ReLU()(_normalised(x))
+        x = layers.ReLU()(BatchNormalization(MOMENTUM, EPSILON)(x))
         x = layers.Concatenate()([x, skip])
     x = LinearUpsampling()(x)
     logits = layers.Conv2D(outputs, 3, padding="same", dtype="float32", name="logits")(x)
@@ -110,10 +111,5 @@ def _down(
     """4x4 convolution of stride 2, batch normalisation except in the first, leaky ReLU."""
     x = layers.Conv2D(maps, 4, 2, padding="same", use_bias=not normalised)(x)
     if normalised:
-        x = _normalised(x, momentum)
+        x = BatchNormalization(momentum, EPSILON)(x)
     return layers.LeakyReLU(LEAKY_SLOPE)(x)
-
-
-def _normalised(x: keras.KerasTensor, momentum: float = MOMENTUM) -> keras.KerasTensor:
-    # Synchronized: replica 0's moving statistics are those that are saved.
-    return layers.BatchNormalization(momentum=momentum, epsilon=EPSILON, synchronized=True)(x)

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tfadv.inference.tiling import SIGMA_SHARE, SlidingWindow, WholeSlices, WholeVolume
 from tfadv.networks import moeskops
 from tfadv.networks.moeskops import DILATED, FCN, Architecture
+from tfadv.networks.normalisation import BatchNormalization
 
 
 def identity(windows: tf.Tensor) -> tf.Tensor:
@@ -92,7 +93,7 @@ def test_whole_slices_equal_every_voxels_own_patch(architecture: Architecture) -
     network = moeskops.segmentor(2, 3, architecture, dropout=0.5, momentum=0.9)
     random = np.random.default_rng(0)
     for layer in network.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):  # As training would leave them.
+        if isinstance(layer, BatchNormalization):  # As training would leave them.
             layer.moving_mean.assign(random.normal(0, 0.1, layer.moving_mean.shape))
             layer.moving_variance.assign(random.uniform(0.2, 0.8, layer.moving_variance.shape))
     image = random.normal(size=(2, 9, 14, 2)).astype(np.float32)

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tfadv import methods
-from tfadv.adversarial import AdversarialModel, Players
+from tfadv.adversarial import AdversarialModel, Players, Update
 from tfadv.inference.tiling import WholeSlices
 from tfadv.methods.moeskops import _central_image
 from tfrecords.records.views import Patches, View
@@ -149,3 +149,19 @@ def test_fewer_patches_than_the_papers_are_told(name: str) -> None:
     assert "expected 50,000 of each class and subject, as the paper has in an epoch" in remark
     assert "received 1,000, which come again" in remark
     assert "--patches_per_class 50000" in remark
+
+
+@pytest.mark.parametrize("drops", [True, False])
+def test_segmentor_drops_in_the_adversarial_update_or_not(drops: bool) -> None:
+    """Where it does not, equal minibatches give equal verdicts; in Ls it drops all the same."""
+    name = "moeskops_fcn_adversarial"
+    overrides = [f"adversarial_dropout={drops}", "dropout_kind=maps", "precision=float32"]
+    players = methods.get(name).configure("small", overrides).build(1, "abcdefg")
+    segmentation, _, adversarial = players.schedule
+
+    def twice_equal(update: Update) -> bool:
+        one, two = (update.outcome(players.networks, batch(name)).terms for _ in range(2))
+        return one == two
+
+    assert twice_equal(adversarial) == (not drops)
+    assert not twice_equal(segmentation)

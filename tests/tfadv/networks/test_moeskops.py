@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras import layers
 
 from tfadv.methods.receptive_field import receptive_field
 from tfadv.networks import moeskops
 from tfadv.networks.moeskops import DILATED, FCN, Architecture
+from tfadv.networks.normalisation import BatchNormalization
 
 
 def segmentor(architecture: Architecture, classes: int = 7) -> keras.Model:
@@ -20,7 +20,7 @@ def parameters(network: keras.Model) -> int:
     return sum(
         layer.count_params()
         for layer in network.layers
-        if not isinstance(layer, layers.BatchNormalization)
+        if not isinstance(layer, BatchNormalization)
     )
 
 
@@ -74,3 +74,41 @@ def test_layers_are_normalised_and_rectified(architecture: Architecture) -> None
     hidden = ["Dropout", *block] if architecture.hidden else []
     expected = [*block * len(architecture.dilations), *hidden, "Dropout", "Conv2D"]
     assert kinds == expected
+
+
+def speckle(maps: np.ndarray) -> float:
+    """The share of inner voxels whose class none of their four neighbours has; maps [B, H, W]."""
+    inner = maps[:, 1:-1, 1:-1]
+    neighbours = (maps[:, :-2, 1:-1], maps[:, 2:, 1:-1], maps[:, 1:-1, :-2], maps[:, 1:-1, 2:])
+    return float(np.mean(np.all([inner != other for other in neighbours], axis=0)))
+
+
+@pytest.mark.parametrize("architecture", [FCN, DILATED])
+def test_dropping_whole_maps_leaves_no_speckle(architecture: Architecture) -> None:
+    """Of a smooth image; single voxels speckle what it gives."""
+    y, x = np.mgrid[:107, :107] / 12.0
+    phases = np.arange(4.0)[:, None, None]
+    image = tf.constant(np.sin(x + phases) * np.cos(y - phases), tf.float32)[..., None]
+    share = {}
+    for kind in ("voxels", "maps"):
+        keras.utils.set_random_seed(1)
+        network = moeskops.segmentor(1, 7, architecture, 0.5, 0.9, kind)
+        for name, dropping in ((kind, True), ("none", False)):
+            logits = network(image, training=True, dropping=dropping)
+            share[name] = speckle(np.argmax(logits, axis=-1))
+    # Untrained networks of many layers speckle by themselves.
+    own = share["none"]
+    assert share["voxels"] > 2 * own
+    assert share["maps"] - own < 0.1 * (share["voxels"] - own)
+
+
+def test_a_pass_that_does_not_drop_is_one_in_training_all_the_same() -> None:
+    network = moeskops.segmentor(1, 7, FCN, dropout=0.5, momentum=0.9)
+    image = tf.random.stateless_normal([2, 33, 33, 1], [0, 1])
+    before = [variable.numpy() for variable in network.non_trainable_variables]
+    first, second = (network(image, training=True, dropping=False) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert np.abs(first - network(image, training=False)).max() > 0.01
+    assert np.abs(first - network(image, training=True)).max() > 0.01
+    after = [variable.numpy() for variable in network.non_trainable_variables]
+    assert all((old != new).any() for old, new in zip(before, after, strict=True))
