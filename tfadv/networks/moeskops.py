@@ -12,6 +12,7 @@ from keras import layers
 from tfadv.networks.convolution import Conv2D
 from tfadv.networks.dropout import KINDS, Dropout, told_whether_to_drop
 from tfadv.networks.normalisation import BatchNormalization
+from tfadv.networks.precision import in_float32
 
 KERNELS = 32
 LABEL_SIZE = 21  # Of training patches; the discriminator's layers fit no other.
@@ -72,6 +73,9 @@ def segmentor(
     return told_whether_to_drop(keras.Model(image, logits, name="segmentor"))
 
 
+# In bfloat16, what the segmentor learns from it has a cosine of 0.92 with that in float32, which
+# costs 1 to 2 % of the step's time and gives 0.98.
+@in_float32()
 def discriminator(channels: int, classes: int, momentum: float) -> keras.Model:
     """[image [B, 25, 25, channels], label map [B, 21, 21, classes]] to logits [B, 2]."""
     image = keras.Input((DISCRIMINATOR_SIZE, DISCRIMINATOR_SIZE, channels), name="image")
