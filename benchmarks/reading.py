@@ -24,7 +24,7 @@ BODY = (slice(50, 190), slice(35, 205), slice(5, 145))
 MODALITIES = ("t1", "t1ce", "t2", "flair")
 
 
-def _records(folder: Path, subjects: int) -> RecordSet:
+def records_like_brats(folder: Path, subjects: int) -> RecordSet:
     """Whole volumes of subjects as large as those of BraTS, of noise."""
     random = np.random.default_rng(0)
     lines = [",".join(("subject", *MODALITIES, "label"))]
@@ -55,7 +55,7 @@ def reading_crops() -> Iterator[Pair]:
     values = ["precision=float32", "width=8", "crop_size=64", "steps_per_epoch=8", "batch_size=2"]
     method = methods.get("reciprocal_dice").configure("paper", values)
     with tempfile.TemporaryDirectory() as folder:
-        run = Run.new(method, _records(Path(folder), 3))
+        run = Run.new(method, records_like_brats(Path(folder), 3))
         keras.utils.set_random_seed(1)
         model = run.build_model()
         # Read to their end, so that nothing is read ahead while steps are measured.

@@ -12,9 +12,10 @@ import sys
 
 import inference
 import reading
+import training
 from measuring import HEADER, Entry, measure
 
-TOPICS = (inference, reading)
+TOPICS = (inference, reading, training)
 ENTRIES = {
     value.name: value for topic in TOPICS for value in vars(topic).values() if type(value) is Entry
 }

@@ -120,3 +120,9 @@ def model_dir(run: WorkDir, tmp_path_factory: pytest.TempPathFactory) -> Path:
     method = trained.method
     export(predictor, describe(predictor, trained.manifest, method.name, method.values), folder)
     return folder
+
+
+@pytest.fixture
+def seeded() -> None:
+    """Equal random numbers for every test that asks for it, in whatever order they run."""
+    keras.utils.set_random_seed(1)

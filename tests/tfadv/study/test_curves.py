@@ -1,30 +1,16 @@
 """Figures over the course of training, by the colours of their pixels."""
 
-import io
-
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import colors
-from matplotlib import image as images
 
+from tests.tfadv.study.pixels import pixels, where
 from tfadv.study import curves
 from tfadv.study.figures import palette
 
 COLOURS = palette(["a", "b", "c"])
 pytestmark = pytest.mark.filterwarnings("error")
-
-
-def pixels(png: bytes) -> np.ndarray:
-    """RGB [Y, X, 3] from 0 to 1, the first row on top, without the legend below."""
-    picture = images.imread(io.BytesIO(png))[..., :3]
-    return picture[: int(0.88 * len(picture))]
-
-
-def where(picture: np.ndarray, colour: str) -> np.ndarray:
-    """(y, x) of the pixels of one colour, as shares of height and width."""
-    same = np.abs(picture - np.array(colors.to_rgb(colour))).max(axis=-1) < 0.01
-    return np.argwhere(same) / same.shape
 
 
 def by_epoch(column: str, values: dict[str, list[list[float]]]) -> pd.DataFrame:

@@ -1,13 +1,10 @@
 """Figures of a study, by the colours of their pixels."""
 
-import io
-
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib import colors
-from matplotlib import image as images
 
+from tests.tfadv.study.pixels import pixels, where
 from tfadv.evaluation.measures import MEASURES, named
 from tfadv.study import figures
 
@@ -15,18 +12,6 @@ REPORTED = [measure for measure in MEASURES if measure.reported]
 DICE = [named("dice")]
 COLOURS = figures.palette(["a", "b", "c"])
 pytestmark = pytest.mark.filterwarnings("error")
-
-
-def pixels(png: bytes) -> np.ndarray:
-    """RGB [Y, X, 3] from 0 to 1, the first row on top, without the legend below."""
-    picture = images.imread(io.BytesIO(png))[..., :3]
-    return picture[: int(0.88 * len(picture))]
-
-
-def where(picture: np.ndarray, colour: str) -> np.ndarray:
-    """(y, x) of the pixels of one colour, as shares of height and width."""
-    same = np.abs(picture - np.array(colors.to_rgb(colour))).max(axis=-1) < 0.01
-    return np.argwhere(same) / same.shape
 
 
 def scores(levels: dict[tuple[str, float], float]) -> pd.DataFrame:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from tests.tfrecords.geometry.turned import WORLD
 from tfrecords.geometry.grid import Grid, make_grid
 
-WORLD = {"R": (1, 0, 0), "A": (0, 1, 0), "S": (0, 0, 1)}
 OPPOSITE = {"L": "R", "P": "A", "I": "S"}
 
 

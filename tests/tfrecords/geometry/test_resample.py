@@ -8,33 +8,10 @@ import pytest
 from nibabel.affines import apply_affine, from_matvec
 from scipy import ndimage
 
+from tests.tfrecords.geometry.turned import OBLIQUE_DEG, SOURCES, numbered, world_of_voxels
 from tfrecords.geometry.grid import Grid, make_grid, working_grid
 from tfrecords.geometry.nifti import read_volume, write_image
 from tfrecords.geometry.resample import onto_first, to_grid
-
-WORLD = {"R": (1, 0, 0), "A": (0, 1, 0), "S": (0, 0, 1)}
-SHAPE = (7, 6, 5)
-OBLIQUE_DEG = (12, -20, 35)
-SOURCES = [
-    ("RAS", (0, 0, 0)),
-    ("LAS", (0, 0, 0)),
-    ("LPS", (0, 0, 0)),
-    ("PSR", (0, 0, 0)),
-    ("ILA", (0, 0, 0)),
-    ("RAS", OBLIQUE_DEG),
-    ("PSR", OBLIQUE_DEG),
-    ("ILA", OBLIQUE_DEG),
-]
-
-
-def numbered(shape: tuple[int, ...]) -> np.ndarray:
-    """Every voxel has a value of its own."""
-    return np.arange(np.prod(shape), dtype=np.int16).reshape(shape)
-
-
-def world_of_voxels(grid: Grid) -> np.ndarray:
-    """[X * Y * Z, 3], in the order of a raveled array."""
-    return apply_affine(grid.matrix, np.argwhere(np.ones(grid.shape, bool)))
 
 
 def first_at(shape: tuple[int, int, int], x_mm: float) -> Grid:

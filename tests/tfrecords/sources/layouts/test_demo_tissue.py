@@ -1,8 +1,6 @@
 """The demonstration's tissues, and where demonstrations are made."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -11,15 +9,7 @@ from tfrecords.sources import layouts
 from tfrecords.sources.layouts import demo_tissue
 from tfrecords.writing.scan import scan
 
-
-@pytest.fixture(autouse=True)
-def here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Subjects are made in this process."""
-
-    def map_here(function: Callable[[Any], object], items: list[Any], *_: object) -> list[Any]:
-        return [(number, function(item)) for number, item in enumerate(items)]
-
-    monkeypatch.setattr(demo_tissue, "parallel_map", map_here)
+pytestmark = pytest.mark.usefixtures("made_here")
 
 
 def test_subjects_are_made_whole_and_without_findings(

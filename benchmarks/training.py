@@ -1,0 +1,115 @@
+"""Trainings: what surrounds their steps, and how they begin and end."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+from measuring import Pair, entry
+from reading import records_like_brats
+
+from tfadv import methods
+from tfadv.run.run import Run
+
+ROOT = Path(__file__).parents[1]
+STEPS = 8
+
+
+@entry("8 training steps with their data, by as many bare ones (Peiris, width 8, 64^3 x 4)", 1.05)
+@contextmanager
+def fit_over_step() -> Iterator[Pair]:
+    values = ["precision=mixed_bfloat16", "width=8", "crop_size=64", "batch_size=2"]
+    method = methods.get("reciprocal_critic").configure(
+        "paper", [*values, f"steps_per_epoch={STEPS}"]
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run.new(method, records_like_brats(Path(folder), 3))
+        keras.utils.set_random_seed(1)
+        model = run.build_model()
+        (batch,) = run.batches(model, range(1)).take(1)
+        step = tf.function(model.train_step)
+
+        def fitted() -> None:
+            model.fit(run.batches(model, range(1)), steps_per_epoch=STEPS, verbose=0)
+
+        def bare() -> None:
+            for _ in range(STEPS):
+                logs = step(batch)
+            next(iter(logs.values())).numpy()
+
+        yield Pair(fitted, bare)
+
+
+class _Programs:
+    """Trainings as processes of their own, and the seconds of that part of them that counts."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def clock(self) -> float:
+        return self.seconds
+
+    def run(self, folder: Path, number: int, mark: bytes, *, to_mark: bool) -> None:
+        """A training. Up to the mark in its output, or from its last one to the process's end."""
+        flags = ["--records", str(folder / "records"), "--work_dir", str(folder / f"run{number}")]
+        flags += ["--method", "kohl_hybrid", "--preset", "small", "--epochs", "2"]
+        command = [sys.executable, "launch/train.py", *flags, "--steps_per_epoch", "20"]
+        start = time.perf_counter()
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        with subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=ROOT,
+            env=environment,
+        ) as process:
+            assert process.stdout is not None
+            output = b""
+            seen = start
+            while piece := os.read(process.stdout.fileno(), 65536):
+                output += piece
+                if mark in output:
+                    seen, output = time.perf_counter(), b""
+                    if to_mark:
+                        process.kill()
+                        break
+            process.wait()
+        if seen == start or (not to_mark and process.returncode):
+            raise RuntimeError(f"{' '.join(command)}: {output.decode(errors='replace')[-2000:]}")
+        self.seconds += seen - start if to_mark else time.perf_counter() - seen
+
+
+_begins, _ends = _Programs(), _Programs()
+
+
+@entry("from the start of launch/train.py to its first step's end (Kohl)", 6, _begins.clock)
+@contextmanager
+def to_first_step() -> Iterator[Pair]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield _measured(_begins, Path(folder), b"1/20", to_mark=True)
+
+
+@entry("from launch/train.py's last line to the end of its process (Kohl)", 2, _ends.clock)
+@contextmanager
+def to_end_of_process() -> Iterator[Pair]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield _measured(_ends, Path(folder), b"best epoch", to_mark=False)
+
+
+def _measured(programs: _Programs, folder: Path, mark: bytes, *, to_mark: bool) -> Pair:
+    flags = ["--out_dir", str(folder / "records"), "--data_dir", str(folder / "demo")]
+    subprocess.run(
+        [sys.executable, "launch/preprocess.py", *flags],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=True,
+        capture_output=True,
+    )
+    numbers = iter(range(1000))
+    return Pair(lambda: programs.run(folder, next(numbers), mark, to_mark=to_mark))

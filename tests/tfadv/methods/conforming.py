@@ -1,0 +1,133 @@
+"""What the conformance suites share: tiny methods, their batches, what an update's pass gives."""
+
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfadv import methods
+from tfadv.adversarial import Players, Update
+from tfadv.methods.method import Method
+from tfrecords.sources.subject import LabelClass
+
+CHANNELS = 3
+
+OUTPUTS = ("a", "b", "c", "d")
+
+MANIFEST: Any = SimpleNamespace(
+    classes=[LabelClass(name, (0,)) for name in OUTPUTS], regions={}, class_index=OUTPUTS.index
+)
+
+every_method = pytest.mark.parametrize(
+    "method", methods.all_methods().values(), ids=lambda m: m.name
+)
+
+# The others, on the same machinery, are slow.
+QUICK = {"kohl_hybrid", "moeskops_dilated_adversarial", "segan_s3_1c", "reciprocal_critic"}
+
+a_method_of_each_paper = pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param(method, id=name, marks=[] if name in QUICK else pytest.mark.slow)
+        for name, method in methods.all_methods().items()
+    ],
+)
+
+
+def tiny(method: type[Method], **values: Any) -> Method:
+    """The small preset, smaller still."""
+    small = {"precision": "float32", "batch_size": 2, "epochs": 2, "steps_per_epoch": 2}
+    return replace(method.configure("small"), **(small | values))
+
+
+def batch_for(method: Method, players: Players, replicas: int = 1) -> dict[str, tf.Tensor]:
+    """A batch of one replica, repeated for each."""
+    random = np.random.default_rng(0)
+    count = 2 * players.minibatches
+    size, label_size = sizes_of(method)
+    image = random.normal(size=(count, *size, CHANNELS)).astype(np.float32)
+    # Class indices, or a mask for each region.
+    exclusive = method.targets(MANIFEST).exclusive
+    shape = (count, *label_size, *(() if exclusive else (len(OUTPUTS),)))
+    label = random.integers(0, len(OUTPUTS) if exclusive else 2, shape).astype(np.uint8)
+    return {
+        "image": tf.constant(np.concatenate([image] * replicas)),
+        "label": tf.constant(np.concatenate([label] * replicas)),
+    }
+
+
+def sizes_of(method: Method) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Of an image and of its label."""
+    view = method.view
+    if view.kind == "patches":
+        return (view.patch_size,) * 2, (view.label_size,) * 2
+    return ((32,) * 2,) * 2 if view.kind == "slices" else ((16,) * 3,) * 2
+
+
+def weights(network: keras.Model) -> list[np.ndarray]:
+    """Everything but the states of random generators."""
+    return [variable.numpy() for variable in network.weights]
+
+
+def without_noise(players: Players) -> Players:
+    """Replicas draw noise and dropout of their own: without, they can be compared."""
+    for network in players.networks.values():
+        for layer in random_layers(network):
+            for name in {"stddev", "rate"} & set(vars(layer)):
+                setattr(layer, name, 0.0)
+    return players
+
+
+def random_layers(network: keras.Model) -> list[keras.Layer]:
+    return [layer for layer in network._flatten_layers() if hasattr(layer, "seed_generator")]
+
+
+def same(before: list[np.ndarray], after: list[np.ndarray]) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+@dataclass(frozen=True)
+class Passed:
+    """What an update's terms gave.
+
+    Attributes:
+        values: by term.
+        weights: gradients with respect to all weights of all networks, by term.
+        logits: gradients with respect to each answer of the segmentor, by term.
+    """
+
+    values: dict[str, float]
+    weights: dict[str, list[np.ndarray]]
+    logits: dict[str, list[np.ndarray]]
+
+
+def passed(update: Update, players: Players, batch: dict[str, tf.Tensor]) -> Passed:
+    """An update's pass, which leaves all statistics as they were."""
+    answers: list[tf.Tensor] = []
+
+    def segmentor(image: tf.Tensor, **options: bool) -> tf.Tensor:
+        answers.append(players.networks["segmentor"](image, **options))
+        return answers[-1]
+
+    before = {name: network.get_weights() for name, network in players.networks.items()}
+    networks: Any = {**players.networks, "segmentor": segmentor}
+    with tf.GradientTape(persistent=True) as tape:
+        terms = update.outcome(networks, batch).terms
+    variables = [v.value for n in players.networks.values() for v in n.trainable_variables]
+    zero = tf.UnconnectedGradients.ZERO
+    found = Passed(
+        {name: float(value) for name, value in terms.items()},
+        {n: [g.numpy() for g in tape.gradient(v, variables, None, zero)] for n, v in terms.items()},
+        {n: [g.numpy() for g in tape.gradient(v, answers, None, zero)] for n, v in terms.items()},
+    )
+    for name, network in players.networks.items():
+        network.set_weights(before[name])
+    return found
+
+
+def flat(arrays: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate([np.ravel(array) for array in arrays]).astype(float)
