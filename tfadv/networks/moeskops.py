@@ -73,8 +73,8 @@ def segmentor(
     return told_whether_to_drop(keras.Model(image, logits, name="segmentor"))
 
 
-# In bfloat16, what the segmentor learns from it has a cosine of 0.92 with that in float32, which
-# costs 1 to 2 % of the step's time and gives 0.98.
+# In bfloat16, what the dilated segmentor learns from it has a cosine of 0.89 to 0.95 with that in
+# float32, and of 0.98 so, for 5 to 8 % of the step's time; no few layers of it are enough.
 @in_float32()
 def discriminator(channels: int, classes: int, momentum: float) -> keras.Model:
     """[image [B, 25, 25, channels], label map [B, 21, 21, classes]] to logits [B, 2]."""
