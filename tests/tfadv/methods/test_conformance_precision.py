@@ -17,6 +17,7 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage
 
+from tests.tfadv.methods.conforming import QUICK, flat
 from tfadv import methods
 from tfadv.adversarial import AdversarialModel, Batch, Players
 from tfadv.methods.method import Method
@@ -33,8 +34,6 @@ LEAST = 0.95
 # The maps of its 17 layers in bfloat16 are others, and D says something else of them: 0.93 to 0.96.
 # The first two of them in float32 give 0.96, for 8 % more of the step's time; three 0.97, for 13 %.
 LEAST_OF = {"moeskops_fcn_adversarial": 0.9}
-# One method per paper is quick; the others have the same networks.
-QUICK = {"kohl_hybrid", "moeskops_dilated_adversarial", "segan_s3_1c", "reciprocal_critic"}
 JUDGED = {n: m for n, m in methods.all_methods().items() if "signal" in m.configure().values}
 
 
@@ -114,7 +113,3 @@ def verdict_gradient(players: Players) -> Callable[[Batch], list[tf.Tensor]]:
         return tape.gradient(loss, weights, unconnected_gradients="zero")
 
     return gradient
-
-
-def flat(gradients: list[tf.Tensor]) -> np.ndarray:
-    return np.concatenate([g.numpy().ravel() for g in gradients]).astype(np.float64)
