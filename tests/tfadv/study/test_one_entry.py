@@ -14,7 +14,7 @@ from tfadv.evaluation import boxplots, measures
 from tfadv.evaluation.criterion import Criterion
 from tfadv.evaluation.evaluate import describe, evaluate
 from tfadv.evaluation.measures import MEASURES, Measure
-from tfadv.run.work_dir import WorkDir
+from tfadv.run.work_dir import Progress, WorkDir
 from tfadv.study import drawings, figures, statistics, words
 from tfadv.study.material import Material
 from tfadv.study.plan import Line, Study
@@ -82,7 +82,7 @@ def test_it_chooses_the_epoch_and_has_its_curve(
     assert criterion.improves(0.4, best=0.5)
     assert logs["val_missed_share"] == 0.5
     assert logs["val_missed_share_label_1"] == 0.0
-    TensorBoard(WorkDir(tmp_path), validation).on_epoch_end(0, logs)
+    TensorBoard(WorkDir(tmp_path), validation, Progress()).on_epoch_end(0, logs)
     events = EventAccumulator(str(tmp_path / "tensorboard" / "validation")).Reload()
     for tag, value in (("missed_share", 0.5), ("missed_share_label_2", 1.0)):
         (event,) = events.Tensors(tag)
