@@ -11,6 +11,7 @@ from typing import Self
 from tests.campaign.outcome import ROOT, Ended, command, ended
 
 NOBODY = 65534
+PREFIX = Path(sys.base_prefix).resolve()
 
 
 class AnotherUser:
@@ -37,10 +38,13 @@ class AnotherUser:
         """Why programs cannot be run as another user; empty where they can."""
         if os.geteuid() != 0:
             return "only root can become another user"
-        tried = ended(
-            [str(self._python()), "-c", "import numpy, tfadv"], self._environment(), NOBODY
-        )
-        return "" if tried.status == 0 else f"the interpreter does not start: {tried.said}"
+        words = [str(self._python()), "-c", "import numpy, sys, tfadv; print(sys.version)"]
+        tried = ended(words, self._environment(), NOBODY)
+        if tried.status != 0:
+            return f"the interpreter does not start: {tried.said}"
+        # Another shared library of Python may have been found.
+        same = tried.stdout.strip() == sys.version
+        return "" if same else f"it would be the interpreter {tried.stdout.strip()}"
 
     def launched(self, program: str, *arguments: object) -> Ended:
         """As `outcome.launched`."""
@@ -48,15 +52,15 @@ class AnotherUser:
         return ended([str(self._python()), *words[1:]], self._environment(), NOBODY)
 
     def _python(self) -> Path:
-        prefix = Path(sys.base_prefix).resolve()
         executable = Path(sys.executable).resolve()
-        return self._at("python", prefix) / executable.relative_to(prefix)
+        return self._at("python", PREFIX) / executable.relative_to(PREFIX)
 
     def _environment(self) -> dict[str, str]:
         packages = self._at("packages", Path(sysconfig.get_path("purelib")))
         # No home, and no folder for the caches of Python and of Matplotlib.
         return {
             "PATH": os.defpath,
+            "LD_LIBRARY_PATH": str(self._at("python", PREFIX) / "lib"),
             "PYTHONPATH": f"{packages}:{self._at('clone', ROOT)}",
             "PYTHONDONTWRITEBYTECODE": "1",
         }

@@ -176,12 +176,14 @@ def _foreign_file(
     writes = _writes(material, program, folder / "made", taken)
     (folder / "made").mkdir()
     os.chown(folder / "made", NOBODY, NOBODY)
-    return _refused(user.launched(program, *writes.flags), folder, Path(file).name)
+    return _refused(user.launched(program, *writes.flags), folder, Path(file).name, writes.same)
 
 
-def _refused(ended: Ended, folder: Path, word: str = "") -> Result:
-    """What cannot be done is refused, in words that name the place: nothing else is harmless."""
-    result = judged(ended, lambda: False)
+def _refused(
+    ended: Ended, folder: Path, word: str = "", same: Callable[[], bool] = lambda: False
+) -> Result:
+    """What cannot be done is refused, in words that name the place."""
+    result = judged(ended, same)
     if result.outcome is Outcome.REFUSED and not (
         str(folder) in result.said and word in result.said
     ):

@@ -58,7 +58,8 @@ class Line:
     hp: Hyperparameters = field(default_factory=dict)
 
 
-@with_config(Strict)
+# Of a split that lacks an entry, what HeldOut takes for none is checked as well.
+@with_config(ConfigDict(extra="forbid", validate_default=True))
 @dataclass(frozen=True)
 class SplitEntry(HeldOut):
     """An entry of `splits`: the folds that do not train."""

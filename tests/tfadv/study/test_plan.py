@@ -96,6 +96,8 @@ def with_entry(entry: str) -> str:
         (with_entry("fractions = [0.1234567, 0.1234568]"), "received 0.123457 several times"),
         (SMALLEST + '[lines.a]\nmethod = "kohl_hybrid"\n', "TOML"),
         (SMALLEST + '[[splits]]\nvalidation = ["1"]\ntest = []\n', "splits.0.test: .*at least 1"),
+        (SMALLEST + '[[splits]]\nvalidation = ["1"]\n', "splits.0.test: .*at least 1"),
+        (SMALLEST + "[[splits]]\n" + SPLIT, "splits.0.validation: .*at least 1"),
         (SMALLEST + 2 * SPLIT, "folders of their own, .* called a-test0-seed0-fraction1"),
         (
             SMALLEST.replace("[lines.a]", "[lines.a-test0]")

@@ -27,6 +27,13 @@ from tfrecords.names import shortened
 from tfrecords.sources.dataset_json import Content, ListedCase, NamedCase, read_dataset_json
 from tfrecords.sources.subject import Dataset, Subject, require_dir
 
+# Why files are left out, and what to do.
+UNLISTED = "which dataset.json does not list", "List them with their label maps to take them"
+UNNUMBERED = (
+    "whose names are of no case and modality of dataset.json",
+    "Number their modalities in its channel_names to take them",
+)
+
 
 def find(data_dir: Path | None) -> Dataset:
     """The training cases, which have labels."""
@@ -48,13 +55,14 @@ def _find(data_dir: Path | None, *, unlabelled: bool) -> Dataset:
         others: list[Subject] = []
         if content.dataset is not None:
             subjects = list(_named(folder, content.dataset, len(modalities)))
-            _tell_unlisted(folder, ending, subjects)
+            _tell_unlisted(folder, ending, subjects, UNLISTED)
         elif content.training is not None:
             subjects = list(_listed(folder, ending, content.training, len(modalities)))
-            _tell_unlisted(folder, ending, subjects)
+            _tell_unlisted(folder, ending, subjects, UNLISTED)
         else:
             subjects = list(_numbered(folder, ending, len(modalities)))
             others = _without_label(folder / "imagesTr", ending, len(modalities), subjects)
+            _tell_unlisted(folder, ending, [*subjects, *others], UNNUMBERED)
         _tell_count(content, path, len(subjects))
         if unlabelled:
             subjects += others + _tests(folder, content, len(modalities))
@@ -150,15 +158,17 @@ def _tell_count(content: Content, path: Path, found: int) -> None:
         )
 
 
-def _tell_unlisted(folder: Path, ending: str, subjects: Iterable[Subject]) -> None:
+def _tell_unlisted(
+    folder: Path, ending: str, subjects: Iterable[Subject], told: tuple[str, str]
+) -> None:
     """Of files in the usual folders that no case has."""
     listed = {os.path.abspath(path) for subject in subjects for path in subject.files}
     for place in (folder / "imagesTr", folder / "labelsTr"):
         names = [p.name for p in _files(place, ending) if os.path.abspath(p) not in listed]
         if names:
+            why, what_to_do = told
             logging.warning(
-                f"{place}: {len(names)} files are left out, which dataset.json does not list: "
-                f"{shortened(names)}. List them with their label maps to take them"
+                f"{place}: {len(names)} files are left out, {why}: {shortened(names)}. {what_to_do}"
             )
 
 

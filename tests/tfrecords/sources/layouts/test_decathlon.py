@@ -325,6 +325,18 @@ def test_cases_may_lie_elsewhere_as_nnunet_says(
 NUMBERED = {"channel_names": {"0": "T2"}, "labels": GOOD["labels"]}
 
 
+def test_modalities_without_a_name_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = ("labelsTr/a.nii.gz", "imagesTr/a_0000.nii.gz", "imagesTr/a_0001.nii.gz")
+    (subject,) = find(tmp_path, NUMBERED, *files, "imagesTr/b_0000.nii.gz").subjects
+    assert subject.images == (tmp_path / files[1],)
+    assert caplog.messages[0] == (
+        f"{tmp_path / 'imagesTr'}: 1 files are left out, whose names are of no case and modality "
+        "of dataset.json: a_0001.nii.gz. Number their modalities in its channel_names to take them"
+    )
+
+
 def test_images_without_a_label_map_are_told_or_taken(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
