@@ -65,7 +65,7 @@ def main() -> None:
         # In random order: of one that is stopped, the table tells of all categories.
         order = np.random.default_rng(arguments.seed).permutation(len(chosen)).tolist()
         bad = _done(root, [chosen[place] for place in order], table)
-    _print(table)
+        _print(table)
     for kind, reason in missing.items():
         print(f"Not tried: {kind}: {reason}")
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
@@ -126,7 +126,7 @@ def _done(root: Path, chosen: Sequence[Trial], table: dict[str, Counter[Outcome]
     except KeyboardInterrupt:
         bad += 1  # It was no whole campaign.
         print("Stopped")
-    pool.shutdown(cancel_futures=True)
+    pool.shutdown(wait=False, cancel_futures=True)  # The table comes at once.
     return bad
 
 
