@@ -13,6 +13,8 @@ import tensorflow as tf
 from measuring import Pair, entry
 
 from tfadv import methods
+from tfadv.adversarial import AdversarialModel as Model
+from tfadv.adversarial import Batch
 from tfadv.run.run import Run
 from tfrecords.reading.record_set import RecordSet, open_record_set
 from tfrecords.records.views import Volumes
@@ -24,7 +26,7 @@ BODY = (slice(50, 190), slice(35, 205), slice(5, 145))
 MODALITIES = ("t1", "t1ce", "t2", "flair")
 
 
-def records_like_brats(folder: Path, subjects: int) -> RecordSet:
+def _records(folder: Path, subjects: int) -> RecordSet:
     """Whole volumes of subjects as large as those of BraTS, of noise."""
     random = np.random.default_rng(0)
     lines = [",".join(("subject", *MODALITIES, "label"))]
@@ -44,6 +46,22 @@ def records_like_brats(folder: Path, subjects: int) -> RecordSet:
     return open_record_set(folder / "records")
 
 
+@contextmanager
+def run_like_brats(name: str, steps: int, *values: str) -> Iterator[tuple[Run, Model, Batch]]:
+    """A run on such volumes, crops of 64^3, its model, and a batch.
+
+    The batch is read to its end, so that nothing is read ahead while steps are measured.
+    """
+    small = ["width=8", "crop_size=64", "batch_size=2", f"steps_per_epoch={steps}"]
+    method = methods.get(name).configure("paper", [*small, *values])
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run.new(method, _records(Path(folder), 3))
+        keras.utils.set_random_seed(1)
+        model = run.build_model()
+        (batch,) = run.batches(model, range(1)).take(1)
+        yield run, model, batch
+
+
 @entry(
     "16 crops of 64^3 x 4 read of BraTS' volumes, by the steps that eat them (Peiris, width 8), "
     "in processors' seconds",
@@ -52,14 +70,7 @@ def records_like_brats(folder: Path, subjects: int) -> RecordSet:
 )
 @contextmanager
 def reading_crops() -> Iterator[Pair]:
-    values = ["precision=float32", "width=8", "crop_size=64", "steps_per_epoch=8", "batch_size=2"]
-    method = methods.get("reciprocal_dice").configure("paper", values)
-    with tempfile.TemporaryDirectory() as folder:
-        run = Run.new(method, records_like_brats(Path(folder), 3))
-        keras.utils.set_random_seed(1)
-        model = run.build_model()
-        # Read to their end, so that nothing is read ahead while steps are measured.
-        (batch,) = run.batches(model, range(1)).take(1)
+    with run_like_brats("reciprocal_dice", 8, "precision=float32") as (run, model, batch):
         train_step = tf.function(model.train_step)
 
         def read() -> None:
@@ -67,7 +78,7 @@ def reading_crops() -> Iterator[Pair]:
                 pass
 
         def step() -> None:
-            for _ in range(method.steps_per_epoch):
+            for _ in range(run.method.steps_per_epoch):
                 train_step(batch)
 
         yield Pair(read, step)

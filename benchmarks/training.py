@@ -9,13 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import keras
 import tensorflow as tf
 from measuring import Pair, entry
-from reading import records_like_brats
-
-from tfadv import methods
-from tfadv.run.run import Run
+from reading import run_like_brats
 
 ROOT = Path(__file__).parents[1]
 STEPS = 8
@@ -24,15 +20,8 @@ STEPS = 8
 @entry("8 training steps with their data, by as many bare ones (Peiris, width 8, 64^3 x 4)", 1.05)
 @contextmanager
 def fit_over_step() -> Iterator[Pair]:
-    values = ["precision=mixed_bfloat16", "width=8", "crop_size=64", "batch_size=2"]
-    method = methods.get("reciprocal_critic").configure(
-        "paper", [*values, f"steps_per_epoch={STEPS}"]
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        run = Run.new(method, records_like_brats(Path(folder), 3))
-        keras.utils.set_random_seed(1)
-        model = run.build_model()
-        (batch,) = run.batches(model, range(1)).take(1)
+    precision = "precision=mixed_bfloat16"
+    with run_like_brats("reciprocal_critic", STEPS, precision) as (run, model, batch):
         step = tf.function(model.train_step)
 
         def fitted() -> None:

@@ -31,6 +31,7 @@ from tfadv.training.stops import (
 )
 from tfrecords.errors import UserError
 from tfrecords.reading.record_set import damage_named
+from tfrecords.reading.streams import tell_of_favoured
 
 
 def make_deterministic() -> None:
@@ -131,6 +132,10 @@ def _announce(run: Run, model: AdversarialModel) -> None:
     subjects = run.subjects
     folds = ", ".join(settings.training_folds)
     logging.info("training: %d subjects (folds %s)", len(subjects), folds)
+    recipe = run.method.recipe(manifest)
+    if recipe.favoured:
+        shards = manifest.select(recipe.view.kind, settings.training_folds)
+        tell_of_favoured(shards, subjects, recipe.favoured)
     if settings.positive_fraction < 1:
         everyone = positive_subjects(manifest, settings.training_folds)
         kept = sum(name in subjects for name in everyone)

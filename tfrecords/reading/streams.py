@@ -66,22 +66,37 @@ def streams(
     Args:
         subjects: those whose examples are drawn; None for all.
     """
+    wanted = _of_subjects(subjects)
+    whole = Stream.of(shards, wanted)
+    if favoured is None or not whole.shards:
+        return [whole] if whole.shards else []
+    inside = Stream.of(shards, lambda s: wanted(s) & favoured.of(s), favoured.share)
+    outside = Stream.of(shards, lambda s: wanted(s) & ~favoured.of(s), 1 - favoured.share)
+    return [inside, outside] if inside.shards and outside.shards else [whole]
+
+
+def tell_of_favoured(
+    shards: Sequence[Shard], subjects: Collection[str] | None, favoured: Favoured
+) -> None:
+    """Logs how many of the examples that `streams` draws from are favoured; warns of none."""
+    wanted = _of_subjects(subjects)
+    whole = Stream.of(shards, wanted).examples
+    inside = Stream.of(shards, lambda s: wanted(s) & favoured.of(s)).examples
+    if inside:
+        logging.info("favoured: %d of %d examples are of %s", inside, whole, favoured)
+    else:
+        logging.warning("favoured: no training example is of %s: all are drawn alike", favoured)
+
+
+def _of_subjects(subjects: Collection[str] | None) -> Callable[[Shard], np.ndarray]:
+    """bool [N] of a shard: which of its examples are of these subjects; None for all."""
 
     def wanted(shard: Shard) -> np.ndarray:
         if subjects is None:
             return everything(shard)
         return np.array([name in subjects for name in shard.subjects])[contents_of(shard).owners]
 
-    whole = Stream.of(shards, wanted)
-    if favoured is None or not whole.shards:
-        return [whole] if whole.shards else []
-    inside = Stream.of(shards, lambda s: wanted(s) & favoured.of(s), favoured.share)
-    outside = Stream.of(shards, lambda s: wanted(s) & ~favoured.of(s), 1 - favoured.share)
-    if not inside.shards:
-        logging.warning("favoured: no training example is of %s: all are drawn alike", favoured)
-        return [whole]
-    logging.info("favoured: %d of %d examples are of %s", inside.examples, whole.examples, favoured)
-    return [inside, outside] if outside.shards else [whole]
+    return wanted
 
 
 class Draws:

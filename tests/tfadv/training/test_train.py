@@ -1,5 +1,6 @@
 """What determines a run, and runs that end early."""
 
+import logging
 import os
 import re
 import shutil
@@ -17,10 +18,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tfadv import methods
 from tfadv.run.run import Run
 from tfadv.run.work_dir import WorkDir
+from tfadv.training.microscope import validation_batches
 from tfadv.training.stops import StopAtSignal
-from tfadv.training.train import train
+from tfadv.training.train import _announce, _strategy, train
 from tfrecords.errors import SettingError, UserError
 from tfrecords.reading.record_set import RecordSet, open_record_set
+from tfrecords.records.manifest import Shard
 
 
 def tiny(records: RecordSet, *overrides: str, **values: Any) -> Run:
@@ -69,6 +72,38 @@ def test_a_second_training_in_one_folder_is_refused(records: RecordSet, tmp_path
         pytest.raises(UserError, match="another process trains or evaluates this run"),
     ):
         tiny_run("run", tmp_path, records)
+
+
+def test_what_is_favoured_is_told_of_training_alone(
+    records: RecordSet, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The microscope draws from the validation folds, which may hold none of it."""
+    run = tiny(records)
+    with caplog.at_level(logging.INFO):
+        _announce(run, run.build_model())
+        validation_batches(run)
+    (told,) = [line for line in caplog.messages if line.startswith("favoured: ")]
+    favoured = sum(shard.examples for shard in training_slices(run) if shard.group == "low")
+    whole = sum(shard.examples for shard in training_slices(run))
+    assert told == f"favoured: {favoured} of {whole} examples are of low"
+
+
+def training_slices(run: Run) -> list[Shard]:
+    return list(run.manifest.select("slices", run.settings.training_folds))
+
+
+@pytest.mark.parametrize(("gpus", "mirrored"), [(0, False), (1, False), (2, True)])
+def test_one_device_needs_no_copies_of_variables(
+    gpus: int, mirrored: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Logical CPUs stand for GPUs."""
+    devices = tf.config.list_logical_devices("CPU")[:gpus]
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda _: devices)
+    made: list[list[str]] = []
+    monkeypatch.setattr(tf.distribute, "MirroredStrategy", made.append)
+    strategy = _strategy()
+    assert made == ([[device.name for device in devices]] if mirrored else [])
+    assert mirrored or strategy is tf.distribute.get_strategy()
 
 
 def test_divergence_stops_with_step_term_and_advice(records: RecordSet, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tfrecords.reading import streams as reading
 from tfrecords.reading.favoured import Favoured
 from tfrecords.reading.record_set import RecordSet, open_record_set
-from tfrecords.reading.streams import streams
+from tfrecords.reading.streams import streams, tell_of_favoured
 from tfrecords.records.manifest import Manifest, Shard
 
 LESION = Favoured(0.7, ("label_3",), classes=frozenset({3}))
@@ -70,9 +70,9 @@ def test_streams_hold_what_is_wanted(
 
 def test_a_share_of_nothing_is_told(lesions: RecordSet, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        streams(slices(lesions), {"s1", "s5"}, LESION)
+        tell_of_favoured(slices(lesions), {"s1", "s5"}, LESION)
         assert "favoured: 1 of 16 examples are of label_3" in caplog.text
-        streams(slices(lesions), {"s2"}, LESION)
+        tell_of_favoured(slices(lesions), {"s2"}, LESION)
     assert "favoured: no training example is of label_3: all are drawn alike" in caplog.text
 
 
