@@ -79,7 +79,7 @@ def test_what_is_favoured_is_told_of_training_alone(
 ) -> None:
     """The microscope draws from the validation folds, which may hold none of it."""
     run = tiny(records)
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="absl"):
         _announce(run, run.build_model())
         validation_batches(run)
     (told,) = [line for line in caplog.messages if line.startswith("favoured: ")]

@@ -69,7 +69,7 @@ def test_streams_hold_what_is_wanted(
 
 
 def test_a_share_of_nothing_is_told(lesions: RecordSet, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="absl"):
         tell_of_favoured(slices(lesions), {"s1", "s5"}, LESION)
         assert "favoured: 1 of 16 examples are of label_3" in caplog.text
         tell_of_favoured(slices(lesions), {"s2"}, LESION)
