@@ -45,6 +45,8 @@ def run(program: ModuleType, arguments: Sequence[str]) -> None:
         sys.exit(as_entered(f"error: --{error.setting}: {error.reason}"))
     except UserError as error:
         sys.exit(as_entered(f"error: {error}"))
+    except BrokenPipeError:
+        raise
     except Exception as error:
         if text := failures.sentence(error):
             sys.exit(f"error: {text}")

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import os
 import sys
 from pathlib import Path
 
@@ -33,6 +34,10 @@ def main(program: str | None = None) -> None:
         if program not in NAMES:
             sys.exit(f"error: expected one of {', '.join(NAMES)}, received {program}")
         _run(program, arguments)
+        print(end="", flush=True)
+    except BrokenPipeError:  # Whoever read what is printed has read enough, as `head` does.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(f"error: stopped by Ctrl-C; {GOES_ON}")
 

@@ -41,6 +41,15 @@ def test_an_unknown_program_is_one_line_with_the_known_ones(tfadv: Launch) -> No
     assert line == f"error: expected one of {', '.join(NAMES)}, received trian"
 
 
+def test_nothing_is_said_of_a_reader_that_has_read_enough() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    door = [sys.executable, "launch/preprocess.py", "--help"]
+    with os.fdopen(write) as gone:
+        result = subprocess.run(door, cwd=ROOT, stdout=gone, stderr=subprocess.PIPE, check=False)
+    assert (result.returncode, result.stderr) == (1, b"")
+
+
 @pytest.mark.parametrize("program", NAMES)
 def test_help_comes_at_once_from_both_doors(program: str, launch: Launch, tfadv: Launch) -> None:
     before = os.times()
