@@ -11,6 +11,11 @@ from statistics import median
 from typing import NamedTuple
 
 Action = Callable[[], object]
+WORSE = 1.5
+
+
+class NotHereError(Exception):
+    """What an entry needs is not on this machine; says how to get it."""
 
 
 class Pair(NamedTuple):
@@ -29,6 +34,7 @@ class Entry:
         goal: of the ratio, or of the seconds.
         prepared: makes the pair, and cleans up after it.
         clock: in seconds; of what runs beside its caller, that of the processors.
+        usual: what a quiet machine measured last; None where nobody watches over it.
     """
 
     name: str
@@ -36,13 +42,17 @@ class Entry:
     goal: float
     prepared: Callable[[], AbstractContextManager[Pair]]
     clock: Callable[[], float]
+    usual: float | None
 
 
 def entry(
-    what: str, goal: float, clock: Callable[[], float] = time.perf_counter
+    what: str,
+    goal: float,
+    clock: Callable[[], float] = time.perf_counter,
+    usual: float | None = None,
 ) -> Callable[[Callable[[], AbstractContextManager[Pair]]], Entry]:
     """Makes an entry of a context manager that gives a pair; its name is the function's."""
-    return lambda prepared: Entry(prepared.__name__, what, goal, prepared, clock)
+    return lambda prepared: Entry(prepared.__name__, what, goal, prepared, clock, usual)
 
 
 @dataclass(frozen=True)
@@ -69,6 +79,11 @@ class Result:
     @property
     def met(self) -> bool:
         return self.least <= self.entry.goal
+
+    @property
+    def worse(self) -> bool:
+        """Whether it is WORSE times what it usually is."""
+        return self.entry.usual is not None and self.least > WORSE * self.entry.usual
 
     def __str__(self) -> str:
         unit = "" if self.reference_s else " s"

@@ -43,8 +43,14 @@ class Actions:
         return action
 
 
-def measured(measuring: ModuleType, actions: Actions, goal: float, both: bool = True) -> Any:
-    @measuring.entry("one by another", goal, lambda: actions.now_s)
+def measured(
+    measuring: ModuleType,
+    actions: Actions,
+    goal: float,
+    both: bool = True,
+    usual: float | None = None,
+) -> Any:
+    @measuring.entry("one by another", goal, lambda: actions.now_s, usual)
     @contextmanager
     def some_name() -> Iterator[Any]:
         yield measuring.Pair(actions.make(0), actions.make(1) if both else None)
@@ -66,6 +72,14 @@ def test_both_are_measured_in_turn_after_a_first_time(
         f"| some_name | one by another | 4 / 2 | 2 | 3 | {goal:.3g} | {verdict} |"
     )
     assert str(result).count("|") == measuring.HEADER.splitlines()[0].count("|")
+
+
+@pytest.mark.parametrize(("usual", "worse"), [(None, False), (1.34, False), (1.33, True)])
+def test_a_ratio_is_worse_than_usual_by_a_half(
+    measuring: ModuleType, usual: float | None, worse: bool
+) -> None:
+    actions = Actions([99, 6, 4, 9], [99, 2, 4, 3])  # The least ratio is 2.
+    assert measured(measuring, actions, goal=9, usual=usual).worse == worse
 
 
 def test_without_a_reference_it_is_seconds(measuring: ModuleType) -> None:

@@ -41,6 +41,7 @@ class Predictor(tf.Module):
             input_signature=[
                 tf.TensorSpec([None, None, None, self.channels], tf.float32, "volume")
             ],
+            autograph=False,  # Nothing in it branches on a tensor: traces sooner.
         )
 
     def _predict(self, volume: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -52,14 +52,16 @@ class Microscope(keras.callbacks.Callback):
         self.networks = trained.networks
         self.batches = validation_batches(run)
         targets = run.method.targets(run.manifest)
+        # Nothing in them branches on a tensor: without AutoGraph they are traced sooner.
         self.gradients = tf.function(
             lambda batch: readings(
                 self.networks, trained.schedule, batch, targets, self._same_noise
-            )
+            ),
+            autograph=False,
         )
         # Those of frozen judges, too.
         self.judgements = tf.function(
-            lambda batch: judgements(self.networks, built.schedule, batch)
+            lambda batch: judgements(self.networks, built.schedule, batch), autograph=False
         )
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:

@@ -59,6 +59,7 @@ class Recipe:
             )
 
 
+@tf.autograph.experimental.do_not_convert  # Nothing in its maps branches on a tensor: sooner.
 def training_batches(
     records: RecordSet,
     folds: Sequence[str],

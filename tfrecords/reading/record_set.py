@@ -75,7 +75,28 @@ def subject_volumes(records: RecordSet, folds: Sequence[str]) -> Iterator[Subjec
     """
     manifest = records.manifest
     shards = manifest.select(Volumes.kind, folds)
-    dataset = (
+    origins = {subject.name: subject for subject in manifest.subjects}
+    listed = iter([(shard.file, name) for shard in shards for name in shard.subjects])
+    with damage_named(records):
+        for number, parsed in _numbered_volumes(records, shards).as_numpy_iterator():
+            file, subject = shards[number].file, parsed.subject.decode(errors="replace")
+            wanted = next(listed, (file, "no other subject"))
+            if wanted != (file, subject):
+                raise _unlisted(records, wanted, f"{subject} in {file}")
+            z, y, x = (int(value) for value in parsed.position)
+            volume = SubjectVolume(subject, parsed.image, parsed.label, (z, y, x))
+            if not _lies_in(volume, origins[subject]):
+                raise _unlisted(records, wanted, "a volume of another grid")
+            yield volume
+    for missing in listed:
+        raise _unlisted(records, missing, "no more")
+
+
+@tf.autograph.experimental.do_not_convert  # Nothing in its maps branches on a tensor: sooner.
+def _numbered_volumes(records: RecordSet, shards: Sequence[Shard]) -> tf.data.Dataset:
+    """Every volume, with its shard's number."""
+    manifest = records.manifest
+    return (
         tf.data.Dataset.from_tensor_slices(tf.constant(records.paths(shards), tf.string))
         .enumerate()
         .flat_map(lambda number, path: tf.data.TFRecordDataset(path).map(lambda r: (number, r)))
@@ -89,21 +110,6 @@ def subject_volumes(records: RecordSet, folds: Sequence[str]) -> Iterator[Subjec
         )
         .prefetch(2)
     )
-    origins = {subject.name: subject for subject in manifest.subjects}
-    listed = iter([(shard.file, name) for shard in shards for name in shard.subjects])
-    with damage_named(records):
-        for number, parsed in dataset.as_numpy_iterator():
-            file, subject = shards[number].file, parsed.subject.decode(errors="replace")
-            wanted = next(listed, (file, "no other subject"))
-            if wanted != (file, subject):
-                raise _unlisted(records, wanted, f"{subject} in {file}")
-            z, y, x = (int(value) for value in parsed.position)
-            volume = SubjectVolume(subject, parsed.image, parsed.label, (z, y, x))
-            if not _lies_in(volume, origins[subject]):
-                raise _unlisted(records, wanted, "a volume of another grid")
-            yield volume
-    for missing in listed:
-        raise _unlisted(records, missing, "no more")
 
 
 def _unlisted(records: RecordSet, listed: tuple[str, str], received: str) -> UserError:

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tests.tfadv.methods.conforming import (
     CHANNELS,
     OUTPUTS,
+    QUICK,
     a_method_of_each_paper,
     batch_for,
     every_method,
@@ -41,14 +42,20 @@ def test_two_replicas_equal_one(method: type[Method], mirrored: tf.distribute.St
 def test_two_replicas_train_with_noise(
     method: type[Method], mirrored: tf.distribute.Strategy
 ) -> None:
+    """In a graph, as `fit` has it, for a method of each paper; the others sooner, without."""
     with mirrored.scope():
         players = tiny(method).players(CHANNELS, OUTPUTS)
         model = AdversarialModel(players)
         model.compile()
     if not any(random_layers(network) for network in players.networks.values()):
         pytest.skip("draws nothing: the test without noise is the same")
-    history = model.fit(_repeated(method, players, replicas=2), verbose=0).history
-    assert all(np.isfinite(values).all() for values in history.values())
+    if method.name in QUICK:
+        model.fit(_repeated(method, players, replicas=2), verbose=0)
+    else:
+        batch = batch_for(tiny(method), players)
+        for _ in range(3):
+            mirrored.run(model.train_step, (batch,))
+    assert all(np.isfinite(float(tracker.result())) for tracker in model.metrics)
 
 
 @pytest.mark.parametrize("name", ["kohl_hybrid", "moeskops_fcn_adversarial", "segan_s3_3c"])
