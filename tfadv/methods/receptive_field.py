@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from tfadv.networks.group_normalisation import GroupNormalization
 from tfadv.networks.pooling import MaxPooling3D
 
 # Of the probe image, by the number of axes: along the last, larger than any receptive field.
@@ -19,6 +20,7 @@ TRANSPARENT = (
     layers.Dropout,
     layers.SpatialDropout2D,
     layers.GroupNormalization,
+    GroupNormalization,
 )
 POOLING = {
     layers.MaxPooling2D: layers.AveragePooling2D,

@@ -3,6 +3,7 @@
 import keras
 from keras import layers
 
+from tfadv.networks.group_normalisation import GroupNormalization
 from tfadv.networks.normalisation import BatchNormalization
 from tfadv.networks.pooling import MaxPooling3D
 from tfadv.networks.upsampling import LinearUpsampling
@@ -64,5 +65,5 @@ def _convolution(x: keras.KerasTensor, width: int, level: int) -> keras.KerasTen
     maps = width * 2**level
     dtype = "float32" if level >= FLOAT32_FROM else None
     x = layers.Conv3D(maps, 3, padding="same", use_bias=False, dtype=dtype)(x)
-    normalised = layers.GroupNormalization(min(GROUPS, maps), epsilon=EPSILON, dtype=dtype)(x)
+    normalised = GroupNormalization(min(GROUPS, maps), EPSILON, dtype=dtype)(x)
     return layers.ReLU()(normalised)

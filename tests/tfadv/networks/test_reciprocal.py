@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras import layers
 
 from tfadv.networks import reciprocal
+from tfadv.networks.group_normalisation import GroupNormalization
 from tfadv.networks.normalisation import BatchNormalization
 from tfadv.networks.pooling import MaxPooling3D
 
@@ -68,7 +69,7 @@ def test_a_critics_moving_statistics_stay() -> None:
 
 def test_segmentor_has_group_normalisation_and_five_levels() -> None:
     kinds = [type(layer) for layer in reciprocal.segmentor(4, 3, width=16).layers]
-    assert kinds.count(layers.GroupNormalization) == kinds.count(layers.ReLU) == 10 + 12
+    assert kinds.count(GroupNormalization) == kinds.count(layers.ReLU) == 10 + 12
     assert kinds.count(MaxPooling3D) == 4
     assert BatchNormalization not in kinds
 
