@@ -105,6 +105,7 @@ def test_the_method_conforms(tree: Path) -> None:
     assert conforming(tree, "tests/tfadv/methods", METHOD) >= 12
 
 
+@pytest.mark.slow
 def test_the_examples_are_clean(tree: Path) -> None:
     """As `make lint` will say of them."""
     places = [place for place in blocks() if place.endswith(".py")]

@@ -87,6 +87,7 @@ def test_centres_of_windows_count_more_than_their_borders() -> None:
 
 
 @pytest.mark.parametrize("architecture", [FCN, DILATED])
+@pytest.mark.slow
 def test_whole_slices_equal_every_voxels_own_patch(architecture: Architecture) -> None:
     """Moeskops 2017: the map of a slice is that of the patches around each of its voxels."""
     keras.utils.set_random_seed(1)

@@ -1,5 +1,6 @@
 """What the conformance suites share: tiny methods, their batches, what an update's pass gives."""
 
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
@@ -26,16 +27,18 @@ every_method = pytest.mark.parametrize(
     "method", methods.all_methods().values(), ids=lambda m: m.name
 )
 
-# The others, on the same machinery, are slow.
-QUICK = {"kohl_hybrid", "moeskops_dilated_adversarial", "segan_s3_1c", "reciprocal_critic"}
+OF_EACH_PAPER = {"kohl_hybrid", "moeskops_dilated_adversarial", "segan_s3_1c", "reciprocal_critic"}
 
-a_method_of_each_paper = pytest.mark.parametrize(
-    "method",
-    [
-        pytest.param(method, id=name, marks=[] if name in QUICK else pytest.mark.slow)
-        for name, method in methods.all_methods().items()
-    ],
-)
+
+def slow_except(
+    quick: Container[str], every: Mapping[str, type[Method]] | None = None
+) -> pytest.MarkDecorator:
+    """Every method, or those that are given; all but the quick ones are marked slow."""
+    cases = [
+        pytest.param(method, id=name, marks=[] if name in quick else pytest.mark.slow)
+        for name, method in (every or methods.all_methods()).items()
+    ]
+    return pytest.mark.parametrize("method", cases)
 
 
 def tiny(method: type[Method], **values: Any) -> Method:

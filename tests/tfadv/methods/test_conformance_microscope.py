@@ -7,11 +7,12 @@ import tensorflow as tf
 from tests.tfadv.methods.conforming import (
     CHANNELS,
     MANIFEST,
+    OF_EACH_PAPER,
     OUTPUTS,
-    a_method_of_each_paper,
     batch_for,
     flat,
     passed,
+    slow_except,
     tiny,
     without_noise,
 )
@@ -23,7 +24,7 @@ from tfadv.training.gradients import readings
 pytestmark = pytest.mark.usefixtures("seeded")
 
 
-@a_method_of_each_paper
+@slow_except(OF_EACH_PAPER)
 def test_the_microscope_reads_the_gradients_of_training(method: type[Method]) -> None:
     """Every term that moves the segmentor, held against a tape of its own and steps in NumPy."""
     players = without_noise(tiny(method).players(CHANNELS, OUTPUTS))

@@ -13,11 +13,10 @@ from typing import Any
 
 import keras
 import numpy as np
-import pytest
 import tensorflow as tf
 from scipy import ndimage
 
-from tests.tfadv.methods.conforming import QUICK, flat
+from tests.tfadv.methods.conforming import flat, slow_except
 from tfadv import methods
 from tfadv.adversarial import AdversarialModel, Batch, Players
 from tfadv.methods.method import Method
@@ -40,13 +39,7 @@ LEAST_OF = {"moeskops_fcn_adversarial": 0.9, "kohl_purely_adversarial": 0.93}
 JUDGED = {n: m for n, m in methods.all_methods().items() if "signal" in m.configure().values}
 
 
-@pytest.mark.parametrize(
-    "method",
-    [
-        pytest.param(method, id=name, marks=[] if name in QUICK else pytest.mark.slow)
-        for name, method in JUDGED.items()
-    ],
-)
+@slow_except({"kohl_hybrid"}, JUDGED)
 def test_gradient_of_the_verdict_in_bfloat16_is_that_in_float32(method: type[Method]) -> None:
     configured = replace(method.configure("small"), batch_size=SAMPLES)
     exact, rounded = (built(configured, p) for p in ("float32", "mixed_bfloat16"))

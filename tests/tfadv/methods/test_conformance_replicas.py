@@ -9,13 +9,13 @@ import tensorflow as tf
 
 from tests.tfadv.methods.conforming import (
     CHANNELS,
+    OF_EACH_PAPER,
     OUTPUTS,
-    QUICK,
-    a_method_of_each_paper,
     batch_for,
     every_method,
     random_layers,
     same,
+    slow_except,
     tiny,
     weights,
     without_noise,
@@ -27,7 +27,7 @@ from tfadv.methods.method import Method
 pytestmark = pytest.mark.usefixtures("seeded")
 
 
-@a_method_of_each_paper
+@slow_except({"kohl_hybrid"})
 def test_two_replicas_equal_one(method: type[Method], mirrored: tf.distribute.Strategy) -> None:
     """With SGD, since Adam would hide gradients of another scale (three steps)."""
     one = _trained_weights(method, tf.distribute.get_strategy())
@@ -49,7 +49,7 @@ def test_two_replicas_train_with_noise(
         model.compile()
     if not any(random_layers(network) for network in players.networks.values()):
         pytest.skip("draws nothing: the test without noise is the same")
-    if method.name in QUICK:
+    if method.name in OF_EACH_PAPER:
         model.fit(_repeated(method, players, replicas=2), verbose=0)
     else:
         batch = batch_for(tiny(method), players)
