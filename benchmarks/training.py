@@ -13,6 +13,12 @@ import tensorflow as tf
 from measuring import Pair, entry
 from reading import run_like_brats
 
+from tfadv import methods
+from tfadv.run.run import Run
+from tfadv.run.work_dir import Progress
+from tfadv.training.microscope import Microscope
+from tfrecords.reading.record_set import open_record_set
+
 ROOT = Path(__file__).parents[1]
 STEPS = 8
 
@@ -37,6 +43,28 @@ def fit_over_step() -> Iterator[Pair]:
             next(iter(logs.values())).numpy()
 
         yield Pair(fitted, bare)
+
+
+# A reading every 200 steps that takes as long as 6 is 3 % of them.
+@entry("a reading of the microscope, by 20 training steps (Kohl, small, demo_tumour)", 0.3)
+@contextmanager
+def microscope_over_steps() -> Iterator[Pair]:
+    with tempfile.TemporaryDirectory() as folder:
+        _preprocess(Path(folder))
+        method = methods.get("kohl_hybrid").configure("small")
+        run = Run.new(method, open_record_set(Path(folder) / "records"))
+        model = run.build_model()
+        (batch,) = run.batches(model, range(1)).take(1)
+        step = tf.function(model.train_step)
+        microscope = Microscope(run, Progress())
+        microscope.set_model(model)
+
+        def steps() -> None:
+            for _ in range(20):
+                logs = step(batch)
+            next(iter(logs.values())).numpy()
+
+        yield Pair(microscope.read, steps)
 
 
 class _Programs:
@@ -98,6 +126,13 @@ def to_end_of_process() -> Iterator[Pair]:
 
 
 def _measured(programs: _Programs, folder: Path, mark: bytes, *, to_mark: bool) -> Pair:
+    _preprocess(folder)
+    numbers = iter(range(1000))
+    return Pair(lambda: programs.run(folder, next(numbers), mark, to_mark=to_mark))
+
+
+def _preprocess(folder: Path) -> None:
+    """The demonstration's tumours, to a record set in the folder."""
     flags = ["--out_dir", str(folder / "records"), "--data_dir", str(folder / "demo")]
     subprocess.run(
         [sys.executable, "launch/preprocess.py", *flags],
@@ -106,5 +141,3 @@ def _measured(programs: _Programs, folder: Path, mark: bytes, *, to_mark: bool) 
         check=True,
         capture_output=True,
     )
-    numbers = iter(range(1000))
-    return Pair(lambda: programs.run(folder, next(numbers), mark, to_mark=to_mark))
