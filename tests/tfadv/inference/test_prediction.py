@@ -259,6 +259,15 @@ def test_headers_that_leave_places_open_are_warned_of(
     assert all(m.startswith(s) for m, s in zip(caplog.messages, starts, strict=True))
 
 
+def test_probabilities_are_not_written_over_an_image(
+    sources: Path, model_dir: Path, tmp_path: Path
+) -> None:
+    images = [tmp_path / "a_probabilities.nii.gz", sources / "0_t2.nii.gz"]
+    shutil.copy(sources / "0_t1.nii.gz", images[0])
+    with pytest.raises(SettingError, match="output: expected a file that is none of the images"):
+        predict(model_dir, images, tmp_path / "a.nii.gz", save_probabilities=True)
+
+
 @pytest.mark.parametrize("link", [None, os.link, os.symlink])
 def test_an_image_is_never_written_over(
     sources: Path, model_dir: Path, tmp_path: Path, link: Callable[[Path, Path], None] | None
@@ -283,7 +292,7 @@ def test_errors_say_what_to_do(sources: Path, model_dir: Path, tmp_path: Path) -
         predict(tmp_path, [image], tmp_path / "label.nii.gz")
     with pytest.raises(UserError, match=r"0_t1.nii.gz: expected 2 modalities, received 1"):
         predict(model_dir, [image], tmp_path / "label.nii.gz")
-    with pytest.raises(UserError, match=r"ending in .nii or .nii.gz"):
+    with pytest.raises(UserError, match=r"ending in .nii or .nii.gz, or in .dcm"):
         predict(model_dir, [image, image], tmp_path / "label.png")
     rewrite(image, tmp_path / "turned.nii.gz", "LAS")
     with pytest.raises(UserError, match=r"turned.nii.gz: grid .*LAS.* differs from .*0_t1"):
