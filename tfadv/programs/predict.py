@@ -73,5 +73,5 @@ def main() -> None:
         counts = predict_all(model, Path(IMAGES.value), output, overwrite=OVERWRITE.value, **how)
         print(f"label maps: {output} ({counts.made} made, {counts.kept} kept)")
     else:
-        predict(model, [Path(image) for image in IMAGE.value], output, **how)
+        predict(model, [Path(image) for image in IMAGE.value or ()], output, **how)
         print(f"label map: {output}")

@@ -1,5 +1,6 @@
 """From a DICOM series to a DICOM segmentation, read back by pydicom and NumPy alone."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -8,9 +9,12 @@ import pydicom
 import pytest
 
 from tests.series import save, write_series
+from tfadv.inference.dicom import write_segmentation
 from tfadv.inference.folder import Counts, predict_all
+from tfadv.inference.model import read_description
 from tfadv.inference.prediction import predict
 from tfrecords.errors import SettingError, UserError
+from tfrecords.sources.subject import LabelClass
 
 
 def arrays_of(sources: Path, number: int) -> list[np.ndarray]:
@@ -81,6 +85,29 @@ def test_a_segmentation_lies_on_its_series(sources: Path, model_dir: Path, tmp_p
     np.testing.assert_array_equal(np.asarray(label.dataobj)[:, ::-1, ::-1], expected)
     maps = nib.Nifti1Image.from_filename(tmp_path / "label_probabilities.nii.gz")
     np.testing.assert_array_equal(np.asarray(maps.dataobj).argmax(-1)[:, ::-1, ::-1], expected)
+
+
+CLASSES = (
+    LabelClass("background", (0,)),
+    LabelClass("necrosis", (1,)),
+    LabelClass("Ödem " + 60 * "x", (2, 3)),
+    LabelClass("enhancing", (4,)),
+)
+
+
+@pytest.mark.parametrize("values", [(0, 1, 2, 4), (0, 4), (0,)])
+def test_segments_are_the_classes_whatever_their_values(
+    values: tuple[int, ...], model_dir: Path, tmp_path: Path
+) -> None:
+    """All of them, although some or all may be empty."""
+    label = np.random.default_rng(0).choice(np.array(values, np.uint8), (5, 4, 6))
+    written = write_series(tmp_path / "series", label.astype(np.int16))
+    description = replace(read_description(model_dir), classes=CLASSES, dataset="x" * 30)
+    write_segmentation(tmp_path / "a.dcm", label, tmp_path / "series", description, "v" * 64)
+    masks = segments_of(tmp_path / "a.dcm", written)
+    assert list(masks) == ["necrosis", f"Ödem {59 * 'x'}", "enhancing"]
+    for one, mask in zip(CLASSES[1:], masks.values(), strict=True):
+        np.testing.assert_array_equal(mask, np.isin(label, one.labels))
 
 
 def test_folders_of_series_are_subjects(sources: Path, model_dir: Path, tmp_path: Path) -> None:

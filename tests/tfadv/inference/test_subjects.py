@@ -83,15 +83,6 @@ def test_what_is_nobodys_is_left_out_by_name(tmp_path: Path) -> None:
     assert set(relative(found.inputs, tmp_path)) >= {"a_t1.nii", "notes.txt", "b/x_t1.nii"}
 
 
-def test_files_that_hold_an_images_voxels_are_its(tmp_path: Path) -> None:
-    laid(tmp_path, "a.raw", "other.raw")
-    header = "ObjectType = Image\nNDims = 3\nDimSize = 1 1 1\nElementDataFile = a.raw\n"
-    (tmp_path / "a.mhd").write_text(header)
-    found = find(tmp_path, ("t1",))
-    assert images(found, tmp_path) == {"a": ["a.mhd"]}
-    assert relative(found.left_out, tmp_path) == ["other.raw"]
-
-
 def test_a_folder_of_a_dicom_series_is_an_image(tmp_path: Path) -> None:
     names = (
         "a/t1/1",
@@ -114,13 +105,6 @@ def test_a_folder_of_a_dicom_series_is_an_image(tmp_path: Path) -> None:
     assert relative(found.left_out, tmp_path) == ["d/t1"]
     with pytest.raises(UserError, match=r"one subject's images as --image, received .*a/t1$"):
         find(tmp_path / "a" / "t1", MODALITIES)
-
-
-def test_earlier_predictions_are_not_looked_into(tmp_path: Path) -> None:
-    laid(tmp_path, "a.nii", "out/out.nii", "out/predictions.json")
-    found = find(tmp_path, ("t1",))
-    assert images(found, tmp_path) == {"a": ["a.nii"]}
-    assert found.left_out == ()
 
 
 @pytest.mark.parametrize(
