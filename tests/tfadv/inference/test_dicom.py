@@ -64,25 +64,28 @@ def segments_of(path: Path, written: list[pydicom.Dataset]) -> dict[str, np.ndar
     return masks
 
 
-def test_a_segmentation_lies_on_its_series(sources: Path, model_dir: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def expected(
+    sources: Path, model_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> np.ndarray:
+    """The label map [X, Y, Z] of the first subject as NIfTI."""
+    path = tmp_path_factory.mktemp("plain") / "label.nii.gz"
+    predict(model_dir, [sources / f"0_{name}.nii.gz" for name in ("t1", "t2")], path)
+    return np.asarray(nib.Nifti1Image.from_filename(path).dataobj)
+
+
+def test_a_segmentation_lies_on_its_series(
+    sources: Path, model_dir: Path, expected: np.ndarray, tmp_path: Path
+) -> None:
     """Each class in the voxels that the same image as NIfTI gives it."""
     folders = [tmp_path / "t1", tmp_path / "t2"]
-    arrays = arrays_of(sources, 0)
-    written = [series_of(*pair) for pair in zip(arrays, folders, strict=True)]
+    written = [series_of(*pair) for pair in zip(arrays_of(sources, 0), folders, strict=True)]
     predict(model_dir, folders, tmp_path / "label.dcm", save_probabilities=True)
-    plain = [sources / f"0_{name}.nii.gz" for name in ("t1", "t2")]
-    predict(model_dir, plain, tmp_path / "plain.nii.gz")
-    expected = np.asarray(nib.Nifti1Image.from_filename(tmp_path / "plain.nii.gz").dataobj)
     masks = segments_of(tmp_path / "label.dcm", written[0])
     assert list(masks) == ["label_1", "label_2"]
     for value, mask in enumerate(masks.values(), 1):
         assert mask.any()
         np.testing.assert_array_equal(mask[:, ::-1, ::-1], expected == value)
-
-    predict(model_dir, folders, tmp_path / "label.nii.gz")
-    label = nib.Nifti1Image.from_filename(tmp_path / "label.nii.gz")
-    np.testing.assert_allclose(label.affine @ (0, 29, 5, 1), (0, 0, 0, 1), atol=1e-5)
-    np.testing.assert_array_equal(np.asarray(label.dataobj)[:, ::-1, ::-1], expected)
     maps = nib.Nifti1Image.from_filename(tmp_path / "label_probabilities.nii.gz")
     np.testing.assert_array_equal(np.asarray(maps.dataobj).argmax(-1)[:, ::-1, ::-1], expected)
 
@@ -110,20 +113,19 @@ def test_segments_are_the_classes_whatever_their_values(
         np.testing.assert_array_equal(mask, np.isin(label, one.labels))
 
 
-def test_folders_of_series_are_subjects(sources: Path, model_dir: Path, tmp_path: Path) -> None:
-    for number in (0, 1):
-        for array, name in zip(arrays_of(sources, number), ("t1", "t2"), strict=True):
-            series_of(array, tmp_path / "images" / f"s{number}" / name)
-    assert predict_all(model_dir, tmp_path / "images", tmp_path / "out") == Counts(2, 0)
-    for number in (0, 1):
-        plain = [sources / f"{number}_{name}.nii.gz" for name in ("t1", "t2")]
-        predict(model_dir, plain, tmp_path / "plain.nii.gz")
-        expected = np.asarray(nib.Nifti1Image.from_filename(tmp_path / "plain.nii.gz").dataobj)
-        found = nib.Nifti1Image.from_filename(tmp_path / "out" / f"s{number}.nii.gz")
-        np.testing.assert_array_equal(np.asarray(found.dataobj)[:, ::-1, ::-1], expected)
-    assert predict_all(model_dir, tmp_path / "images", tmp_path / "out") == Counts(0, 2)
+def test_folders_of_series_are_subjects(
+    sources: Path, model_dir: Path, expected: np.ndarray, tmp_path: Path
+) -> None:
+    images, out = tmp_path / "images", tmp_path / "out"
+    for array, name in zip(arrays_of(sources, 0), ("t1", "t2"), strict=True):
+        series_of(array, images / "s0" / name)
+    assert predict_all(model_dir, images, out) == Counts(1, 0)
+    found = nib.Nifti1Image.from_filename(out / "s0.nii.gz")
+    np.testing.assert_array_equal(np.asarray(found.dataobj)[:, ::-1, ::-1], expected)
+    np.testing.assert_allclose(found.affine @ (0, 29, 5, 1), (0, 0, 0, 1), atol=1e-5)
+    assert predict_all(model_dir, images, out) == Counts(0, 1)
     with pytest.raises(SettingError, match="output: expected a folder without images"):
-        predict_all(model_dir, tmp_path / "images", tmp_path / "images" / "s0" / "t1")
+        predict_all(model_dir, images, images / "s0" / "t1")
 
 
 def test_what_cannot_be_a_segmentation_is_one_line(

@@ -143,6 +143,25 @@ def test_image_is_resampled_as_in_preprocessing(
     assert all((label[..., z] != label[..., z + 1]).any() for z in range(label.shape[2] - 1))
 
 
+def test_beyond_a_crop_is_background(
+    sources: Path,
+    model_dir: Path,
+    tmp_path: Path,
+    rewrite_json: Callable[[Path, dict[str, Any]], None],
+) -> None:
+    folder = shutil.copytree(model_dir, tmp_path / "model")
+    rewrite_json(folder / "assets" / DESCRIPTION, {"crop": [16, 10, 6]})
+    images = [sources / f"0_{name}.nii.gz" for name in ("t1", "t2")]
+    predict(folder, images, tmp_path / "label.nii.gz", save_probabilities=True)
+    label, maps = (label_of(tmp_path / f"label{name}.nii.gz") for name in ("", "_probabilities"))
+    np.testing.assert_array_equal(maps.argmax(axis=-1), label)
+    beyond = np.ones(label.shape, bool)
+    beyond[8:24, 10:20] = False  # Of 32x30x6 voxels.
+    assert not label[beyond].any()
+    assert label[~beyond].any()
+    np.testing.assert_array_equal(np.unique(maps[beyond], axis=0), [[1, 0, 0]])
+
+
 def test_description_tells_the_wanted_spacing(run: WorkDir) -> None:
     trained, _, predictor = load_run(run)
     manifest = replace(trained.manifest, wanted_spacing_mm=(0.25, 0.25, 0))
