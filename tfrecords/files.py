@@ -1,5 +1,6 @@
 """Checksums, writing that a kill cannot leave half done, and JSON that is checked when read."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -22,6 +23,7 @@ CHUNK_BYTES = 2**20
 # In temporary files' names: of others' processes, on a shared disk, nothing is known here.
 HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
 LEFTOVER = re.compile(rf"\.{HOST}-(\d{{1,10}})-[0-9a-f]{{16}}-")
+LOCK = ".lock"
 VERSION = "format_version"
 CHECKSUM = "checksum"  # SHA-256 of the other entries of a JSON file, the version's aside.
 Content = TypeVar("Content")
@@ -95,6 +97,23 @@ def _lives(pid: int) -> bool:
     except OSError:  # Somebody else's.
         return True
     return True
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keeps other processes that ask for the same out of a folder, while this one lives at most.
+
+    Raises:
+        UserError: another one has it.
+    """
+    with (folder / LOCK).open("w") as lock:  # Let go when the process ends, however.
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"{folder}: another process writes there; wait for it, or choose another folder"
+            ) from None
+        yield
 
 
 def write_file(path: Path, content: bytes) -> None:

@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.pool import ExceptionWithTraceback  # type: ignore[attr-defined]
@@ -32,10 +32,11 @@ def parallel_map(
     *,
     named: Callable[[Item], str] = str,
     lost: Callable[[Item, str], Result] | None = None,
-) -> Iterator[tuple[int, Result]]:
+) -> Generator[tuple[int, Result], None, None]:
     """Yields (index of the item, result) as results arrive, in any order.
 
-    Memory stays bounded because a worker takes a next item only when it has finished one. An item
+    Memory stays bounded because a worker takes a next item only when it has finished one. It works
+    while the caller uses what it has found; the bar tells of what the caller is done with. An item
     whose worker dies is tried again when all others are done, alone in a fresh process: what dies
     for lack of memory beside others then succeeds.
 
@@ -69,8 +70,10 @@ def parallel_map(
                             worker.died,
                         )
                         continue
-                    bar.update()
+                    if waiting:
+                        worker.start(waiting.popleft(), items)
                     yield index, result
+                    bar.update()
             _close(pool)
             for index in again:
                 pool = [_Worker(function)]
@@ -84,8 +87,8 @@ def parallel_map(
                         )
                     result = lost(items[index], died)
                 _close(pool)
-                bar.update()
                 yield index, result
+                bar.update()
     finally:
         _close(pool)
 

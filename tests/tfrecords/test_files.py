@@ -17,6 +17,7 @@ from tfrecords.errors import SettingError, UserError
 from tfrecords.files import (
     HOST,
     _remove_leftovers,
+    alone,
     checksum_holds,
     file_checksum,
     read_json,
@@ -220,3 +221,26 @@ def test_a_file_of_another_user_is_no_damaged_one(
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"{tmp_path}/none: .*No such file.*Do this"):
         read_json(tmp_path / "none", Note, 3, "Do this.")
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from tfrecords.files import alone
+with alone(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_one_process_at_a_time_has_a_folder_to_itself(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(UserError, match="another process writes there"), alone(tmp_path):
+            pass
+        other.kill()
+    with alone(tmp_path):
+        pass

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -97,8 +99,34 @@ def test_no_worker_outlives_a_reader_that_stops(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(runners, "_Worker", Worker)
     results = parallel_map(abs, [1, 2, 3, 4], 2, "Testing")
     next(results)
-    results.close()  # type: ignore[attr-defined]
+    results.close()
     assert [process.exitcode for process in started] == [0, 0]
+
+
+def leave(path: Path) -> None:
+    path.touch()
+
+
+def test_workers_go_on_while_a_result_is_used(tmp_path: Path) -> None:
+    """One ahead of their caller, and no further."""
+    paths = [tmp_path / name for name in "abc"]
+    with closing(parallel_map(leave, paths, 1, "Testing")) as results:
+        next(results)
+        start = time.monotonic()
+        while not paths[1].exists() and time.monotonic() < start + 10:
+            time.sleep(0.01)
+        time.sleep(0.1)
+        assert [path.exists() for path in paths] == [True, True, False]
+
+
+def test_the_bar_tells_of_what_its_caller_is_done_with(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with closing(parallel_map(abs, [1, 2], 1, "Testing")) as results:
+        next(results)
+    assert "| 1/2 " not in capsys.readouterr().err
+    assert len(list(parallel_map(abs, [1, 2], 1, "Testing"))) == 2
+    assert "| 2/2 " in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not Path("/proc/meminfo").exists(), reason="reads /proc")

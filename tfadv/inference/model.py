@@ -7,17 +7,33 @@ before TensorFlow loads it. That tells damage and strangers; it does not tell wh
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from tfadv.inference.export import DESCRIPTION, VERSION, Description
 from tfrecords.errors import UserError
-from tfrecords.files import checksum_holds, read_json
+from tfrecords.files import checksum_holds, file_checksum, read_json
 from tfrecords.records.relations import faults_of_choices
 
 REMEDY = "Export the run again"
-Segment = Callable[[np.ndarray], np.ndarray]
+OUTPUTS = {"label", "probabilities"}
+
+
+class Segmented(NamedTuple):
+    """What a model makes of a volume.
+
+    Attributes:
+        label: uint8 [Z, Y, X], the dataset's own label values.
+        probabilities: float32 [Z, Y, X, K], of the description's `maps`.
+    """
+
+    label: np.ndarray
+    probabilities: np.ndarray
+
+
+Segment = Callable[[np.ndarray], Segmented]
 
 
 def read_description(model_dir: Path) -> Description:
@@ -36,6 +52,11 @@ def read_description(model_dir: Path) -> Description:
         raise UserError(f"{path}: {fault}. {REMEDY}")
     _require_files(model_dir, description)
     return description
+
+
+def checksum_of(model_dir: Path) -> str:
+    """SHA-256 of a model's description, which holds those of its other files."""
+    return file_checksum(model_dir / "assets" / DESCRIPTION)
 
 
 def _require_files(model_dir: Path, description: Description) -> None:
@@ -62,11 +83,12 @@ def _require_files(model_dir: Path, description: Description) -> None:
 
 
 def load(model_dir: Path, description: Description) -> Segment:
-    """A volume float32 [Z, Y, X, C] to its labels uint8 [Z, Y, X].
+    """What gives a volume [Z, Y, X, C], raw intensities, its labels and probabilities.
 
     Raises:
         UserError: TensorFlow cannot load it, or it is not what it is described as. So does the
-            function that is given back, of a volume that the model refuses.
+            function that is given back, of a volume that the model refuses or for which there is
+            no memory.
     """
     try:
         loaded = tf.saved_model.load(str(model_dir))
@@ -77,23 +99,25 @@ def load(model_dir: Path, description: Description) -> Segment:
     except Exception as error:
         reason = (str(error).splitlines() or [repr(error)])[0]
         raise UserError(f"{model_dir}: cannot be loaded ({reason}). {REMEDY}") from error
-    if channels != len(description.modalities) or "label" not in outputs:
+    if channels != len(description.modalities) or not outputs.keys() >= OUTPUTS:
         raise UserError(
             f"{model_dir}: expected a model of {len(description.modalities)} channels with the "
-            f"output label, received one of {channels} with {', '.join(sorted(outputs))}. {REMEDY}"
+            f"outputs {', '.join(sorted(OUTPUTS))}, received one of {channels} with "
+            f"{', '.join(sorted(outputs))}. {REMEDY}"
         )
 
-    def segment(volume: np.ndarray) -> np.ndarray:
+    def segment(volume: np.ndarray) -> Segmented:
         assert loaded is not None  # Its variables live as long as it does.
         try:
-            label: np.ndarray = serve(volume=tf.constant(volume.astype(np.float32)))[
-                "label"
-            ].numpy()
+            found = serve(volume=tf.constant(volume.astype(np.float32, copy=False)))
+            return Segmented(found["label"].numpy(), found["probabilities"].numpy())
+        except tf.errors.ResourceExhaustedError as error:
+            shape = "x".join(map(str, volume.shape))
+            raise UserError(f"{model_dir}: out of memory for a volume of {shape} voxels") from error
         except tf.errors.InvalidArgumentError as error:
             refused = re.search(r"assertion failed: \[(.*?):\] (\[.*?\])\s*$", error.message, re.M)
             if refused is None:
                 raise
             raise UserError(f"{model_dir}: {refused[1]}: {refused[2]}") from error
-        return label
 
     return segment

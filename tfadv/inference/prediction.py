@@ -1,4 +1,4 @@
-"""Image files to a label map on the first one's grid, by an exported model."""
+"""One subject's image files to a label map on the first one's grid, by an exported model."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,76 +6,123 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
-from tfadv.inference.model import load, read_description
-from tfrecords.errors import SettingError, UserError
-from tfrecords.geometry.grid import Grid, working_grid
-from tfrecords.geometry.nifti import Volume, is_nifti, write_label
-from tfrecords.geometry.resample import onto_first, to_source, to_working
-from tfrecords.records.intensities import storage_findings
+from tfadv.inference.dicom import is_segmentation, write_segmentation
+from tfadv.inference.export import Description
+from tfadv.inference.model import checksum_of, load, read_description
+from tfadv.inference.prepared import Intake, Prepared, prepare
+from tfrecords.errors import SettingError
+from tfrecords.geometry.grid import Grid
+from tfrecords.geometry.nifti import Volume, is_nifti, write_label, write_maps
+from tfrecords.geometry.resample import maps_to_source, to_source
 from tfrecords.runners import parallel_map
-from tfrecords.sources.images import grid_findings, image_findings, read_files, stack, stacked_names
+from tfrecords.sources.images import read_files
 from tfrecords.sources.subject import Subject
-
-# A model that saw one spacing is told of images that differ by more than this share.
-SPACING_TOLERANCE = 0.2
 
 
 def predict(
-    model_dir: Path, images: Sequence[Path], output: Path, *, resample: bool = False
+    model_dir: Path,
+    images: Sequence[Path],
+    output: Path,
+    *,
+    resample: bool = False,
+    save_probabilities: bool = False,
 ) -> None:
     """Writes the label map of one subject, in the dataset's label values.
 
     Args:
-        images: one file per modality in the model's order, or a single 4D file.
+        images: one file, or folder of one DICOM series, per modality in the model's order; or a
+            single 4D file.
+        output: a NIfTI file; or a DICOM segmentation, if the first image is a series.
         resample: bring images of other grids onto the first one's, as --dataset prostate does.
+        save_probabilities: as well, to `OUTPUT_probabilities.nii.gz`.
 
     Raises:
         UserError: no such model, or a damaged one, images that preprocessing would refuse, or other
             modalities than the model's.
-        SettingError: `output` is one of the images, or no NIfTI file.
+        SettingError: `output` is one of the images or in it, or neither of the two.
     """
     description = read_description(model_dir)
-    if not is_nifti(output):
+    outputs = [output, probabilities_file(output)][: 1 + save_probabilities]
+    _require_possible(outputs, images)
+    subject = Subject("", tuple(images), None)
+    prepared = prepare(intake_of(description, resample=resample), subject, _read)
+    tell(prepared)
+    found = load(model_dir, description)(prepared.volume)
+    if save_probabilities:
+        maps = on_source(found.probabilities, description, prepared)
+        write_maps(outputs[1], maps, like(subject, prepared))
+    label = to_source(found.label, prepared.working, prepared.source)
+    if is_segmentation(output):
+        write_segmentation(output, label, images[0], description, checksum_of(model_dir))
+    else:
+        write_label(output, label, like(subject, prepared))
+
+
+def probabilities_file(label: Path) -> Path:
+    """Where a label map's probabilities are: beside `a.nii` or `a.nii.gz`, `a_probabilities`."""
+    stem = label.with_suffix("") if label.suffix.lower() == ".gz" else label
+    return label.with_name(f"{stem.stem}_probabilities.nii.gz")
+
+
+def intake_of(description: Description, *, resample: bool) -> Intake:
+    """What a model of this description takes."""
+    return Intake(
+        len(description.modalities),
+        description.orientation,
+        description.spacing_mm,
+        description.wanted_spacing_mm,
+        description.crop,
+        description.image_dtype,
+        resample,
+    )
+
+
+def tell(prepared: Prepared) -> None:
+    """Warns of what is odd about images."""
+    for remark in prepared.remarks:
+        logging.warning("%s", remark)
+
+
+def on_source(maps: np.ndarray, description: Description, prepared: Prepared) -> np.ndarray:
+    """Probabilities [Z, Y, X, K] of the model's volume as [X, Y, Z, K] on the first image."""
+    outside = np.zeros(len(description.maps), np.float32)
+    if description.exclusive:  # Of classes, the first is the background.
+        outside[0] = 1
+    return maps_to_source(maps, outside, prepared.working, prepared.source)
+
+
+def like(subject: Subject, prepared: Prepared) -> Path | Grid:
+    """What a label map takes its grid from; see `write_label`."""
+    return subject.images[0] if is_nifti(subject.images[0]) else prepared.source
+
+
+def ended(by: str) -> str:
+    """What is wrong with files at which a reader died."""
+    return f"reading it ended the process by {by}; fetch or write it anew"
+
+
+def _require_possible(outputs: Sequence[Path], images: Sequence[Path]) -> None:
+    """Raises SettingError as `predict`."""
+    if is_segmentation(outputs[0]) and not images[0].is_dir():
         raise SettingError(
-            "output", f"expected a name ending in .nii or .nii.gz, received {output}"
+            "output",
+            f"expected a folder of a DICOM series as the first image, to which {outputs[0]} can "
+            f"refer, received {images[0]}",
         )
-    for image in images:
-        if output.exists() and image.exists() and output.samefile(image):
-            raise SettingError(
-                "output", f"expected a file that is none of the images, received {output}: {image}"
-            )
-    subject, modalities = Subject("", tuple(images), None), len(description.modalities)
-    array, source = _load(subject, modalities, resample=resample)
-    spacing_mm = description.spacing_mm
-    working = working_grid(
-        source, description.orientation, description.wanted_spacing_mm, description.crop
-    )
-    ratio = np.array(working.spacing_mm) / spacing_mm
-    if (np.abs(ratio - 1) > SPACING_TOLERANCE).any():
-        logging.warning("the model was trained at %s mm; %s is %s", spacing_mm, images[0], source)
-    volume = np.stack(
-        [to_working(array[..., c], source, working, label=False) for c in range(array.shape[-1])],
-        axis=-1,
-    )
-    # Whatever the type of its record set, a model takes float32.
-    dtype = "float16" if description.image_dtype == "float16" else "float32"
-    _tell(*storage_findings(volume, dtype, stacked_names(subject, modalities)))
-    label = load(model_dir, description)(volume)
-    write_label(output, to_source(label, working, source), images[0])
-
-
-def _load(subject: Subject, modalities: int, *, resample: bool) -> tuple[np.ndarray, Grid]:
-    """All modalities [X, Y, Z, C] on the first file's grid, with preprocessing's checks."""
-    images = subject.images
-    volumes, findings = _read(images)
-    findings += image_findings(subject, volumes, modalities)
-    onto = resample and len(images) == modalities
-    if not onto:
-        findings += grid_findings({path: volume.grid for path, volume in volumes.items()})
-    _tell(findings, [(str(path), text) for path, v in volumes.items() for text in v.remarks])
-    if onto:
-        return onto_first([volumes[path] for path in images])
-    return stack(subject, volumes, modalities), volumes[images[0]].grid
+    if not is_segmentation(outputs[0]) and not is_nifti(outputs[0]):
+        raise SettingError(
+            "output",
+            "expected a name ending in .nii or .nii.gz, or in .dcm for a DICOM segmentation, "
+            f"received {outputs[0]}",
+        )
+    for image in filter(Path.exists, images):
+        for output in outputs:
+            places = [place for place in (output, *output.absolute().parents) if place.exists()]
+            if any(place.samefile(image) for place in places):
+                raise SettingError(
+                    "output",
+                    f"expected a file that is none of the images, received {output}: {image}",
+                )
 
 
 def _read(paths: Sequence[Path]) -> tuple[dict[Path, Volume], list[str]]:
@@ -94,12 +141,4 @@ def _named(paths: Sequence[Path]) -> str:
 
 
 def _unread(paths: Sequence[Path], ended_by: str) -> tuple[dict[Path, Volume], list[str]]:
-    reason = f"reading it ended the process by {ended_by}; fetch or write it anew"
-    return {}, [f"{_named(paths)}: {reason}"]
-
-
-def _tell(findings: Sequence[str], remarks: Sequence[tuple[str, str]]) -> None:
-    if findings:
-        raise UserError("; ".join(findings))
-    for where, remark in remarks:
-        logging.warning("%s: %s", where, remark)
+    return {}, [f"{_named(paths)}: {ended(ended_by)}"]

@@ -12,6 +12,7 @@ from types import ModuleType
 
 from absl import flags
 from absl import logging as absl_logging
+from tqdm import tqdm
 
 from tfadv.programs import failures
 from tfadv.programs.help import help_text
@@ -109,11 +110,12 @@ class _Plain(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         text = as_entered(record.getMessage())
-        if record.levelno < logging.WARNING:
-            if record.pathname.startswith(OURS):  # TensorFlow's, such as of export, mean nothing.
+        with tqdm.external_write_mode():  # A progress bar makes way, and comes back below.
+            if record.levelno >= logging.WARNING:
+                print(f"{record.levelname.lower()}: {text}", file=sys.stderr, flush=True)
+            # TensorFlow's, such as of export, mean nothing.
+            elif record.pathname.startswith(OURS):
                 print(text, flush=True)
-        else:
-            print(f"{record.levelname.lower()}: {text}", file=sys.stderr, flush=True)
 
 
 def _end(number: int, frame: object) -> None:

@@ -1,8 +1,17 @@
-"""Segments one subject with an exported model; the label map lies on the first image's grid.
+"""Segments subjects with an exported model; label maps lie on their first images' grids.
 
 python launch/predict.py --model models/kohl_hybrid --image t1.nii.gz --output label.nii.gz
+python launch/predict.py --model models/kohl_hybrid --images FOLDER --output predictions
 
-Give one --image per modality, in the order of the model's assets/description.json.
+Give one --image per modality, in the order of the model's assets/description.json. Or give a folder
+of subjects as --images, which are laid out in one of these ways, where NAME are the modalities':
+
+    case_0000.nii.gz, case_0001.nii.gz, ...                         numbered, as nnU-Net does
+    case_NAME.nii.gz, or case/case_NAME.nii.gz, or case/NAME.nii.gz
+    case.nii.gz, or case/case.nii.gz                                4D where there are several
+
+.nii, .mha, .mhd, .nrrd and folders of one DICOM series are as good. Or give a CSV as --images, with
+the columns subject and one for each NAME.
 
 A model is a TensorFlow SavedModel, and that is a program: use those of people whom you trust. A
 folder whose files are not those that were exported is refused.
@@ -12,22 +21,57 @@ from pathlib import Path
 
 from absl import flags
 
+from tfrecords.errors import SettingError
+
 MODEL = flags.DEFINE_string(
     "model", None, "Model made by launch/export.py. [required]", required=True
 )
-IMAGE = flags.DEFINE_multi_string("image", None, "One file per modality. [required]", required=True)
+IMAGE = flags.DEFINE_multi_string(
+    "image", None, "One file, or folder of a DICOM series, per modality. [required, or --images]"
+)
+IMAGES = flags.DEFINE_string(
+    "images", None, "A folder of subjects, or a CSV of them. [required, or --image]"
+)
 RESAMPLE = flags.DEFINE_bool(
     "resample",
     False,
     "Bring images that lie on other grids onto the first one's, such as ADC onto T2w.",
 )
-OUTPUT = flags.DEFINE_string("output", None, "NIfTI file to write. [required]", required=True)
+SAVE = flags.DEFINE_bool(
+    "save_probabilities",
+    False,
+    "Write what the model gives each class or region as well, in the order of maps in its "
+    "assets/description.json, to OUTPUT_probabilities.nii.gz or SUBJECT_probabilities.nii.gz.",
+)
+OVERWRITE = flags.DEFINE_bool(
+    "overwrite",
+    False,
+    "Make all label maps of --images anew; otherwise the same command goes on with those missing.",
+)
+OUTPUT = flags.DEFINE_string(
+    "output",
+    None,
+    "NIfTI file to write, or DICOM segmentation (.dcm) of a series; of --images, a folder for "
+    "SUBJECT.nii.gz. [required]",
+    required=True,
+)
 
 
 def main() -> None:
+    if bool(IMAGE.value) == bool(IMAGES.value):
+        received = "both" if IMAGES.value else "none"
+        raise SettingError("images", f"expected this or --image, received {received}")
+    if OVERWRITE.value and IMAGE.value:
+        raise SettingError("overwrite", "expected with --images alone: --image always writes anew")
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
+    from tfadv.inference.folder import predict_all  # noqa: PLC0415
     from tfadv.inference.prediction import predict  # noqa: PLC0415
 
-    images = [Path(image) for image in IMAGE.value]
-    predict(Path(MODEL.value), images, Path(OUTPUT.value), resample=RESAMPLE.value)
-    print(f"label map: {OUTPUT.value}")
+    model, output = Path(MODEL.value), Path(OUTPUT.value)
+    how = {"resample": RESAMPLE.value, "save_probabilities": SAVE.value}
+    if IMAGES.value:
+        counts = predict_all(model, Path(IMAGES.value), output, overwrite=OVERWRITE.value, **how)
+        print(f"label maps: {output} ({counts.made} made, {counts.kept} kept)")
+    else:
+        predict(model, [Path(image) for image in IMAGE.value or ()], output, **how)
+        print(f"label map: {output}")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tfrecords.errors import UserError
+from tfrecords.geometry import dicom
 from tfrecords.geometry.streams import drained, inflated
 
 LINE_BYTES = 2**16  # Of a header, at most.
@@ -101,6 +102,14 @@ def find(path: Path) -> Data | None:
     if missing := [str(file) for file in data.files if not file.is_file()]:
         raise UserError(f"no such file: {', '.join(missing[:3])}, which holds its voxels")
     return data
+
+
+def files_of(path: Path) -> tuple[Path, ...]:
+    """An image file and those that hold its voxels, or a DICOM series' slices; see `find`."""
+    if path.is_dir():
+        return dicom.slices(path)
+    data = find(path)
+    return tuple(dict.fromkeys((path, *(data.files if data else ()))))
 
 
 def _meta(path: Path, file: BinaryIO) -> Data:

@@ -4,6 +4,8 @@ Arrays are [X, Y, Z], as in files.
 """
 
 import gzip
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +13,11 @@ import nibabel as nib
 import numpy as np
 
 from tfrecords.errors import UserError
-from tfrecords.files import write_file, writing
+from tfrecords.files import file_checksum, write_file, writing
+from tfrecords.geometry.data_files import files_of
+from tfrecords.geometry.dicom import is_series
 from tfrecords.geometry.grid import Grid, make_grid
-from tfrecords.geometry.readers import read_itk, read_nifti
+from tfrecords.geometry.readers import Raw, read_dicom, read_itk, read_nifti
 from tfrecords.geometry.streams import DAMAGES
 
 NIFTI_ENDINGS = (".nii", ".nii.gz")
@@ -25,7 +29,8 @@ class Volume:
 
     Attributes:
         array: voxels [X, Y, Z] or [X, Y, Z, C] in the file's own type.
-        sha256: of the file; where it keeps its voxels in others, of it and then of them.
+        sha256: of the file; where it keeps its voxels in others, of it and then of them; of a
+            DICOM series, of its slices by their names.
         remarks: what is odd about the file, although it can be read.
     """
 
@@ -42,7 +47,7 @@ def read(path: Path) -> tuple[np.ndarray, Grid]:
 
 
 def read_volume(path: Path, sha256: str = "") -> Volume:
-    """Reads a file whole, and compares every checksum in it.
+    """Reads a file or a folder of one DICOM series whole, and compares every checksum in it.
 
     Args:
         sha256: what it was when the file was checked; empty if it was not.
@@ -50,20 +55,8 @@ def read_volume(path: Path, sha256: str = "") -> Volume:
     Raises:
         UserError: missing, unreadable, damaged, changed, or not three-dimensional.
     """
-    if path.is_dir():
-        raise UserError(f"{path}: expected an image file, received a folder. Give the file in it")
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
-    try:
-        found = read_nifti(path) if is_nifti(path) else read_itk(path)
-    except DAMAGES as error:
-        raise UserError(
-            f"{path}: cannot be read (its data are damaged: {error}); fetch or write it anew"
-        ) from error
-    # The readers raise dozens of types on broken files; all mean the same to the user.
-    except Exception as error:
-        reason = (str(error).splitlines() or [repr(error)])[-1]
-        raise UserError(f"{path}: cannot be read ({reason})") from error
+    with _reading(path):
+        found = _read(path)
     if sha256 and found.sha256 != sha256:
         raise UserError(
             f"{path}: the file has changed since it was checked: expected SHA-256 {sha256}, "
@@ -79,6 +72,43 @@ def read_volume(path: Path, sha256: str = "") -> Volume:
     if not np.isfinite(affine).all() or np.linalg.matrix_rank(affine) < 4:
         raise UserError(f"{path}: expected an affine that can be inverted, received {affine}")
     return Volume(array, make_grid(array.shape, affine), found.sha256, found.remarks)
+
+
+def checksum(path: Path) -> str:
+    """The SHA-256 that `Volume` holds of an image file, without its voxels.
+
+    Raises:
+        UserError: missing, or unreadable.
+    """
+    with _reading(path):
+        return file_checksum(*files_of(path))
+
+
+def _read(path: Path) -> Raw:
+    if path.is_dir():
+        return read_dicom(path)
+    return read_nifti(path) if is_nifti(path) else read_itk(path)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Raises UserError with the file's name, where it is missing or cannot be read."""
+    if path.is_dir() and not is_series(path):
+        raise UserError(
+            f"{path}: expected an image file, received a folder without DICOM. Give the file in it"
+        )
+    if not path.exists():
+        raise UserError(f"{path}: no such file")
+    try:
+        yield
+    except DAMAGES as error:
+        raise UserError(
+            f"{path}: cannot be read (its data are damaged: {error}); fetch or write it anew"
+        ) from error
+    # The readers raise dozens of types on broken files; all mean the same to the user.
+    except Exception as error:
+        reason = (str(error).splitlines() or [repr(error)])[-1]
+        raise UserError(f"{path}: cannot be read ({reason})") from error
 
 
 def is_nifti(path: Path) -> bool:
@@ -99,16 +129,24 @@ def write_label(path: Path, label: np.ndarray, like: Path | Grid) -> None:
     Args:
         like: an image file whose grid, units and transform codes are taken over, or a grid.
     """
-    label = label.astype(np.uint8)
+    _write_like(path, label.astype(np.uint8), like)
+
+
+def write_maps(path: Path, maps: np.ndarray, like: Path | Grid) -> None:
+    """Writes maps [X, Y, Z, K] (float32) as one 4D file; see `write_label`."""
+    _write_like(path, maps.astype(np.float32, copy=False), like)
+
+
+def _write_like(path: Path, array: np.ndarray, like: Path | Grid) -> None:
     if isinstance(like, Path) and is_nifti(like):
         source = nib.load(like)
         assert isinstance(source, nib.Nifti1Image)  # NIfTI-2 is one, too; it has been read.
         header = source.header.copy()
-        header.set_data_dtype(np.uint8)
+        header.set_data_dtype(array.dtype)
         header["cal_min"] = header["cal_max"] = 0  # The image's display window.
-        image = nib.Nifti1Image(label, source.affine, header)
+        image = nib.Nifti1Image(array, source.affine, header)
     else:
-        image = _image(label, like if isinstance(like, Grid) else read(like)[1])
+        image = _image(array, like if isinstance(like, Grid) else read(like)[1])
     path.parent.mkdir(parents=True, exist_ok=True)
     with writing(path) as temporary:
         nib.save(image, temporary)

@@ -1,6 +1,6 @@
-"""Reading the voxels, affine and checksum of a NIfTI file, and of what ITK reads.
+"""Reading the voxels, affine and checksum of NIfTI files, of DICOM series, and of what ITK reads.
 
-Both read to the end of the file, so that every checksum in it is compared, and look at its size
+All read to the end of the file, so that every checksum in it is compared, and look at its size
 before they make room for the voxels that its header declares.
 """
 
@@ -20,7 +20,7 @@ from nibabel.volumeutils import apply_read_scaling
 
 from tfrecords.errors import UserError
 from tfrecords.files import file_checksum
-from tfrecords.geometry import data_files
+from tfrecords.geometry import data_files, dicom
 from tfrecords.geometry.streams import (
     drained,
     excess,
@@ -29,6 +29,7 @@ from tfrecords.geometry.streams import (
     require_memory,
     require_possible,
 )
+from tfrecords.names import shortened
 
 SCALED_BYTES = 8  # Of a voxel with a slope or an intercept: float64.
 NO_OFFSET = "its header has vox_offset 0; its voxels are taken to follow the header"
@@ -128,14 +129,34 @@ def read_itk(path: Path) -> Raw:
     size = math.prod(shape) * voxel
     require_memory(size * 2)  # ITK's, and NumPy's.
     remarks = _check(path, data, size, shape[0] * shape[1] * voxel)
-    checksum = file_checksum(*dict.fromkeys((path, *(data.files if data else ()))))
+    checksum = file_checksum(*data_files.files_of(path))
     image = reader.Execute()
     affine = np.eye(4)
     affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
     affine[:3, 3] = image.GetOrigin()
     affine[:2] *= -1  # ITK's world is LPS, ours RAS.
-    array = sitk.GetArrayFromImage(image)
-    return Raw(np.moveaxis(array, (0, 1, 2), (2, 1, 0)), affine, checksum, remarks)
+    return Raw(_array(image), affine, checksum, remarks)
+
+
+def read_dicom(folder: Path) -> Raw:
+    """Reads a folder of one DICOM series; intensities are rescaled as its headers say."""
+    series = dicom.read_series(folder)
+    require_memory(math.prod(series.shape) * SCALED_BYTES * 2)  # ITK's, and NumPy's.
+    reader = sitk.ImageSeriesReader()
+    reader.SetImageIO("GDCMImageIO")
+    reader.SetFileNames(list(map(str, series.files)))
+    array = _array(reader.Execute())
+    checksum = file_checksum(*dicom.slices(folder))
+    remarks = []
+    if series.others:
+        names = shortened([path.name for path in series.others])
+        remarks.append(f"left out, as they are no DICOM: {names}")
+    return Raw(array, series.affine, checksum, tuple(remarks))
+
+
+def _array(image: sitk.Image) -> np.ndarray:
+    """[X, Y, Z] or [X, Y, Z, C]."""
+    return np.moveaxis(sitk.GetArrayFromImage(image), (0, 1, 2), (2, 1, 0))
 
 
 def _check(path: Path, data: data_files.Data | None, size: int, plane: int) -> tuple[str, ...]:

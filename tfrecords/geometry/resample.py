@@ -36,8 +36,26 @@ def to_source(label: np.ndarray, working: Grid, source: Grid) -> np.ndarray:
 
     Background where the working grid was cropped, or does not reach.
     """
+    return _to_source(label, working, source, label=True)
+
+
+def maps_to_source(
+    maps: np.ndarray, outside: np.ndarray, working: Grid, source: Grid
+) -> np.ndarray:
+    """Probabilities float32 [Z, Y, X, K] on the working grid, on the source's grid [X, Y, Z, K].
+
+    Args:
+        outside: [K], where the working grid was cropped, or does not reach.
+    """
+    there = np.empty((*source.shape, len(outside)), np.float32, order="F")
+    for k, beyond in enumerate(outside):
+        there[..., k] = beyond + _to_source(maps[..., k] - beyond, working, source, label=False)
+    return there
+
+
+def _to_source(array: np.ndarray, working: Grid, source: Grid, *, label: bool) -> np.ndarray:
     whole, margins = uncropped(working, source)
-    return to_grid(np.pad(label.T, margins), whole, source, label=True)
+    return to_grid(np.pad(array.T, margins), whole, source, label=label)
 
 
 def to_grid(

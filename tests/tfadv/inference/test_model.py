@@ -101,7 +101,7 @@ def test_a_model_that_is_described_otherwise_is_refused(copy: Path, rewrite_json
 def test_a_volume_that_the_model_refuses_is_one_line(model_dir: Path) -> None:
     segment = load(model_dir, read_description(model_dir))
     volume = np.random.default_rng(0).uniform(1, 9, (3, 32, 32, 2))
-    assert segment(volume).shape == (3, 32, 32)
+    assert segment(volume).label.shape == (3, 32, 32)
     for wrong, message in (
         (volume * 0, r"expected intensities that differ .* in the channels: \[0 1\]"),
         (volume * np.nan, r"expected finite intensities\. .* Shape: \[3 32 32 2\]"),
@@ -109,6 +109,26 @@ def test_a_volume_that_the_model_refuses_is_one_line(model_dir: Path) -> None:
     ):
         with pytest.raises(UserError, match=f"^{model_dir}: volume.*{message}$"):
             segment(wrong)
+
+
+def test_labels_are_the_likeliest_classes(model_dir: Path) -> None:
+    description = read_description(model_dir)
+    volume = np.random.default_rng(0).uniform(1, 9, (3, 32, 32, 2))
+    found = load(model_dir, description)(volume)
+    values = np.array([one.labels[0] for one in description.classes])
+    assert found.probabilities.shape == (3, 32, 32, len(description.maps))
+    np.testing.assert_array_equal(found.label, values[found.probabilities.argmax(axis=-1)])
+    np.testing.assert_allclose(found.probabilities.sum(axis=-1), 1, atol=1e-5)
+
+
+def test_lack_of_memory_is_one_line(model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise model.tf.errors.ResourceExhaustedError(None, None, "OOM")
+
+    segment = load(model_dir, read_description(model_dir))
+    monkeypatch.setattr(model.tf, "constant", refused)
+    with pytest.raises(UserError, match=f"^{model_dir}: out of memory for a volume of 3x4x5x2 vo"):
+        segment(np.ones((3, 4, 5, 2)))
 
 
 def test_an_error_of_another_cause_passes_through(

@@ -143,6 +143,25 @@ def test_image_is_resampled_as_in_preprocessing(
     assert all((label[..., z] != label[..., z + 1]).any() for z in range(label.shape[2] - 1))
 
 
+def test_beyond_a_crop_is_background(
+    sources: Path,
+    model_dir: Path,
+    tmp_path: Path,
+    rewrite_json: Callable[[Path, dict[str, Any]], None],
+) -> None:
+    folder = shutil.copytree(model_dir, tmp_path / "model")
+    rewrite_json(folder / "assets" / DESCRIPTION, {"crop": [16, 10, 6]})
+    images = [sources / f"0_{name}.nii.gz" for name in ("t1", "t2")]
+    predict(folder, images, tmp_path / "label.nii.gz", save_probabilities=True)
+    label, maps = (label_of(tmp_path / f"label{name}.nii.gz") for name in ("", "_probabilities"))
+    np.testing.assert_array_equal(maps.argmax(axis=-1), label)
+    beyond = np.ones(label.shape, bool)
+    beyond[8:24, 10:20] = False  # Of 32x30x6 voxels.
+    assert not label[beyond].any()
+    assert label[~beyond].any()
+    np.testing.assert_array_equal(np.unique(maps[beyond], axis=0), [[1, 0, 0]])
+
+
 def test_description_tells_the_wanted_spacing(run: WorkDir) -> None:
     trained, _, predictor = load_run(run)
     manifest = replace(trained.manifest, wanted_spacing_mm=(0.25, 0.25, 0))
@@ -259,6 +278,15 @@ def test_headers_that_leave_places_open_are_warned_of(
     assert all(m.startswith(s) for m, s in zip(caplog.messages, starts, strict=True))
 
 
+def test_probabilities_are_not_written_over_an_image(
+    sources: Path, model_dir: Path, tmp_path: Path
+) -> None:
+    images = [tmp_path / "a_probabilities.nii.gz", sources / "0_t2.nii.gz"]
+    shutil.copy(sources / "0_t1.nii.gz", images[0])
+    with pytest.raises(SettingError, match="output: expected a file that is none of the images"):
+        predict(model_dir, images, tmp_path / "a.nii.gz", save_probabilities=True)
+
+
 @pytest.mark.parametrize("link", [None, os.link, os.symlink])
 def test_an_image_is_never_written_over(
     sources: Path, model_dir: Path, tmp_path: Path, link: Callable[[Path, Path], None] | None
@@ -283,7 +311,7 @@ def test_errors_say_what_to_do(sources: Path, model_dir: Path, tmp_path: Path) -
         predict(tmp_path, [image], tmp_path / "label.nii.gz")
     with pytest.raises(UserError, match=r"0_t1.nii.gz: expected 2 modalities, received 1"):
         predict(model_dir, [image], tmp_path / "label.nii.gz")
-    with pytest.raises(UserError, match=r"ending in .nii or .nii.gz"):
+    with pytest.raises(UserError, match=r"ending in .nii or .nii.gz, or in .dcm"):
         predict(model_dir, [image, image], tmp_path / "label.png")
     rewrite(image, tmp_path / "turned.nii.gz", "LAS")
     with pytest.raises(UserError, match=r"turned.nii.gz: grid .*LAS.* differs from .*0_t1"):

@@ -45,6 +45,18 @@ def test_of_other_libraries_only_warnings_are_shown() -> None:
     assert run(body, place=tensorboard.__file__) == (0, "", "warning: too old\n")
 
 
+def test_a_progress_bar_makes_way_for_a_message() -> None:
+    body = """
+from tqdm import tqdm
+with tqdm(total=2, desc="Working", mininterval=0) as bar:
+    bar.update()
+    logging.warning("too old")
+"""
+    _, _, stderr = run(body)
+    assert "warning: too old" in stderr.splitlines()
+    assert stderr.count("| 1/2 ") >= 2
+
+
 @pytest.mark.parametrize(
     ("raised", "line"),
     [

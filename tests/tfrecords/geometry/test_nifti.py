@@ -10,7 +10,15 @@ import SimpleITK as sitk
 
 from tfrecords.errors import UserError
 from tfrecords.geometry.grid import Grid
-from tfrecords.geometry.nifti import read, read_image, write_image, write_label
+from tfrecords.geometry.nifti import (
+    checksum,
+    read,
+    read_image,
+    read_volume,
+    write_image,
+    write_label,
+    write_maps,
+)
 
 SHAPE = (7, 6, 5)
 OBLIQUE_DEG = (12, -20, 35)
@@ -147,6 +155,41 @@ def test_prediction_for_a_source_without_sform_has_none(
     written = nib.Nifti1Image.from_filename(tmp_path / "label.nii")
     assert (int(written.header["qform_code"]), int(written.header["sform_code"])) == (1, 0)
     np.testing.assert_allclose(written.affine, grid_of("LAS").matrix, atol=1e-6)
+
+
+def test_maps_are_one_file_on_the_grid_of_their_source(
+    grid_of: Callable[..., Grid], tmp_path: Path
+) -> None:
+    source = nib.Nifti1Image(numbered(SHAPE), None)
+    source.set_sform(grid_of("PSR", OBLIQUE_DEG).matrix, code=4)
+    source.header.set_slope_inter(0.5, 3.0)
+    source.to_filename(tmp_path / "source.nii.gz")
+    maps = np.random.default_rng(0).random((*SHAPE, 3), np.float32)
+    for like in (tmp_path / "source.nii.gz", grid_of("PSR", OBLIQUE_DEG)):
+        write_maps(tmp_path / "maps.nii.gz", maps, like)
+        written = nib.Nifti1Image.from_filename(tmp_path / "maps.nii.gz")
+        np.testing.assert_array_equal(np.asarray(written.dataobj), maps)
+        assert written.get_data_dtype() == np.float32
+        np.testing.assert_allclose(written.affine, grid_of("PSR", OBLIQUE_DEG).matrix, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a.mha", "a.mhd", "a.nrrd"])
+def test_a_files_checksum_is_that_of_what_is_read(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    sitk.WriteImage(sitk.GetImageFromArray(numbered(SHAPE)), str(path))
+    before = checksum(path)
+    assert before == read_volume(path).sha256
+    changed = max(tmp_path.iterdir(), key=lambda file: file.stat().st_size)  # Of a.mhd, a.raw.
+    changed.write_bytes(changed.read_bytes() + b"x")
+    assert checksum(path) != before
+
+
+def test_a_missing_file_has_no_checksum(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"a.mhd: no such file"):
+        checksum(tmp_path / "a.mhd")
+    (tmp_path / "a.mhd").write_text("NDims = 3\nElementDataFile = a.raw\n")
+    with pytest.raises(UserError, match=r"a.mhd: cannot be read \(no such file: .*a.raw"):
+        checksum(tmp_path / "a.mhd")
 
 
 def test_prediction_lies_on_a_source_of_another_format(tmp_path: Path) -> None:

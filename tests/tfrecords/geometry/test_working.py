@@ -15,7 +15,7 @@ from tests.tfrecords.geometry.turned import (
     world_of_voxels,
 )
 from tfrecords.geometry.grid import Grid, working_grid
-from tfrecords.geometry.resample import to_source, to_working
+from tfrecords.geometry.resample import maps_to_source, to_source, to_working
 
 
 def centre_mm(mask: np.ndarray, grid: Grid) -> np.ndarray:
@@ -226,3 +226,36 @@ def test_resampled_crop_is_a_part_of_the_resampled_volume(grid_of: Callable[...,
     np.testing.assert_array_equal(
         to_working(image, source, crop, label=False), expected[2:8, 1:4, 3:13]
     )
+
+
+@pytest.mark.parametrize(("codes", "angles_deg"), SOURCES)
+def test_probabilities_come_back_linearly_and_sum_to_one(
+    grid_of: Callable[..., Grid], codes: str, angles_deg: tuple[float, ...]
+) -> None:
+    source = grid_of(codes, angles_deg, (12, 10, 9))
+    slope = np.array([0.01, -0.02, 0.015])
+
+    def of(grid: Grid) -> np.ndarray:
+        """[X, Y, Z]: a linear function of the place, within 0 and 1."""
+        return 0.5 + ((world_of_voxels(grid) - centre) @ slope).reshape(grid.shape)
+
+    centre = world_of_voxels(source).mean(axis=0)
+    working = working_grid(source, "RAS", (1.3, 2.1, 1.7))
+    foreground = of(working).T.astype(np.float32)
+    maps = np.stack([1 - foreground, foreground], axis=-1)
+    back = maps_to_source(maps, np.array([1, 0], np.float32), working, source)
+    assert back.shape == (12, 10, 9, 2)
+    inside = (slice(2, -2),) * 3  # Beyond the outermost centres the edge is repeated.
+    np.testing.assert_allclose(back[inside][..., 1], of(source)[inside], atol=1e-5)
+    np.testing.assert_allclose(back.sum(axis=-1), 1, atol=1e-6)
+
+
+def test_probabilities_beyond_a_crop_are_those_outside(grid_of: Callable[..., Grid]) -> None:
+    source = grid_of("LAS", (0, 0, 0), (8, 6, 5))
+    working = working_grid(source, "RAS", None, (4, 2, 5))
+    maps = np.full((5, 2, 4, 2), 0.25, np.float32)
+    back = maps_to_source(maps, np.array([1, 0], np.float32), working, source)
+    inside = np.zeros(source.shape, bool)
+    inside[2:6, 2:4] = True
+    np.testing.assert_array_equal(back[inside], 0.25)
+    np.testing.assert_array_equal(back[~inside], np.broadcast_to([1, 0], back[~inside].shape))

@@ -9,6 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from tests.series import write_series
 from tfrecords.errors import UserError
 from tfrecords.sources.images import load_image, read_files, stack, stacked_names
 from tfrecords.sources.subject import Subject
@@ -33,6 +34,28 @@ def test_loading_stacks_modalities_of_one_grid_alone(subject: Subject) -> None:
     moved.to_filename(subject.images[1])
     with pytest.raises(UserError, match=r"t2\.nii\.gz: grid .* differs from .*t1\.nii\.gz"):
         load_image(subject, 2)
+
+
+def test_a_folder_of_a_dicom_series_is_an_image(subject: Subject, tmp_path: Path) -> None:
+    """On the same grid, here that of `small_dataset`, it stacks with a file."""
+    expected = load_image(subject, 2)
+    write_series(
+        tmp_path / "t1",
+        array(subject.images[0]),
+        row=(-1, 0, 0),
+        column=(0, -1, 0),
+        spacing_mm=(1, 1, 2),
+        first_mm=(6, 7, -10),
+    )
+    mixed = replace(subject, images=(tmp_path / "t1", subject.images[1]))
+    image, grid = load_image(mixed, 2)
+    np.testing.assert_array_equal(image, expected[0])
+    assert grid.matches(expected[1])
+    volumes, _ = read_files(mixed.images)
+    checksums = {str(path): volume.sha256 for path, volume in volumes.items()}
+    (tmp_path / "t1" / "001").write_bytes((tmp_path / "t1" / "002").read_bytes())
+    with pytest.raises(UserError, match=f"^{tmp_path / 't1'}: cannot be read .expected a place"):
+        load_image(mixed, 2, checksums)
 
 
 def test_files_that_are_not_those_that_were_checked_are_refused(subject: Subject) -> None:
