@@ -146,11 +146,7 @@ def test_image_is_resampled_as_in_preprocessing(
 def test_description_tells_the_wanted_spacing(run: WorkDir) -> None:
     trained, _, predictor = load_run(run)
     manifest = replace(trained.manifest, wanted_spacing_mm=(0.25, 0.25, 0))
-    assert describe(predictor, manifest, "m", {}).wanted_spacing_mm == (
-        0.25,
-        0.25,
-        0,
-    )
+    assert describe(predictor, manifest, []).wanted_spacing_mm == (0.25, 0.25, 0)
 
 
 SERVE = """

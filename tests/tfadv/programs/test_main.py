@@ -92,7 +92,14 @@ def test_help_and_wrong_flags_do_not_wait_for_tensorflow(program: str) -> None:
         ("experiment", [], "expected one study file"),
         ("measure", [], "--method"),
         ("predict", ["--model", "m", "--image", "i", "stray"], "--output"),
-        ("export", ["--work_dir=a", "stray"], "expected flags alone, received ['stray']"),
+        ("train", ["--method=kohl_hybrid", "stray"], "expected flags alone, received ['stray']"),
+        (
+            "evaluate",
+            ["--work_dir=a", "--model=m"],
+            "--work_dir: expected runs, or instead of them",
+        ),
+        ("evaluate", ["--model=m"], "--model: expected --records and --folds as well"),
+        ("export", ["--work_dir=a", "--mirror_axes=x"], "--mirror_axes: expected --mirror as well"),
     ],
 )
 def test_wrong_flags_are_one_line(
