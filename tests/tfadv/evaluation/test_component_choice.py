@@ -18,6 +18,7 @@ def in_one_piece(mask: np.ndarray) -> np.ndarray:
     return labels == 1 + np.argmax([np.count_nonzero(labels == n + 1) for n in range(count)])
 
 
+@pytest.mark.slow
 def test_each_run_measures_on_its_own_validation_subjects(
     run: WorkDir, other_run: WorkDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:

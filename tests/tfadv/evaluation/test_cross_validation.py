@@ -27,6 +27,7 @@ def copies(run: WorkDir, other_run: WorkDir, tmp_path: Path) -> list[WorkDir]:
     ]
 
 
+@pytest.mark.slow
 def test_every_subject_is_scored_once_by_the_run_that_tests_it(
     copies: list[WorkDir], tmp_path: Path
 ) -> None:

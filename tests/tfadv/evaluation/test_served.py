@@ -21,6 +21,7 @@ from tfrecords.errors import UserError
 from tfrecords.reading.record_set import RecordSet, open_record_set
 
 
+@pytest.mark.slow
 def test_a_models_scores_are_its_runs(run: WorkDir, model_dir: Path, tmp_path: Path) -> None:
     trained, _, predictor = load_run(run)
     records, folds = trained.records, trained.settings.test_folds

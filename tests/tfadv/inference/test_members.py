@@ -40,10 +40,12 @@ def volume() -> np.ndarray:
     return np.pad(body, ((1, 1), (2, 2), (1, 1), (0, 0))).astype(np.float32)
 
 
-def answer(*members: Member, of: np.ndarray | None = None) -> Answer:
-    predictor = Predictor(members, MANIFEST, class_targets(MANIFEST), "z_score")
-    found = predictor.predict(tf.constant(volume() if of is None else of))
-    return {name: value.numpy() for name, value in found.items()}
+def predictor(*members: Member) -> Predictor:
+    return Predictor(members, MANIFEST, class_targets(MANIFEST), "z_score")
+
+
+def answer(asked: Predictor, given: np.ndarray) -> Answer:
+    return {name: found.numpy() for name, found in asked.predict(tf.constant(given)).items()}
 
 
 def decided(probabilities: np.ndarray) -> np.ndarray:
@@ -51,10 +53,10 @@ def decided(probabilities: np.ndarray) -> np.ndarray:
 
 
 def test_members_count_alike_and_decide_together() -> None:
-    members = [Member(segmentor(seed), WINDOW) for seed in range(3)]
-    members.append(Member(segmentor(3, axes=3), WINDOW_3D))
-    alone = [answer(member) for member in members]
-    together = answer(*members)
+    """Be they of slices or of volumes."""
+    members = [Member(segmentor(1), WINDOW), Member(segmentor(2, axes=3), WINDOW_3D)]
+    alone = [answer(predictor(member), volume()) for member in members]
+    together = answer(predictor(*members), volume())
     expected = np.mean([each["probabilities"] for each in alone], axis=0)
     np.testing.assert_allclose(together["probabilities"], expected, atol=1e-6)
     np.testing.assert_array_equal(together["label"], decided(together["probabilities"]))
@@ -78,11 +80,11 @@ def test_mirrored_is_the_mean_over_flips(tiling: Tiling, mirrored: tuple[int, ..
         network = valid(network)
     flips = [np.flatnonzero(along).tolist() for along in mirrorings(mirrored)]
     assert len(flips) == 2 ** len(mirrored)
-    seen = []
-    for axes in flips:
-        flipped = answer(Member(network, tiling), of=np.flip(volume(), axes))
-        seen.append(np.flip(flipped["probabilities"], axes))
-    found = answer(Member(network, tiling, mirrored))
+    single = predictor(Member(network, tiling))
+    seen = [
+        np.flip(answer(single, np.flip(volume(), axes))["probabilities"], axes) for axes in flips
+    ]
+    found = answer(predictor(Member(network, tiling, mirrored)), volume())
     np.testing.assert_allclose(found["probabilities"], np.mean(seen, axis=0), atol=2e-6)
     np.testing.assert_array_equal(found["label"], decided(found["probabilities"]))
     assert np.abs(seen[1] - seen[0]).max() > 0.1
@@ -113,11 +115,12 @@ def test_mirrorings_begin_with_the_volume_as_it_is() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_saved_ensemble_answers_alike(tmp_path: Path) -> None:
     members = [Member(segmentor(seed), WINDOW, (1, 2)) for seed in range(2)]
-    predictor = Predictor(members, MANIFEST, class_targets(MANIFEST), "z_score", (1,))
-    tf.saved_model.save(predictor, str(tmp_path), {"serving_default": predictor.predict})
+    asked = Predictor(members, MANIFEST, class_targets(MANIFEST), "z_score", (1,))
+    tf.saved_model.save(asked, str(tmp_path), {"serving_default": asked.predict})
     serve: Callable[..., Any] = tf.saved_model.load(str(tmp_path)).signatures["serving_default"]
-    expected, served = predictor.predict(volume()), serve(volume=tf.constant(volume()))
+    expected, served = asked.predict(volume()), serve(volume=tf.constant(volume()))
     for name in ("label", "probabilities"):
         np.testing.assert_array_equal(expected[name], served[name])

@@ -29,7 +29,10 @@ def test_every_program_has_its_name_and_its_door() -> None:
 def test_the_programs_are_listed_with_a_line_each(arguments: list[str], tfadv: Launch) -> None:
     result = tfadv(*arguments)
     assert result.returncode == 0
-    assert "    export      Exports a trained run's best epoch as a SavedModel." in result.stdout
+    assert (
+        "    export      Exports a trained run's best epoch, or those of several runs"
+        in result.stdout
+    )
     listed = [line.split()[0] for line in result.stdout.splitlines() if line.startswith("    ")]
     assert listed == list(NAMES)
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfadv.inference.export import ComponentNote, export
-from tfadv.inference.model import read_description
+from tfadv.inference.export import DESCRIPTION, VERSION, ComponentNote, Description
 from tfadv.run.ensemble import load_ensemble
 from tfadv.run.work_dir import WorkDir
 from tfrecords.errors import SettingError, UserError
+from tfrecords.files import read_json, write_json
 from tfrecords.reading.record_set import open_record_set, subject_volumes
 
 Rewrite = Callable[[Path, dict[str, Any]], None]
@@ -50,8 +50,9 @@ def test_the_description_lists_runs_options_and_who_trained(
     ]
     predictor = both.predictor(components)
     assert predictor.largest == (1,)
-    export(predictor, both.describe(predictor, components), tmp_path / "model")
-    description = read_description(tmp_path / "model")
+    path = tmp_path / DESCRIPTION
+    write_json(path, both.describe(predictor, components), VERSION)
+    description = read_json(path, Description, VERSION, "")
     first, second = description.members
     assert (first.seed, second.seed) == (0, 1)
     assert (first.training_folds, second.training_folds) == (("0",), ("1",))

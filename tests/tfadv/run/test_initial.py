@@ -1,5 +1,6 @@
 """Runs that begin with other runs' weights."""
 
+import json
 import logging
 import shutil
 from collections.abc import Callable
@@ -11,9 +12,8 @@ import pytest
 
 from tfadv import methods
 from tfadv.adversarial import AdversarialModel
-from tfadv.inference.export import export
+from tfadv.inference.export import DESCRIPTION
 from tfadv.inference.weights import named_weights
-from tfadv.run.ensemble import load_ensemble
 from tfadv.run.initial import (
     FirstWeights,
     begin_with,
@@ -184,11 +184,11 @@ def test_what_is_neither_run_nor_model_is_refused(run: WorkDir, tmp_path: Path) 
 
 
 def test_a_model_of_several_runs_is_refused(
-    run: WorkDir, other_run: WorkDir, records: RecordSet, tmp_path: Path
+    model_dir: Path, records: RecordSet, tmp_path: Path, rewrite_json: Callable[..., None]
 ) -> None:
-    ensemble = load_ensemble([run, other_run])
-    predictor = ensemble.predictor()
-    export(predictor, ensemble.describe(predictor), tmp_path / "model")
-    begun = beginning(records, tmp_path / "model", WorkDir(tmp_path / "run"))
+    model = Path(shutil.copytree(model_dir, tmp_path / "model"))
+    members = json.loads((model / "assets" / DESCRIPTION).read_text())["members"]
+    rewrite_json(model / "assets" / DESCRIPTION, {"members": 2 * members})
+    begun = beginning(records, model, WorkDir(tmp_path / "run"))
     with pytest.raises(SettingError, match=r"init_from: expected a model of one run, .* of 2"):
         read_first_weights(begun.settings)
