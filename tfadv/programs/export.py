@@ -29,14 +29,15 @@ OUT_DIR = flags.DEFINE_string("out_dir", None, "Model to write. [models/METHOD]"
 MIRROR = flags.DEFINE_bool(
     "mirror",
     False,
-    "Average over volumes mirrored along no, some and all axes: 4 times the work of a network of "
-    "slices, 8 times that of one of volumes.",
+    "Average over the volume mirrored along none, some and all of --mirror_axes: each axis doubles "
+    "the work.",
 )
 MIRROR_AXES = flags.DEFINE_string(
     "mirror_axes",
     None,
-    "With --mirror: comma-separated, among z,y,x of the volume [Z, Y, X, C]. [those along which "
-    "the network looks: y,x of slices, z,y,x of volumes]",
+    "With --mirror: comma-separated, among y,x of networks of slices, z,y,x of those of volumes; "
+    "x is left to right unless --orientation says otherwise. [those along which training mirrored: "
+    "as in nnU-Net; x for kohl_*, else none]",
 )
 LARGEST = flags.DEFINE_bool(
     "largest_component",

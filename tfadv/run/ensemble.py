@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from absl import logging
+
 from tfadv.inference.export import ComponentNote, Description, MemberNote, Seen, describe, kind
 from tfadv.inference.predictor import Predictor
 from tfadv.inference.targets import Targets
@@ -82,11 +84,13 @@ def load_ensemble(
 
     Args:
         mirror: whether members see volumes mirrored, too.
-        axes: along which, among AXES; those along which a run's network looks if not given.
+        axes: along which, among AXES; those along which a run's training mirrored if not given: a
+            network has no answer to what it never saw.
 
     Raises:
         UserError: a folder that holds no run, or is given twice; runs that cannot be one model.
-        SettingError: an axis along which a run's network does not look.
+        SettingError: an axis along which a run's network does not look, or none given and none that
+            training mirrored along.
     """
     folders = [work_dir.folder.resolve() for work_dir in work_dirs]
     if len(set(folders)) < len(folders):
@@ -100,20 +104,29 @@ def load_ensemble(
                 f"model. They differ in {differing}. Train them on one record set, with one "
                 "normalisation"
             )
-    mirrored = tuple(_axes(trained, axes) if mirror else () for trained in runs)
+    mirrored = tuple(_axes(trained.run, axes) if mirror else () for trained in runs)
     return Ensemble(tuple(work_dirs), runs, mirrored)
 
 
-def _axes(trained: Trained, names: Sequence[str]) -> tuple[int, ...]:
-    seen = trained.run.method.tiling(trained.run.manifest).axes
-    known = [AXES[axis] for axis in seen]
-    if len(set(names)) < len(names) or not set(names) <= set(known):
+def _axes(run: Run, names: Sequence[str]) -> tuple[int, ...]:
+    method, manifest = run.method, run.manifest
+    trained = [AXES[axis] for axis in method.recipe(manifest).augmentation.mirrored]
+    known = [AXES[axis] for axis in method.tiling(manifest).axes]
+    chosen = list(names) or trained
+    if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(known):
         raise SettingError(
             "mirror_axes",
-            f"expected some of {','.join(known)}, along which the network of "
-            f"{trained.run.method.name} looks, each once, received {','.join(names)}",
+            f"expected some of {','.join(known)}, along which the network of {method.name} looks, "
+            f"each once; its training mirrored along {','.join(trained) or 'none'}. Received "
+            f"{','.join(chosen) or 'none'}",
         )
-    return tuple(AXES.index(name) for name in names) or seen
+    if new := set(chosen) - set(trained):
+        logging.warning(
+            "%s: training never mirrored along %s; compare by launch/evaluate.py --model",
+            method.name,
+            ", ".join(sorted(new)),
+        )
+    return tuple(sorted(AXES.index(name) for name in chosen))
 
 
 def _kind(run: Run) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """Runs as one model: what is averaged, what is noted, and what cannot be one."""
 
 import json
+import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -67,13 +68,27 @@ def test_the_description_lists_runs_options_and_who_trained(
     assert len(by_fold["0"]) == 2
 
 
-def test_mirrored_are_the_axes_along_which_the_network_looks(run: WorkDir) -> None:
-    assert load_ensemble([run], mirror=True).mirrored == ((1, 2),)
-    assert load_ensemble([run], mirror=True, axes=("x",)).mirrored == ((2,),)
+def test_mirrored_are_the_axes_of_training(run: WorkDir, caplog: pytest.LogCaptureFixture) -> None:
+    assert load_ensemble([run], mirror=True).mirrored == ((2,),)
     assert load_ensemble([run]).mirrored == ((),)
+    with caplog.at_level(logging.WARNING, logger="absl"):
+        assert load_ensemble([run], mirror=True, axes=("x",)).mirrored == ((2,),)
+        assert not caplog.messages
+        assert load_ensemble([run], mirror=True, axes=("x", "y")).mirrored == ((1, 2),)
+    (told,) = caplog.messages
+    assert told.startswith("kohl_cross_entropy: training never mirrored along y; compare")
+
+
+def test_other_axes_are_refused(run: WorkDir, tmp_path: Path, rewrite_json: Rewrite) -> None:
+    message = "mirror_axes: expected some of y,x, .* training mirrored along"
     for axes in ("z",), ("x", "x"), ("w",):
-        with pytest.raises(SettingError, match="mirror_axes: expected some of y,x, along which"):
+        with pytest.raises(SettingError, match=f"{message} x. Received {','.join(axes)}"):
             load_ensemble([run], mirror=True, axes=axes)
+    other = WorkDir(shutil.copytree(run.folder, tmp_path / "other"))
+    values = json.loads(run.hyperparameters.read_text())["hyperparameters"]
+    rewrite_json(other.hyperparameters, {"hyperparameters": values | {"mirror": False}})
+    with pytest.raises(SettingError, match=rf"{message} none\. Received none"):
+        load_ensemble([other], mirror=True)
 
 
 def test_a_run_counts_once(run: WorkDir) -> None:
