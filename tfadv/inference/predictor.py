@@ -1,6 +1,7 @@
 """From raw volumes to label maps, in one graph: what validation, evaluation and servers all run."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import tensorflow as tf
 
@@ -39,8 +40,9 @@ class Predictor(tf.Module):
         self.crop = manifest.crop
         self.values = [label_class.labels[0] for label_class in manifest.classes]
         self.channels = len(manifest.modalities)
+        # A partial of its own: TensorFlow would take all predictors for one that is traced anew.
         self.predict = tf.function(
-            self._predict,
+            partial(self._predict),
             input_signature=[
                 tf.TensorSpec([None, None, None, self.channels], tf.float32, "volume")
             ],
