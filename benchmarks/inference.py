@@ -11,6 +11,7 @@ import tensorflow as tf
 from measuring import Pair, entry
 
 from tfadv import methods
+from tfadv.inference.members import Member
 from tfadv.inference.predictor import Predictor
 from tfadv.inference.tiling import SlidingWindow
 from tfadv.networks.moeskops import DILATED
@@ -38,8 +39,8 @@ def predictor_of(method: str, modalities: int, *hyperparameters: str) -> Predict
     keras.config.set_dtype_policy("float32")
     targets = configured.targets(manifest)
     network = configured.players(modalities, targets.names).networks["segmentor"]
-    tiling = configured.tiling(manifest)
-    return Predictor(network, manifest, targets, configured.normalisation, tiling)
+    member = Member(network, configured.tiling(manifest))
+    return Predictor([member], manifest, targets, configured.normalisation)
 
 
 def volume_of(*shape: int) -> tf.Tensor:
@@ -52,7 +53,7 @@ def volume_of(*shape: int) -> tf.Tensor:
 
 def _pair(predictor: Predictor, volume: tf.Tensor, shape: list[int], passes: int) -> Pair:
     """Prediction, by passes of its network over an input of a shape."""
-    network = tf.function(lambda windows: predictor.segmentor(windows, training=False))
+    network = tf.function(lambda windows: predictor.members[0].segmentor(windows, training=False))
     windows = tf.random.stateless_normal(shape, [0, 1])
 
     def passed() -> None:

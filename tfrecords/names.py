@@ -1,7 +1,7 @@
 """Names: which may become those of files, which are given twice, and a few of many in a line."""
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 LONGEST = 100  # Bytes. A file's name has room for 255, and a shard's holds a fold's and a group's.
@@ -44,3 +44,9 @@ def shortened(names: Sequence[str]) -> str:
     """The first few, and how many more there are: "a, b and 3 more"."""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more
+
+
+def differences(wanted: Mapping[str, object], found: Mapping[str, object]) -> str:
+    """Which entries of two mappings differ, and how: "a: 1 and 2"; "" where none does."""
+    differing = [name for name in {**wanted, **found} if wanted.get(name) != found.get(name)]
+    return "; ".join(f"{name}: {wanted.get(name)} and {found.get(name)}" for name in differing)

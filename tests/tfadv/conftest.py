@@ -1,6 +1,7 @@
 """A tiny record set, written once, and models small enough to train in seconds."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from scipy import ndimage
 from tensorflow.python.framework.config import disable_op_determinism
 
 from tfadv import methods
-from tfadv.inference.export import describe, export
-from tfadv.run.run import Run, load_run
+from tfadv.inference.export import export
+from tfadv.run.ensemble import load_ensemble
+from tfadv.run.run import Run
 from tfadv.run.work_dir import WorkDir
 from tfadv.training.train import train
 from tfrecords.reading.record_set import RecordSet, open_record_set
@@ -113,12 +115,29 @@ def run(records: RecordSet, tmp_path_factory: pytest.TempPathFactory) -> WorkDir
 
 
 @pytest.fixture(scope="session")
+def other_run(run: WorkDir, tmp_path_factory: pytest.TempPathFactory) -> WorkDir:
+    """One like it of other folds, tested where that trains: its weights, changed at random."""
+    settings = replace(
+        run.settings(), training_folds=("1",), validation_folds=("2",), test_folds=("0",), seed=1
+    )
+    model = Run.open(settings).build_model()
+    progress = run.restore(model)
+    random = np.random.default_rng(0)
+    for variable in model.segmentor.trainable_variables:
+        variable.assign(variable * random.uniform(0.8, 1.2, variable.shape))
+    work_dir = WorkDir(tmp_path_factory.mktemp("runs") / "other")
+    work_dir.begin(settings)
+    work_dir.save(model, replace(progress, best_epoch=progress.epochs))
+    return work_dir
+
+
+@pytest.fixture(scope="session")
 def model_dir(run: WorkDir, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """That run, exported."""
     folder = tmp_path_factory.mktemp("models") / "model"
-    trained, _, predictor = load_run(run)
-    method = trained.method
-    export(predictor, describe(predictor, trained.manifest, method.name, method.values), folder)
+    ensemble = load_ensemble([run])
+    predictor = ensemble.predictor()
+    export(predictor, ensemble.describe(predictor), folder)
     return folder
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tfrecords.names import name_fault, repeated, shortened
+from tfrecords.names import differences, name_fault, repeated, shortened
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,9 @@ def test_a_few_names_and_how_many_more() -> None:
     assert shortened(["a"]) == "a"
     assert shortened(list("abcde")) == "a, b, c, d, e"
     assert shortened(list("abcdefg")) == "a, b, c, d, e and 2 more"
+
+
+def test_differences_are_named_with_both_values() -> None:
+    wanted, found = {"a": 1, "b": (2, 3), "c": None}, {"a": 1, "b": (2, 4), "d": "x"}
+    assert differences(wanted, found) == "b: (2, 3) and (2, 4); d: None and x"
+    assert differences(wanted, wanted) == ""

@@ -9,6 +9,7 @@ from tqdm import tqdm
 from tfadv.evaluation import boxplots, measures
 from tfadv.evaluation.masks import count_components
 from tfadv.evaluation.scoring import Scores, picture_of, score, segment, whole
+from tfadv.evaluation.served import Served
 from tfadv.inference.predictor import Predictor
 from tfadv.inference.targets import averaged_regions
 from tfadv.run.work_dir import WorkDir
@@ -37,7 +38,7 @@ class Tables:
 
 def evaluate(
     work_dir: WorkDir,
-    predictor: Predictor,
+    predictor: Predictor | Served,
     records: RecordSet,
     folds: tuple[str, ...],
     *,
@@ -72,12 +73,18 @@ def evaluate(
             path = work_dir.predictions / f"{origin.name}.nii.gz"
             write_label(path, _on_source(prediction, origin, manifest), origin.source)
     tables = Tables(pd.DataFrame(rows), pd.DataFrame(subject_rows))
-    write_file(work_dir.metrics, tables.regions.to_csv(index=False).encode())
-    write_file(work_dir.subjects, tables.subjects.to_csv(index=False).encode())
-    write_file(work_dir.summary, describe(tables).encode())
-    write_file(work_dir.boxplots, _boxplots(tables))
+    work_dir.folder.mkdir(parents=True, exist_ok=True)
+    write(work_dir, tables, describe(tables))
     write_file(work_dir.picture, _median_picture(tables, predictor, records, folds))
     return tables
+
+
+def write(work_dir: WorkDir, tables: Tables, summary: str) -> None:
+    """Writes metrics.csv, subjects.csv, summary.txt and boxplots.png."""
+    write_file(work_dir.metrics, tables.regions.to_csv(index=False).encode())
+    write_file(work_dir.subjects, tables.subjects.to_csv(index=False).encode())
+    write_file(work_dir.summary, summary.encode())
+    write_file(work_dir.boxplots, _boxplots(tables))
 
 
 def describe(tables: Tables) -> str:
@@ -134,7 +141,7 @@ def _boxplots(tables: Tables) -> bytes:
 
 
 def _median_picture(
-    tables: Tables, predictor: Predictor, records: RecordSet, folds: tuple[str, ...]
+    tables: Tables, predictor: Predictor | Served, records: RecordSet, folds: tuple[str, ...]
 ) -> bytes:
     """The subject whose mean Dice is the median: neither the best nor the worst."""
     by_subject = tables.subjects.set_index("subject")["mean_dice"].sort_values()

@@ -10,6 +10,7 @@ from tfadv.evaluation import figures, measures
 from tfadv.evaluation.criterion import Criterion, log_key
 from tfadv.evaluation.masks import where_annotated
 from tfadv.evaluation.measures import Measure
+from tfadv.evaluation.served import Served
 from tfadv.inference.predictor import Predictor
 from tfadv.inference.targets import averaged_regions, scored_regions
 from tfrecords.names import MEAN
@@ -34,7 +35,7 @@ class Segmented:
 
 
 def segment(
-    predictor: Predictor, records: RecordSet, folds: tuple[str, ...]
+    predictor: Predictor | Served, records: RecordSet, folds: tuple[str, ...]
 ) -> Iterator[Segmented]:
     """Every subject of the given folds, one at a time."""
     for volume in subject_volumes(records, folds):
@@ -42,7 +43,7 @@ def segment(
 
 
 def segment_image(
-    predictor: Predictor, image: np.ndarray, volume: SubjectVolume, manifest: Manifest
+    predictor: Predictor | Served, image: np.ndarray, volume: SubjectVolume, manifest: Manifest
 ) -> Segmented:
     """A subject with the prediction of an image [Z, Y, X, C], its own or one made of it."""
     label = predictor.predict(tf.constant(image.astype(np.float32)))["label"]

@@ -3,10 +3,9 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
 
@@ -17,7 +16,63 @@ from tfrecords.records.manifest import Manifest
 from tfrecords.sources.subject import LabelClass
 
 DESCRIPTION = "description.json"
-VERSION = 2  # Of the description.
+VERSION = 3  # Of the description.
+
+
+@dataclass(frozen=True)
+class MemberNote:
+    """The run that a member of a model comes from.
+
+    Attributes:
+        epoch: the one whose weights it has, and the best by `selected_by`, which is `validation`
+            then.
+        mirrored: axes along which it sees volumes mirrored, too.
+    """
+
+    method: str
+    hyperparameters: dict[str, bool | int | float | str]
+    seed: int = 0
+    training_folds: tuple[str, ...] = ()
+    validation_folds: tuple[str, ...] = ()
+    test_folds: tuple[str, ...] = ()
+    selected_by: str = ""
+    epoch: int = 0
+    validation: float | None = None
+    mirrored: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ComponentNote:
+    """What the validation subjects say of keeping one map's largest component alone.
+
+    Attributes:
+        map: one of `Description.maps`.
+        subjects: scored, each by the members that it validated.
+        dice, dice_of_largest: their mean Dice without and with it, all other maps as they are.
+        kept: whether the model keeps the largest component of this map alone.
+    """
+
+    map: str
+    subjects: int
+    dice: float
+    dice_of_largest: float
+    kept: bool
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Whose images a model knows: `SubjectRecord.fingerprint` of each.
+
+    Attributes:
+        training: those that trained any member.
+        validation: of the others, those that chose any member's epoch.
+    """
+
+    training: tuple[str, ...] = ()
+    validation: tuple[str, ...] = ()
+
+
+NOTHING = Seen()
 
 
 @dataclass(frozen=True)
@@ -28,6 +83,7 @@ class Description:
         maps: names of what the probabilities stand for.
         exclusive: whether these are classes, of which each voxel has one.
         spacing_mm, wanted_spacing_mm, crop: see `Manifest`.
+        members: their probabilities are averaged.
         files: the SHA-256 of each of the model's other files, as `export` wrote them.
     """
 
@@ -43,13 +99,18 @@ class Description:
     crop: tuple[int, int, int] | None
     image_dtype: str
     normalisation: str
-    method: str
-    hyperparameters: dict[str, bool | int | float | str]
+    members: tuple[MemberNote, ...]
+    components: tuple[ComponentNote, ...] = ()
+    seen: Seen = NOTHING
     files: dict[str, str] = field(default_factory=dict)
 
 
 def describe(
-    predictor: Predictor, manifest: Manifest, method: str, hyperparameters: Mapping[str, Any]
+    predictor: Predictor,
+    manifest: Manifest,
+    members: Sequence[MemberNote],
+    components: Sequence[ComponentNote] = (),
+    seen: Seen = NOTHING,
 ) -> Description:
     return Description(
         manifest.dataset,
@@ -64,9 +125,23 @@ def describe(
         manifest.crop,
         manifest.image_dtype,
         predictor.scheme,
-        method,
-        dict(hyperparameters),
+        tuple(members),
+        tuple(components),
+        seen,
     )
+
+
+def kind(made: Description | Manifest) -> dict[str, object]:
+    """What a volume must be for a model, and what its label map is, by their names in messages."""
+    return {
+        "modalities": made.modalities,
+        "classes": [(c.name, *c.labels) for c in made.classes],
+        "regions": made.regions,
+        "orientation": made.orientation,
+        "spacing": made.wanted_spacing_mm,
+        "crop": made.crop,
+        "type of images": made.image_dtype,
+    }
 
 
 def export(predictor: Predictor, description: Description, out_dir: Path) -> None:

@@ -1,43 +1,48 @@
 """From raw volumes to label maps, in one graph: what validation, evaluation and servers all run."""
 
-import keras
+from collections.abc import Sequence
+from functools import partial
+
 import tensorflow as tf
 
 from tfadv.inference.checks import checked, not_empty
+from tfadv.inference.components import decide
+from tfadv.inference.members import Member, averaged
 from tfadv.inference.targets import Targets
-from tfadv.inference.tiling import Tiling, pad
+from tfadv.inference.tiling import pad
 from tfrecords.reading.normalisation import as_stored, foreground_statistics, normalise
 from tfrecords.records.manifest import Manifest
 
 
 class Predictor(tf.Module):
-    """Raw volume -> checks -> crop -> normalisation -> tiles -> label map.
+    """Raw volume -> checks -> crop -> normalisation -> members' maps -> label map.
 
     Args:
-        segmentor: gives logits of the targets, [B, y, x, K] or [B, z, y, x, K].
+        members: give probabilities of the targets, which are averaged.
         scheme: of normalisation.
-        tiling: how the segmentor's maps cover a volume.
+        largest: maps, counted from 0, of which label maps keep the largest component alone.
     """
 
     def __init__(
         self,
-        segmentor: keras.Model,
+        members: Sequence[Member],
         manifest: Manifest,
         targets: Targets,
         scheme: str,
-        tiling: Tiling,
+        largest: tuple[int, ...] = (),
     ) -> None:
         super().__init__()
-        self.segmentor = segmentor
+        self.members = list(members)
         self.targets = targets
         self.scheme = scheme
-        self.tiling = tiling
+        self.largest = largest
         self.image_dtype = manifest.image_dtype
         self.crop = manifest.crop
         self.values = [label_class.labels[0] for label_class in manifest.classes]
         self.channels = len(manifest.modalities)
+        # A partial of its own: TensorFlow would take all predictors for one that is traced anew.
         self.predict = tf.function(
-            self._predict,
+            partial(self._predict),
             input_signature=[
                 tf.TensorSpec([None, None, None, self.channels], tf.float32, "volume")
             ],
@@ -52,7 +57,8 @@ class Predictor(tf.Module):
 
         Returns:
             label: uint8 [Z, Y, X], the dataset's own label values; background outside the crop.
-            probabilities: float32 [Z, Y, X, K] of the targets.
+            probabilities: float32 [Z, Y, X, K] of the targets, the members' mean, in which no
+                component is missing.
 
         Raises:
             InvalidArgumentError: see `checks`.
@@ -66,14 +72,13 @@ class Predictor(tf.Module):
         start = first + inner
         body = not_empty(self._cut(stored, inner, size))
         image = normalise(body, foreground_statistics(body, self.scheme), self.scheme)
-        outputs = len(self.targets.names)
-        probabilities = self.tiling.apply(self._probabilities, image, outputs)
+        probabilities = averaged(self.members, image, self.targets)
         after = tf.shape(volume)[:3] - start - size
         outside = self.targets.background()
         label = tf.pad(
-            self._label(probabilities),
+            self._label(decide(probabilities, self.targets, self.largest)),
             tf.stack([start, after], axis=1),
-            constant_values=self._label(outside),
+            constant_values=self._label(self.targets.decide(outside)),
         )
         if any(0 in members for members in self.targets.members):
             probabilities = pad(probabilities - outside, start, after) + outside
@@ -81,17 +86,14 @@ class Predictor(tf.Module):
             probabilities = pad(probabilities, start, after)
         return {"label": label, "probabilities": probabilities}
 
-    def _label(self, probabilities: tf.Tensor) -> tf.Tensor:
-        """The dataset's label values uint8 [...] of probabilities [..., K]."""
-        return tf.gather(tf.constant(self.values, tf.uint8), self.targets.decide(probabilities))
+    def _label(self, indices: tf.Tensor) -> tf.Tensor:
+        """The dataset's label values uint8 [...] of class indices [...]."""
+        return tf.gather(tf.constant(self.values, tf.uint8), indices)
 
     def _cut(self, volume: tf.Tensor, start: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
         """A box of a volume, both [Z, Y, X, C]."""
         cut = tf.slice(volume, tf.concat([start, [0]], 0), tf.concat([size, [self.channels]], 0))
         return tf.ensure_shape(cut, [None, None, None, self.channels])
-
-    def _probabilities(self, windows: tf.Tensor) -> tf.Tensor:
-        return self.targets.probabilities(self.segmentor(windows, training=False))
 
 
 def centre_box(volume: tf.Tensor, crop: tuple[int, int, int] | None) -> tuple[tf.Tensor, tf.Tensor]:

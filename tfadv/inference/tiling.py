@@ -11,11 +11,17 @@ import tensorflow as tf
 SIGMA_SHARE = 1 / 8
 OVERLAP = 0.5
 WINDOWS_AT_ONCE = 16
+ALL_AXES, AXES_OF_SLICES = (0, 1, 2), (1, 2)  # Of [Z, Y, X, C].
 Network = Callable[[tf.Tensor], tf.Tensor]
 
 
 class Tiling(abc.ABC):
     """A way of applying a network to a volume, in a graph, whatever the volume's size."""
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """Those of [Z, Y, X, C] along which the network looks."""
+        return ALL_AXES
 
     @abc.abstractmethod
     def apply(self, network: Network, image: tf.Tensor, outputs: int) -> tf.Tensor:
@@ -40,6 +46,10 @@ class WholeSlices(Tiling):
     """
 
     margin: int
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        return AXES_OF_SLICES
 
     def apply(self, network: Network, image: tf.Tensor, outputs: int) -> tf.Tensor:
         margin = [self.margin, self.margin]
@@ -85,6 +95,10 @@ class SlidingWindow(Tiling):
     @property
     def of_slices(self) -> bool:
         return len(self.size) == 2
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        return AXES_OF_SLICES if self.of_slices else ALL_AXES
 
     def apply(self, network: Network, image: tf.Tensor, outputs: int) -> tf.Tensor:
         channels = image.shape[-1]

@@ -1,19 +1,42 @@
-"""Scores a trained run on held-out subjects: a table, metrics.csv, box plots and a picture.
+"""Scores trained runs, or a model, on held-out subjects: a table, metrics.csv and box plots.
 
 python launch/evaluate.py --work_dir runs/kohl_purely_adversarial
+python launch/evaluate.py --work_dir runs/kohl_cross_entropy_folds
+python launch/evaluate.py --model models/kohl_cross_entropy --records records/decathlon --folds 9
+
+Of a cross-validation (train --all_folds), or of several runs, each run is scored on the folds that
+it tests, and all together give one table. A model is scored as a server would answer, ensembles and
+all options of export included; folds with subjects that any of its runs trained on are refused.
 """
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
 from tfadv.programs import cli
+from tfrecords.errors import SettingError
 
-WORK_DIR = flags.DEFINE_string(
-    "work_dir", None, "Run made by launch/train.py. [required]", required=True
+if TYPE_CHECKING:
+    from tfadv.run.work_dir import WorkDir
+
+WORK_DIR = flags.DEFINE_multi_string(
+    "work_dir",
+    None,
+    "Run or cross-validation made by launch/train.py; more may follow. [required, or --model]",
 )
+MODEL = flags.DEFINE_string(
+    "model", None, "Model made by launch/export.py, with --records and --folds. [none]"
+)
+RECORDS = flags.DEFINE_string("records", None, "Of a model: record set to score it on. [none]")
 FOLDS = flags.DEFINE_string("folds", None, "Comma-separated. [the run's test folds]")
+OUT_DIR = flags.DEFINE_string(
+    "out_dir",
+    None,
+    "Folder of the tables. [the run's or cross-validation's; of several evaluations/METHOD, of a "
+    "model evaluations/MODEL]",
+)
 EMPTY_MM = flags.DEFINE_float(
     "empty_mm",
     None,
@@ -28,26 +51,74 @@ flags.register_validator(
 SAVE = flags.DEFINE_bool("save_predictions", False, "Write label maps onto the sources' grids.")
 
 
-def main() -> None:
+def main(names: list[str]) -> None:
+    folders = [Path(folder) for folder in (*(WORK_DIR.value or []), *names)]
+    if bool(folders) == bool(MODEL.value):
+        received = "both" if folders else "none of them"
+        raise SettingError(
+            "work_dir", f"expected runs, or instead of them --model, received {received}"
+        )
+    if MODEL.value:
+        _evaluate_model(Path(MODEL.value))
+    else:
+        _evaluate_runs(folders)
+
+
+def _evaluate_runs(folders: list[Path]) -> None:
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
-    from tfadv.evaluation import evaluate  # noqa: PLC0415
+    from tfadv.evaluation.cross_validation import evaluate_all  # noqa: PLC0415
+    from tfadv.evaluation.evaluate import evaluate  # noqa: PLC0415
+    from tfadv.run.cross_validation import runs_in, tell_of_unfinished  # noqa: PLC0415
     from tfadv.run.run import load_run  # noqa: PLC0415
     from tfadv.run.work_dir import WorkDir  # noqa: PLC0415
 
-    work_dir = WorkDir(Path(WORK_DIR.value))
-    run, _, predictor = load_run(work_dir)
-    folds = cli.comma_list(FOLDS.value) or run.settings.test_folds
-    tables = evaluate.evaluate(
-        work_dir,
-        predictor,
-        run.records,
-        folds,
-        save_predictions=SAVE.value,
-        empty_mm=EMPTY_MM.value,
-    )
-    print(evaluate.describe(tables))
-    print(f"tables: {work_dir.metrics}, {work_dir.subjects}")
-    print(f"pictures: {work_dir.picture}, {work_dir.boxplots}")
+    work_dirs = runs_in(folders)
+    folds = cli.comma_list(FOLDS.value)
+    if len(work_dirs) == 1:
+        out = WorkDir(Path(OUT_DIR.value or work_dirs[0].folder))
+        run, _, predictor = load_run(work_dirs[0])
+        evaluate(out, predictor, run.records, folds or run.settings.test_folds, **_options())
+        _tell(out, [out])
+    elif folds:
+        raise SettingError(
+            "folds",
+            f"expected none of several runs, each of which is scored on those that it tests, "
+            f"received {','.join(folds)}",
+        )
+    else:
+        tell_of_unfinished(work_dirs)
+        together = Path("evaluations", work_dirs[0].settings().method)
+        out = WorkDir(Path(OUT_DIR.value or (together if folders[1:] else folders[0])))
+        evaluate_all(work_dirs, out, **_options())
+        _tell(out, work_dirs)
+    cli.tell(f"Next: python launch/export.py --work_dir {' '.join(map(str, folders))}")
+
+
+def _evaluate_model(model_dir: Path) -> None:
+    if not RECORDS.value or not FOLDS.value:
+        raise SettingError("model", "expected --records and --folds as well")
+    from tfadv.evaluation.evaluate import evaluate  # noqa: PLC0415
+    from tfadv.evaluation.served import Served  # noqa: PLC0415
+    from tfadv.run.work_dir import WorkDir  # noqa: PLC0415
+    from tfrecords.reading.record_set import open_record_set  # noqa: PLC0415
+
+    records, folds = open_record_set(Path(RECORDS.value)), cli.comma_list(FOLDS.value)
+    served = Served(model_dir)
+    served.require_unseen(records, folds)
+    out = WorkDir(Path(OUT_DIR.value or f"evaluations/{model_dir.resolve().name}"))
+    evaluate(out, served, records, folds, **_options())
+    _tell(out, [out])
+
+
+def _options() -> dict[str, Any]:
+    return {"save_predictions": SAVE.value, "empty_mm": EMPTY_MM.value}
+
+
+def _tell(out: "WorkDir", runs: "list[WorkDir]") -> None:
+    """The summary, and what was written: tables in one folder, the rest in that of each run."""
+    print(out.summary.read_text())
+    print(f"tables: {out.metrics}, {out.subjects}")
+    pictures = [*(run.picture for run in runs), out.boxplots]
+    print(f"pictures: {', '.join(map(str, pictures))}")
     if SAVE.value:
-        print(f"label maps: {work_dir.predictions}")
-    cli.tell(f"Next: python launch/export.py --work_dir {work_dir.folder}")
+        print(f"label maps: {', '.join(str(run.predictions) for run in runs)}")

@@ -45,20 +45,18 @@ def main(names: list[str]) -> None:
         for trial in experiment.settings:
             print(f"{'to do   ' if trial in pending else 'finished'} {trial.name}")
         return
-    failures = {}
+    failures: dict[Path, str] = {}
     if pending and not REPORT.value:
         log = experiment.work_dir(pending[0]).folder / processes.LOG
         print(f"What each run prints: {log} ...")
         failures = processes.perform_all(
-            {trial: [sys.executable, *sys.argv, f"--only={trial.name}"] for trial in pending},
-            experiment.folder,
+            {
+                experiment.work_dir(t).folder: [sys.executable, *sys.argv, f"--only={t.name}"]
+                for t in pending
+            },
             devices.environments(JOBS.value),
-            lambda trial: experiment.write_results(),
+            lambda _: experiment.write_results(),
         )
     if len(failures) < total:  # Else there is nothing to report but the failures.
         print(f"report: {experiment.write_report()}")
-    if failures:
-        raise UserError(
-            f"{len(failures)} runs failed; the same command tries them again. First: "
-            f"{next(iter(failures)).name}: {next(iter(failures.values()))}"
-        )
+    processes.require_success(failures)

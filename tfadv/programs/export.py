@@ -1,9 +1,15 @@
-"""Exports a trained run's best epoch as a SavedModel.
+"""Exports a trained run's best epoch, or those of several runs as one, as a SavedModel.
 
 python launch/export.py --work_dir runs/kohl_purely_adversarial
+python launch/export.py --work_dir runs/seed_0 runs/seed_1 runs/seed_2 --out_dir models/three
+python launch/export.py --work_dir runs/kohl_cross_entropy_folds --mirror --largest_component
+
+Of several runs, and of a cross-validation's (train --all_folds), the model averages the
+probabilities, then decides once. Add --mirror and it averages over mirrored volumes as well.
 
 serving_default(volume: float32 [Z, Y, X, C], raw intensities) gives label (uint8 [Z, Y, X]) and
-probabilities (float32 [Z, Y, X, K]). What a client must know stands in assets/description.json.
+probabilities (float32 [Z, Y, X, K]). What a client must know stands in assets/description.json,
+the runs, what chose them and what was measured for --largest_component among it.
 """
 
 from pathlib import Path
@@ -11,23 +17,55 @@ from pathlib import Path
 from absl import flags
 
 from tfadv.programs import cli
+from tfrecords.errors import SettingError
 
-WORK_DIR = flags.DEFINE_string(
-    "work_dir", None, "Run made by launch/train.py. [required]", required=True
+WORK_DIR = flags.DEFINE_multi_string(
+    "work_dir",
+    None,
+    "Run or cross-validation made by launch/train.py; more may follow. [required]",
+    required=True,
 )
 OUT_DIR = flags.DEFINE_string("out_dir", None, "Model to write. [models/METHOD]")
+MIRROR = flags.DEFINE_bool(
+    "mirror",
+    False,
+    "Average over the volume mirrored along none, some and all of --mirror_axes: each axis doubles "
+    "the work.",
+)
+MIRROR_AXES = flags.DEFINE_string(
+    "mirror_axes",
+    None,
+    "With --mirror: comma-separated, among y,x of networks of slices, z,y,x of those of volumes; "
+    "x is left to right unless --orientation says otherwise. [those along which training mirrored: "
+    "as in nnU-Net; x for kohl_*, else none]",
+)
+LARGEST = flags.DEFINE_bool(
+    "largest_component",
+    False,
+    "Keep the largest connected component alone of each class or region where that raises the "
+    "mean Dice of the runs' validation subjects.",
+)
 
 
-def main() -> None:
+def main(names: list[str]) -> None:
+    if MIRROR_AXES.value and not MIRROR.value:
+        raise SettingError("mirror_axes", "expected --mirror as well")
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
-    from tfadv.inference.export import describe, export  # noqa: PLC0415
-    from tfadv.run.run import load_run  # noqa: PLC0415
-    from tfadv.run.work_dir import WorkDir  # noqa: PLC0415
+    from tfadv.evaluation import component_choice  # noqa: PLC0415
+    from tfadv.inference.export import export  # noqa: PLC0415
+    from tfadv.run.cross_validation import runs_in, tell_of_unfinished  # noqa: PLC0415
+    from tfadv.run.ensemble import load_ensemble  # noqa: PLC0415
 
-    run, _, predictor = load_run(WorkDir(Path(WORK_DIR.value)))
-    out_dir = Path(OUT_DIR.value or f"models/{run.method.name}")
-    description = describe(predictor, run.manifest, run.method.name, run.method.values)
-    export(predictor, description, out_dir)
-    images = " ".join(f"--image {name}.nii.gz" for name in run.manifest.modalities)
-    print(f"model: {out_dir}")
+    work_dirs = runs_in([Path(folder) for folder in (*WORK_DIR.value, *names)])
+    ensemble = load_ensemble(work_dirs, MIRROR.value, cli.comma_list(MIRROR_AXES.value))
+    if len(work_dirs) > 1:
+        tell_of_unfinished(work_dirs)
+    components = component_choice.choose(ensemble) if LARGEST.value else []
+    for note in components:
+        print(component_choice.sentence(note))
+    out_dir = Path(OUT_DIR.value or f"models/{ensemble.first.method.name}")
+    predictor = ensemble.predictor(components)
+    export(predictor, ensemble.describe(predictor, components), out_dir)
+    images = " ".join(f"--image {name}.nii.gz" for name in ensemble.first.manifest.modalities)
+    print(f"model: {out_dir}" + (f", of {len(work_dirs)} runs" if len(work_dirs) > 1 else ""))
     cli.tell(f"Next: python launch/predict.py --model {out_dir} {images} --output label.nii.gz")

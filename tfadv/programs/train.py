@@ -2,15 +2,27 @@
 
 python launch/train.py --method kohl_purely_adversarial --preset small
 python launch/train.py --method kohl_hybrid --hp.width=32 --hp.epochs=60
+python launch/train.py --method kohl_hybrid --all_folds --work_dir runs/kohl_hybrid_folds
+python launch/train.py --method kohl_hybrid --init_from models/kohl_cross_entropy
 
 Watch it with: tensorboard --logdir runs
 """
 
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from tfadv.programs import cli
+from tfrecords.errors import SettingError
+
+if TYPE_CHECKING:
+    from tfadv.methods.method import Method
+    from tfadv.run.run import Run
+    from tfadv.run.split import HeldOut
+    from tfadv.run.work_dir import WorkDir
+    from tfrecords.reading.record_set import RecordSet
 
 METHOD = flags.DEFINE_string("method", None, "See launch/methods.py. [required]", required=True)
 RECORDS = flags.DEFINE_string("records", "records/demo_tumour", "Record set to train on.")
@@ -24,6 +36,19 @@ STEPS = flags.DEFINE_integer("steps_per_epoch", None, "Short for --hp.steps_per_
 PRECISION = flags.DEFINE_string("precision", None, "Short for --hp.precision. [the preset's]")
 VALIDATION = flags.DEFINE_string("validation_folds", None, "Comma-separated. [last but one]")
 TEST = flags.DEFINE_string("test_folds", None, "Comma-separated; evaluate's default. [last]")
+ALL_FOLDS = flags.DEFINE_bool(
+    "all_folds",
+    False,
+    "Cross-validation: a run for each fold, which it tests, while the next one validates, in "
+    "WORK_DIR/fold_FOLD and a process of its own. With --test_folds, these test all runs, and each "
+    "other fold validates one.",
+)
+INIT_FROM = flags.DEFINE_string(
+    "init_from",
+    None,
+    "Run or exported model to begin with: weights that fit by network, variable and shape; others "
+    "start afresh. [random weights]",
+)
 SELECT_BY = flags.DEFINE_string(
     "select_by",
     "mean",
@@ -45,27 +70,66 @@ DETERMINISTIC = flags.DEFINE_bool(
 def main() -> None:
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
     from tfadv import methods  # noqa: PLC0415
-    from tfadv.run.run import Run  # noqa: PLC0415
     from tfadv.run.split import HeldOut  # noqa: PLC0415
     from tfadv.run.work_dir import WorkDir  # noqa: PLC0415
-    from tfadv.training import train  # noqa: PLC0415
+    from tfadv.study.processes import leave_with_parent  # noqa: PLC0415
     from tfrecords.reading.record_set import open_record_set  # noqa: PLC0415
 
+    leave_with_parent()
     method = methods.get(METHOD.value).configure(PRESET.value, _overrides())
-    run = Run.new(
+    records = open_record_set(Path(RECORDS.value))
+    held_out = HeldOut(cli.comma_list(VALIDATION.value), cli.comma_list(TEST.value))
+    work_dir = WorkDir(Path(WORK_DIR.value or f"runs/{method.name}"))
+    if ALL_FOLDS.value:
+        _train_all(work_dir.folder, method, records, held_out)
+        logs = work_dir.folder
+    else:
+        _train(work_dir, _run(work_dir, method, records, held_out))
+        logs = work_dir.tensorboard
+    print(f"TensorBoard: tensorboard --logdir {logs}")
+    cli.tell(f"Next: python launch/evaluate.py --work_dir {work_dir.folder}")
+
+
+def _train(work_dir: "WorkDir", run: "Run") -> None:
+    from tfadv.run.cross_validation import require_no_folds  # noqa: PLC0415
+    from tfadv.training import train  # noqa: PLC0415
+
+    require_no_folds(work_dir)
+    if DETERMINISTIC.value:
+        train.make_deterministic()
+    train.train(work_dir, run)
+
+
+def _train_all(folder: Path, method: "Method", records: "RecordSet", held_out: "HeldOut") -> None:
+    from tfadv.run.cross_validation import fold_dirs  # noqa: PLC0415
+    from tfadv.study.folds import train_all  # noqa: PLC0415
+
+    if held_out.validation:
+        raise SettingError(
+            "validation_folds",
+            "expected none with --all_folds, where each fold validates in its turn, received "
+            f"{','.join(held_out.validation)}",
+        )
+    splits = fold_dirs(folder, records.manifest.held_out_folds, held_out.test)
+    runs = {work_dir: _run(work_dir, method, records, split) for work_dir, split in splits.items()}
+    train_all(folder, runs, [sys.executable, *sys.argv])
+
+
+def _run(work_dir: "WorkDir", method: "Method", records: "RecordSet", held_out: "HeldOut") -> "Run":
+    from tfadv.run.initial import initial_of  # noqa: PLC0415
+    from tfadv.run.run import Run  # noqa: PLC0415
+    from tfadv.run.settings import RANDOM  # noqa: PLC0415
+
+    source = INIT_FROM.value
+    return Run.new(
         method,
-        open_record_set(Path(RECORDS.value)),
-        HeldOut(cli.comma_list(VALIDATION.value), cli.comma_list(TEST.value)),
+        records,
+        held_out,
         seed=SEED.value,
         positive_fraction=POSITIVE_FRACTION.value,
         selected_by=SELECT_BY.value,
+        initial=initial_of(Path(source), work_dir) if source else RANDOM,
     )
-    if DETERMINISTIC.value:
-        train.make_deterministic()
-    work_dir = WorkDir(Path(WORK_DIR.value or f"runs/{method.name}"))
-    train.train(work_dir, run)
-    print(f"TensorBoard: tensorboard --logdir {work_dir.tensorboard}")
-    cli.tell(f"Next: python launch/evaluate.py --work_dir {work_dir.folder}")
 
 
 def _overrides() -> list[str]:

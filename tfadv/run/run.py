@@ -1,7 +1,7 @@
 """A run: a configured method on a record set. Model, predictor and batches come from it."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -11,9 +11,10 @@ import tensorflow as tf
 
 from tfadv import methods
 from tfadv.adversarial import AdversarialModel, Players
+from tfadv.inference.members import Member
 from tfadv.inference.predictor import Predictor
 from tfadv.methods.method import Method
-from tfadv.run.settings import Settings
+from tfadv.run.settings import RANDOM, Initial, Settings
 from tfadv.run.split import HeldOut, choose_split, training_subjects
 from tfadv.run.work_dir import REMEDY, WorkDir
 from tfrecords.errors import SettingError, UserError
@@ -44,6 +45,7 @@ class Run:
         seed: int = 0,
         positive_fraction: float = 1.0,
         selected_by: str = MEAN,
+        initial: Initial = RANDOM,
     ) -> Self:
         """A run that nobody has started. Raises SettingError that names what is wrong.
 
@@ -51,6 +53,7 @@ class Run:
 
         Args:
             held_out: see `choose_split`.
+            initial: see `initial.initial_of`.
         """
         _require_memory(method, records.manifest)
         split = choose_split(records.manifest, held_out or HeldOut())
@@ -65,6 +68,7 @@ class Run:
             seed,
             positive_fraction,
             selected_by,
+            *initial,
         )
         return cls(settings, method, records)
 
@@ -118,14 +122,17 @@ class Run:
 
     def predictor(self, model: AdversarialModel) -> Predictor:
         """Raw volumes to label maps, by the model's segmentor."""
+        return self.predictor_of([self.member(model)])
+
+    def member(self, model: AdversarialModel, mirrored: tuple[int, ...] = ()) -> Member:
+        """The model's segmentor, as a part of a predictor; see `Member`."""
+        return Member(model.segmentor, self.method.tiling(self.manifest), mirrored)
+
+    def predictor_of(self, members: Sequence[Member], largest: tuple[int, ...] = ()) -> Predictor:
+        """Raw volumes to label maps, by members of this run or of ones like it; see `Predictor`."""
         method, manifest = self.method, self.manifest
-        return Predictor(
-            model.segmentor,
-            manifest,
-            method.targets(manifest),
-            method.normalisation,
-            method.tiling(manifest),
-        )
+        targets = method.targets(manifest)
+        return Predictor(members, manifest, targets, method.normalisation, largest)
 
     def batches(
         self, model: AdversarialModel, epochs: range, subjects: Collection[str] | None = None

@@ -1,12 +1,28 @@
 """What determines a run: `hyperparameters.json`."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tfrecords.errors import SettingError
 from tfrecords.names import MEAN
 
 LARGEST_SEED = 2**32 - 2  # Keras takes the one above it at most.
 Value = bool | int | float | str
+
+
+class Initial(NamedTuple):
+    """Where a run's first weights are from; random ones if empty.
+
+    Attributes:
+        source: folder of a run or a model, absolute.
+        sha256: of the weights there.
+    """
+
+    source: str = ""
+    sha256: str = ""
+
+
+RANDOM = Initial()
 
 
 @dataclass(frozen=True)
@@ -17,6 +33,7 @@ class Settings:
         records: folder of the record set, absolute.
         positive_fraction: see `split.training_subjects`.
         selected_by: what chooses the epoch; see `evaluation.criterion`.
+        init_from, init_sha256: see `Initial`.
 
     Raises:
         SettingError: a fraction that is not in (0, 1], a seed that is negative or too large, or
@@ -32,6 +49,8 @@ class Settings:
     seed: int = 0
     positive_fraction: float = 1.0
     selected_by: str = MEAN
+    init_from: str = ""
+    init_sha256: str = ""
 
     def __post_init__(self) -> None:
         if not 0 < self.positive_fraction <= 1:

@@ -1,6 +1,7 @@
 """Which subjects train, validate and test."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,28 @@ class HeldOut:
 
     validation: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
+
+
+def rotated(folds: Sequence[str], test: tuple[str, ...] = ()) -> list[HeldOut]:
+    """Of cross-validation: every fold tests once, and the next one validates.
+
+    Args:
+        test: folds that test each time; then every other one validates once.
+
+    Raises:
+        SettingError: there are fewer than two of those.
+    """
+    if test:
+        others = [fold for fold in folds if fold not in test]
+        if len(others) < 2:
+            raise SettingError(
+                "test_folds",
+                "expected two folds at least besides those that always test, among "
+                f"{list(folds)}, received {list(test)}",
+            )
+        return [HeldOut((fold,), test) for fold in others]
+    following = [*folds[1:], *folds[:1]]
+    return [HeldOut((after,), (fold,)) for fold, after in zip(folds, following, strict=True)]
 
 
 @dataclass(frozen=True)

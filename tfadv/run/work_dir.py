@@ -22,7 +22,7 @@ from tfrecords.errors import SettingError, UserError
 from tfrecords.files import file_checksum, read_json, write_file, write_json, writing
 
 # Of the files below.
-VERSION = 2
+VERSION = 3
 # Beside the values of each variable: groups, headers, alignment; more than was ever seen.
 HDF5_BYTES = 4096
 REMEDY = "Train again in another --work_dir"
@@ -77,6 +77,7 @@ class WorkDir:
         self.picture = folder / "picture.png"
         self.boxplots = folder / "boxplots.png"
         self.hyperparameters = folder / "hyperparameters.json"
+        self.inherited = folder / "inherited.json"
         self._progress = folder / "progress.json"
         self._locked = False
 

@@ -32,7 +32,7 @@ from typing import Annotated, Literal
 from annotated_types import MinLen
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
-from tfadv.run.split import HeldOut
+from tfadv.run.split import HeldOut, rotated
 from tfadv.study.entries import (
     FolderName,
     FoldNames,
@@ -137,7 +137,7 @@ def all_trials(study: Study, folds: Sequence[str]) -> list[Trial]:
         UserError: two trials would have one folder, or one a folder of too long a name.
     """
     splits = study.splits or tuple(
-        SplitEntry((folds[(place + 1) % len(folds)],), (fold,)) for place, fold in enumerate(folds)
+        SplitEntry(split.validation, split.test) for split in rotated(folds)
     )
     trials = [
         Trial(line, split, seed, fraction)

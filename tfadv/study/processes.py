@@ -1,4 +1,4 @@
-"""A study's trials in processes of their own, as many at a time as there are devices."""
+"""Runs in processes of their own, as many at a time as there are devices."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from tfadv.study.plan import Trial, trial_folder
+from tfrecords.errors import UserError
 
 LOG = "log.txt"
 POLL_S = 0.5
@@ -17,45 +17,44 @@ LIFELINE = "TFADV_LIFELINE"  # The variable that numbers the pipe; see `leave_wi
 
 
 def perform_all(
-    commands: Mapping[Trial, Sequence[str]],
-    folder: Path,
+    commands: Mapping[Path, Sequence[str]],
     devices: Sequence[Mapping[str, str]],
-    finished: Callable[[Trial], None],
-) -> dict[Trial, str]:
-    """Starts the command of each trial, one at a time on each device; failures do not stop others.
+    finished: Callable[[Path], None],
+) -> dict[Path, str]:
+    """Starts the command of each run, one at a time on each device; failures do not stop others.
 
     Whatever ends this ends its processes as well.
 
     Args:
-        commands: of each trial, a program and its arguments. What it prints goes into its LOG.
+        commands: by the run's folder, a program and its arguments. What it prints goes into a LOG
+            there.
         devices: whole environments, each of which binds a process to a device.
-        finished: told of every trial that succeeded.
+        finished: told of every run that succeeded.
 
     Returns:
-        Of each trial that failed, the last line that it printed.
+        Of each run that failed, the last line that it printed.
     """
     waiting, free = list(commands), list(devices)
     lifeline, held = os.pipe()
-    running: dict[Trial, tuple[subprocess.Popen[bytes], Mapping[str, str]]] = {}
+    running: dict[Path, tuple[subprocess.Popen[bytes], Mapping[str, str]]] = {}
     failures = {}
     try:
         with tqdm(desc="Runs", total=len(commands), unit="run", dynamic_ncols=True) as bar:
             while waiting or running:
                 while waiting and free:
-                    trial, device = waiting.pop(0), free.pop(0)
-                    place = trial_folder(folder, trial)
-                    running[trial] = _start(commands[trial], place, device, lifeline), device
+                    folder, device = waiting.pop(0), free.pop(0)
+                    running[folder] = _start(commands[folder], folder, device, lifeline), device
                 time.sleep(POLL_S)
-                ended = [t for t, (process, _) in running.items() if process.poll() is not None]
-                for trial in ended:
-                    process, device = running.pop(trial)
+                ended = [f for f, (process, _) in running.items() if process.poll() is not None]
+                for folder in ended:
+                    process, device = running.pop(folder)
                     free.append(device)
                     bar.update()
                     if process.returncode:
-                        failures[trial] = _last_line(trial_folder(folder, trial) / LOG)
-                        bar.write(f"failed: {trial.name}: {failures[trial]}")
+                        failures[folder] = _last_line(folder / LOG)
+                        bar.write(f"failed: {folder.name}: {failures[folder]}")
                     else:
-                        finished(trial)
+                        finished(folder)
     finally:
         for process, _ in running.values():
             process.terminate()
@@ -66,11 +65,21 @@ def perform_all(
     return failures
 
 
-def leave_with_parent() -> None:
-    """Ends this process when the study that started it is killed, so that it cannot train on.
+def require_success(failures: Mapping[Path, str]) -> None:
+    """Raises UserError where runs failed."""
+    if failures:
+        folder, words = next(iter(failures.items()))
+        raise UserError(
+            f"{len(failures)} runs failed; the same command tries them again. First: "
+            f"{folder.name}: {words}"
+        )
 
-    Its processes inherit one end of a pipe. The other end is the study's alone, so reading returns
-    when the study is gone, whatever ended it. A process that no study started goes on.
+
+def leave_with_parent() -> None:
+    """Ends this process when the one that started it is killed, so that it cannot train on.
+
+    It has inherited one end of a pipe. The other end is the starter's alone, so reading returns
+    when that is gone, whatever ended it. A process that `perform_all` did not start goes on.
     """
     number = os.environ.pop(LIFELINE, None)
     if number is None:

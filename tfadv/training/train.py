@@ -10,6 +10,7 @@ from absl import logging
 from tfadv.adversarial import AdversarialModel
 from tfadv.evaluation.criterion import Criterion
 from tfadv.methods.card import counted
+from tfadv.run.initial import FirstWeights, begin_with, inherit, read_first_weights
 from tfadv.run.run import Run
 from tfadv.run.split import positive_subjects
 from tfadv.run.work_dir import Progress, WorkDir
@@ -48,7 +49,12 @@ def train(work_dir: WorkDir, run: Run) -> None:
     """
     criterion = Criterion.parse(run.settings.selected_by, run.manifest)
     with work_dir.locked():
+        first = None
+        if run.settings.init_from and not work_dir.progress().epochs:
+            first = read_first_weights(run.settings)
         work_dir.begin(run.settings)
+        if first:
+            inherit(work_dir, first)
         # Not 0: tf.data, given a tensor as seed, compares it with a global seed of 0, and fails.
         keras.utils.set_random_seed(1 + run.settings.seed)
         strategy = _strategy()
@@ -58,6 +64,9 @@ def train(work_dir: WorkDir, run: Run) -> None:
             logging.info("%s: all %d epochs are finished.", work_dir.folder, run.method.epochs)
             return
         _announce(run, model)
+        if first:
+            _tell_of_seen(run, first)
+            begin_with(first, model)
         logging.info("replicas: %d", strategy.num_replicas_in_sync)
         if progress.epochs:
             logging.info("resuming after epoch %d", progress.epochs)
@@ -121,6 +130,21 @@ def _callbacks(
         TensorBoard(work_dir, validation, progress),
         Checkpoints(work_dir, progress, criterion),
     ]
+
+
+def _tell_of_seen(run: Run, first: FirstWeights) -> None:
+    """Warns of held-out subjects that are not new to the weights that a run begins with."""
+    held_out = {*run.settings.validation_folds, *run.settings.test_folds}
+    subjects = [subject for subject in run.manifest.subjects if subject.fold in held_out]
+    seen = sum(subject.fingerprint in first.trained for subject in subjects)
+    if seen:
+        logging.warning(
+            "%s was trained on %d of the %d subjects that validate and test: their scores will be "
+            "optimistic",
+            first.source,
+            seen,
+            len(subjects),
+        )
 
 
 def _announce(run: Run, model: AdversarialModel) -> None:

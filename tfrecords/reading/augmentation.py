@@ -19,6 +19,11 @@ class Augmentation:
     shift: float = 0.0
     mirror: bool = False
 
+    @property
+    def mirrored(self) -> tuple[int, ...]:
+        """Axes of a volume [Z, Y, X, C] along which examples are mirrored."""
+        return (2,) if self.mirror else ()
+
 
 def augment(
     image: tf.Tensor,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Discriminator, GetPydanticSchema, Tag
 
 from tfrecords.errors import UserError
-from tfrecords.files import read_json, write_json
+from tfrecords.files import json_checksum, read_json, write_json
 from tfrecords.geometry.grid import Grid
 from tfrecords.records import relations
 from tfrecords.records.views import Patches, Slices, View, Volumes
@@ -78,6 +78,15 @@ class SubjectRecord:
     @property
     def labelled(self) -> bool:
         return self.fold != UNLABELLED
+
+    @property
+    def fingerprint(self) -> str:
+        """Of its images' bytes, wherever they lie and whatever it is called: 16 hex digits.
+
+        The label map's, the last of its files, may be another subject's as well.
+        """
+        checksums = list(self.files.values())
+        return json_checksum(sorted(checksums[:-1] if self.labelled else checksums))[:16]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfadv.inference.members import Member
 from tfadv.inference.predictor import Predictor, centre_box
 from tfadv.inference.targets import class_targets
 from tfadv.inference.tiling import SlidingWindow
@@ -31,7 +32,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Serve:
         classes=(LabelClass("background", (0,)), LabelClass("lesion", (4,))),
     )
     targets, window = class_targets(manifest), SlidingWindow((8, 8))
-    predictor = Predictor(segmentor, manifest, targets, "z_score", window)
+    predictor = Predictor([Member(segmentor, window)], manifest, targets, "z_score")
     folder = tmp_path_factory.mktemp("model")
     tf.saved_model.save(predictor, str(folder), {"serving_default": predictor.predict})
     loaded = tf.saved_model.load(str(folder))

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from tfadv.evaluation import evaluate
 from tfadv.inference.export import describe, export
+from tfadv.inference.members import Member
 from tfadv.inference.prediction import predict
 from tfadv.inference.predictor import Predictor
 from tfadv.inference.targets import class_targets
@@ -58,7 +59,7 @@ def untrained(manifest: Manifest) -> Predictor:
     maps = keras.layers.Conv2D(3, 3, padding="same", kernel_initializer=random)(image)
     window = SlidingWindow((8, 8))
     segmentor = keras.Model(image, maps)
-    return Predictor(segmentor, manifest, class_targets(manifest), "z_score", window)
+    return Predictor([Member(segmentor, window)], manifest, class_targets(manifest), "z_score")
 
 
 def label_of(path: Path) -> np.ndarray:
@@ -86,7 +87,7 @@ def test_the_models_labels_are_evaluations(
     work_dir = WorkDir(tmp_path / "run")
     work_dir.folder.mkdir()
     evaluate.evaluate(work_dir, predictor, records, manifest.folds, save_predictions=True)
-    export(predictor, describe(predictor, manifest, "untrained", {}), tmp_path / "model")
+    export(predictor, describe(predictor, manifest, []), tmp_path / "model")
     for name in data.table["subject"]:
         images = [data.path(name, modality) for modality in modalities]
         predict(tmp_path / "model", images, tmp_path / f"{name}.nii.gz")
@@ -135,4 +136,4 @@ def test_what_half_precision_makes_zero_is_outside_the_body(
 
 def test_the_description_tells_the_crop(small_records: tuple[Any, Path]) -> None:
     manifest = replace(open_record_set(small_records[1]).manifest, crop=(5, 6, 7))
-    assert describe(untrained(manifest), manifest, "m", {}).crop == (5, 6, 7)
+    assert describe(untrained(manifest), manifest, []).crop == (5, 6, 7)

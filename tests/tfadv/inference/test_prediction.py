@@ -165,11 +165,7 @@ def test_beyond_a_crop_is_background(
 def test_description_tells_the_wanted_spacing(run: WorkDir) -> None:
     trained, _, predictor = load_run(run)
     manifest = replace(trained.manifest, wanted_spacing_mm=(0.25, 0.25, 0))
-    assert describe(predictor, manifest, "m", {}).wanted_spacing_mm == (
-        0.25,
-        0.25,
-        0,
-    )
+    assert describe(predictor, manifest, []).wanted_spacing_mm == (0.25, 0.25, 0)
 
 
 SERVE = """

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfadv.inference.members import Member
 from tfadv.inference.predictor import Predictor, body_box
 from tfadv.inference.targets import class_targets
 from tfadv.inference.tiling import SlidingWindow
@@ -47,7 +48,7 @@ def predictor() -> Predictor:
         classes=(LabelClass("background", (0,)), LabelClass("lesion", (4, 7))),
     )
     return Predictor(
-        segmentor, manifest, class_targets(manifest), "z_score", SlidingWindow((16, 16))
+        [Member(segmentor, SlidingWindow((16, 16)))], manifest, class_targets(manifest), "z_score"
     )
 
 

@@ -39,8 +39,7 @@ def test_resumed_equals_undisturbed_and_export_equals_predict(
         np.testing.assert_array_equal(one, other)
 
     trained, _, predictor = load_run(whole)
-    description = describe(predictor, trained.manifest, method.name, trained.method.values)
-    export(predictor, description, tmp_path / "model")
+    export(predictor, describe(predictor, trained.manifest, []), tmp_path / "model")
     serve = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"]
     for volume in subject_volumes(trained.records, trained.settings.test_folds):
         image = tf.constant(volume.image.astype(np.float32))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tfadv.inference.model import read_description
 from tfadv.run.work_dir import WorkDir
 
 Launch = Callable[..., subprocess.CompletedProcess[str]]
@@ -23,3 +24,15 @@ def test_tells_the_model_and_how_to_use_it(run: WorkDir, tmp_path: Path, tfadv: 
         f"Next: tfadv predict --model {model} {images} --output label.nii.gz",
     ]
     assert (model / "saved_model.pb").is_file()
+
+
+@pytest.mark.slow
+def test_several_runs_follow_the_flag(
+    run: WorkDir, other_run: WorkDir, tmp_path: Path, launch: Launch
+) -> None:
+    model = tmp_path / "model"
+    folders = ("--work_dir", run.folder, other_run.folder)
+    result = launch("export", *folders, "--mirror", "--mirror_axes=x", "--out_dir", model)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith(f"model: {model}, of 2 runs\n")
+    assert [member.mirrored for member in read_description(model).members] == 2 * [("x",)]

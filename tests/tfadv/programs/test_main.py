@@ -29,7 +29,10 @@ def test_every_program_has_its_name_and_its_door() -> None:
 def test_the_programs_are_listed_with_a_line_each(arguments: list[str], tfadv: Launch) -> None:
     result = tfadv(*arguments)
     assert result.returncode == 0
-    assert "    export      Exports a trained run's best epoch as a SavedModel." in result.stdout
+    assert (
+        "    export      Exports a trained run's best epoch, or those of several runs"
+        in result.stdout
+    )
     listed = [line.split()[0] for line in result.stdout.splitlines() if line.startswith("    ")]
     assert listed == list(NAMES)
 
@@ -92,7 +95,14 @@ def test_help_and_wrong_flags_do_not_wait_for_tensorflow(program: str) -> None:
         ("experiment", [], "expected one study file"),
         ("measure", [], "--method"),
         ("predict", ["--model", "m", "--image", "i", "stray"], "--output"),
-        ("export", ["--work_dir=a", "stray"], "expected flags alone, received ['stray']"),
+        ("train", ["--method=kohl_hybrid", "stray"], "expected flags alone, received ['stray']"),
+        (
+            "evaluate",
+            ["--work_dir=a", "--model=m"],
+            "--work_dir: expected runs, or instead of them",
+        ),
+        ("evaluate", ["--model=m"], "--model: expected --records and --folds as well"),
+        ("export", ["--work_dir=a", "--mirror_axes=x"], "--mirror_axes: expected --mirror as well"),
     ],
 )
 def test_wrong_flags_are_one_line(

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
+
+from tfadv.run.work_dir import WorkDir
 
 Small = tuple[object, Path]
 Launch = Callable[..., subprocess.CompletedProcess[str]]
@@ -21,6 +24,55 @@ def training(records: Path, work_dir: Path, *more: object) -> list[object]:
         *("--records", records, "--work_dir", work_dir, "--epochs", 3, "--steps_per_epoch", 4),
         *("--hp.batch_size=2", "--hp.width=4", "--hp.discriminator_width=4", *more),
     ]
+
+
+@pytest.mark.slow
+def test_all_folds_go_on_after_a_kill_are_scored_once_and_become_a_model(
+    small_records: Small, tmp_path: Path, command: Callable[..., list[str]], launch: Launch
+) -> None:
+    records, folder, model = small_records[1], tmp_path / "all", tmp_path / "model"
+    small = [
+        *("--method", "kohl_cross_entropy", "--preset", "small", "--records", records),
+        *("--work_dir", folder, "--epochs", 1, "--steps_per_epoch", 2, "--all_folds"),
+        *("--hp.batch_size=2", "--hp.width=4"),
+    ]
+    process = subprocess.Popen(
+        command("train", *small), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    finished = folder / "fold_0" / "progress.json"
+    deadline_s = time.monotonic() + 300
+    while not (finished.is_file() and (folder / "fold_1" / "log.txt").is_file()):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    before = finished.stat().st_mtime_ns
+    resumed = launch("train", *small)
+    assert resumed.returncode == 0, resumed.stderr
+    assert f"{folder}: 1 of 3 runs are finished" in resumed.stdout
+    assert finished.stat().st_mtime_ns == before
+    settings = {k: WorkDir(folder / f"fold_{k}").settings() for k in "012"}
+    assert {k: (s.validation_folds, s.test_folds) for k, s in settings.items()} == {
+        "0": (("1",), ("0",)),
+        "1": (("2",), ("1",)),
+        "2": (("0",), ("2",)),
+    }
+
+    scored = launch("evaluate", "--work_dir", folder)
+    assert scored.returncode == 0, scored.stderr
+    assert f"Next: python launch/export.py --work_dir {folder}" in scored.stdout
+    subjects = pd.read_csv(folder / "subjects.csv")
+    assert sorted(subjects["subject"]) == [f"s{number}" for number in range(6)]
+    assert "of 3 runs: " in (folder / "summary.txt").read_text()
+
+    exported = launch("export", "--work_dir", folder, "--out_dir", model, "--largest_component")
+    assert exported.returncode == 0, exported.stderr
+    assert f"model: {model}, of 3 runs" in exported.stdout
+    assert "of 6 validation subjects" in exported.stdout
+    refused = launch("evaluate", "--model", model, "--records", records, "--folds", 0)
+    assert refused.returncode == 1
+    last = refused.stderr.strip().splitlines()[-1]
+    assert last.startswith(f"error: {model}: expected folds of which no subject trained it")
 
 
 def arrays(work_dir: Path) -> dict[str, np.ndarray]:

@@ -24,7 +24,7 @@ def test_shares_beyond_their_bounds_are_refused(fraction: float) -> None:
     [
         (lambda text: text[: len(text) // 2], "expected a JSON object"),
         (lambda text: "[]", "expected a JSON object"),
-        (lambda text: text.replace('"format_version": 2', '"format_version": 0'), "version 2"),
+        (lambda text: text.replace('"format_version": 3', '"format_version": 0'), "version 3"),
         (lambda text: text.replace('"seed": 0', '"seed": 1'), "edited or damaged"),
     ],
 )

@@ -6,8 +6,14 @@ from typing import Any
 
 import pytest
 
-from tfadv.run.split import HeldOut, choose_split, positive_subjects, training_subjects
-from tfrecords.errors import UserError
+from tfadv.run.split import (
+    HeldOut,
+    choose_split,
+    positive_subjects,
+    rotated,
+    training_subjects,
+)
+from tfrecords.errors import SettingError, UserError
 from tfrecords.sources.subject import TRAINING, UNLABELLED
 
 
@@ -89,3 +95,18 @@ def test_an_exact_share_is_not_rounded_up() -> None:
     """0.07 * 100 is 7.000000000000001 in floating point."""
     subjects = [SimpleNamespace(name=f"s{n}", group="sick", fold="0") for n in range(100)]
     assert len(training_subjects(manifest("0", subjects=subjects), ("0",), 0.07, 0)) == 7
+
+
+def test_every_fold_tests_once_and_the_next_one_validates() -> None:
+    assert rotated(("0", "1", "2")) == [
+        HeldOut(("1",), ("0",)),
+        HeldOut(("2",), ("1",)),
+        HeldOut(("0",), ("2",)),
+    ]
+
+
+def test_with_folds_that_always_test_every_other_one_validates() -> None:
+    expected = [HeldOut(("0",), ("2", "3")), HeldOut(("1",), ("2", "3"))]
+    assert rotated(("0", "1", "2", "3"), ("2", "3")) == expected
+    with pytest.raises(SettingError, match=r"test_folds: expected two folds at least besides"):
+        rotated(("0", "1"), ("1",))

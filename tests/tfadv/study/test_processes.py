@@ -1,4 +1,4 @@
-"""Trials in processes of their own."""
+"""Runs in processes of their own."""
 
 import fcntl
 import os
@@ -13,11 +13,10 @@ from typing import TextIO
 import pytest
 
 from tfadv.study import processes
-from tfadv.study.plan import SplitEntry, Trial, trial_folder
 from tfadv.study.processes import LOG, perform_all
 
 ROOT = Path(__file__).parents[3]
-TRIALS = [Trial("a", SplitEntry(("1",), ("0",)), seed, 1.0) for seed in range(4)]
+RUNS = [f"seed{seed}" for seed in range(4)]
 CHILD = """
 import fcntl, sys, time
 from tfadv.study.processes import leave_with_parent
@@ -30,17 +29,15 @@ time.sleep(600)
 STUDY = """
 import os, sys
 from pathlib import Path
-from tfadv.study.plan import SplitEntry, Trial
 from tfadv.study.processes import perform_all
 folder, code = sys.argv[1:]
-trial = Trial("a", SplitEntry(("1",), ("0",)), 0, 1.0)
 command = [sys.executable, "-c", code, folder + "/lock"]
-perform_all({trial: command}, Path(folder), [dict(os.environ)], print)
+perform_all({Path(folder, "run"): command}, [dict(os.environ)], print)
 """
 
 
-def commands(code: str, trials: list[Trial] = TRIALS) -> dict[Trial, list[str]]:
-    return {trial: [sys.executable, "-c", code, trial.name] for trial in trials}
+def commands(code: str, folder: Path) -> dict[Path, list[str]]:
+    return {folder / name: [sys.executable, "-c", code, name] for name in RUNS}
 
 
 def devices(count: int) -> list[dict[str, str]]:
@@ -53,11 +50,11 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_trial_is_performed_on_a_device_and_told(tmp_path: Path) -> None:
-    told: list[Trial] = []
+    told: list[Path] = []
     code = "import os; print(os.environ['DEVICE'])"
-    assert perform_all(commands(code), tmp_path, devices(2), told.append) == {}
-    assert sorted(told, key=lambda trial: trial.seed) == TRIALS
-    logs = {trial: (trial_folder(tmp_path, trial) / LOG).read_text() for trial in TRIALS}
+    assert perform_all(commands(code, tmp_path), devices(2), told.append) == {}
+    assert sorted(folder.name for folder in told) == RUNS
+    logs = {name: (tmp_path / name / LOG).read_text() for name in RUNS}
     assert set(logs.values()) == {"0\n", "1\n"}
 
 
@@ -68,27 +65,27 @@ def test_a_device_has_one_process_at_a_time(tmp_path: Path) -> None:
         f"mark = pathlib.Path({str(tmp_path)!r}, os.environ['DEVICE'])\n"
         "mark.touch(exist_ok=False); time.sleep(0.1); mark.unlink()"
     )
-    assert perform_all(commands(code), tmp_path, devices(2), lambda trial: None) == {}
+    assert perform_all(commands(code, tmp_path), devices(2), lambda folder: None) == {}
 
 
 def test_a_failure_is_named_and_does_not_stop_the_others(tmp_path: Path) -> None:
     code = "import sys\nif 'seed1' in sys.argv[1]: print('words'); sys.exit('error: too hot')\n"
-    told: list[Trial] = []
-    failures = perform_all(commands(code), tmp_path, devices(1), told.append)
-    assert failures == {TRIALS[1]: "error: too hot"}
-    assert [trial.seed for trial in told] == [0, 2, 3]
+    told: list[Path] = []
+    failures = perform_all(commands(code, tmp_path), devices(1), told.append)
+    assert failures == {tmp_path / RUNS[1]: "error: too hot"}
+    assert [folder.name for folder in told] == [RUNS[0], *RUNS[2:]]
 
 
 def test_whatever_ends_the_study_ends_its_processes(tmp_path: Path) -> None:
     """Here the table cannot be written after the first run, while another one would last long."""
     code = "import sys, time\nif 'seed0' not in sys.argv[1]: time.sleep(600)"
 
-    def full(trial: Trial) -> None:
+    def full(folder: Path) -> None:
         raise OSError("no space left")
 
     start_s = time.monotonic()
     with pytest.raises(OSError, match="no space left"):
-        perform_all(commands(code), tmp_path, devices(2), full)
+        perform_all(commands(code, tmp_path), devices(2), full)
     assert time.monotonic() - start_s < 60
 
 
@@ -112,7 +109,7 @@ def test_a_study_that_is_killed_leaves_no_process(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", STUDY, str(tmp_path), CHILD]
     study = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
-    log = trial_folder(tmp_path, TRIALS[0]) / LOG
+    log = tmp_path / "run" / LOG
     try:
         wait_until(lambda: log.is_file() and log.read_text() == "started\n")
         with (tmp_path / "lock").open("r+") as lock:

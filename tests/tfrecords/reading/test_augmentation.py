@@ -71,6 +71,8 @@ def test_half_of_the_examples_are_mirrored_left_to_right() -> None:
         mirrored += np.array_equal(example, BOTH[:, ::-1])
         assert np.array_equal(example, BOTH) or np.array_equal(example, BOTH[:, ::-1])
     assert 75 <= mirrored <= 125
+    assert Augmentation(mirror=True).mirrored == (2,)
+    assert Augmentation().mirrored == ()
 
 
 def test_mirror_of_a_smaller_crop_is_the_crop_mirrored() -> None:
