@@ -41,8 +41,9 @@ def write_segmentation(
     from pydicom.sr.codedict import codes  # noqa: PLC0415
 
     slices = [dcmread(file, stop_before_pixels=True) for file in read_series(folder).files]
+    methods = description.methods[:LONGEST_LABEL]
     algorithm = hd.AlgorithmIdentificationSequence(
-        description.method, codes.DCM.ArtificialIntelligence, version
+        methods, codes.DCM.ArtificialIntelligence, version
     )
     segments = [
         hd.seg.SegmentDescription(
@@ -69,11 +70,11 @@ def write_segmentation(
             sop_instance_uid=hd.UID(),
             instance_number=1,
             manufacturer="tfadv",
-            manufacturer_model_name=description.method,
+            manufacturer_model_name=methods,
             software_versions=version,
             device_serial_number=version,
             content_label="SEGMENTATION",
-            series_description=f"Segmentation by {description.method}",
+            series_description=f"Segmentation by {methods}"[:LONGEST_LABEL],
             omit_empty_frames=bool(indices.any()),
         )
     except (AttributeError, ValueError, TypeError) as error:  # What highdicom raises of sources.

@@ -104,6 +104,11 @@ class Description:
     seen: Seen = NOTHING
     files: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def methods(self) -> str:
+        """Names of the members' methods, each once."""
+        return ", ".join(dict.fromkeys(member.method for member in self.members))
+
 
 def describe(
     predictor: Predictor,

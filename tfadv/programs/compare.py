@@ -10,6 +10,7 @@ from pathlib import Path
 from absl import flags
 
 from tfadv.programs import cli
+from tfadv.programs.start import start_tensorflow
 from tfrecords.errors import UserError
 
 OUT_DIR = flags.DEFINE_string("out_dir", None, "Folder to write. [comparisons/BASELINE_vs_OTHER]")
@@ -20,6 +21,7 @@ def main(folders: list[str]) -> None:
         raise UserError(
             f"expected two different runs, BASELINE_WORK_DIR OTHER_WORK_DIR, received {folders}"
         )
+    start_tensorflow()
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
     from tfadv.evaluation import compare, runs  # noqa: PLC0415
     from tfadv.run.work_dir import WorkDir  # noqa: PLC0415

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from tfadv.programs import cli
+from tfadv.programs.start import start_tensorflow
 from tfrecords.errors import SettingError
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def main(names: list[str]) -> None:
 
 
 def _evaluate_runs(folders: list[Path]) -> None:
+    start_tensorflow()
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
     from tfadv.evaluation.cross_validation import evaluate_all  # noqa: PLC0415
     from tfadv.evaluation.evaluate import evaluate  # noqa: PLC0415

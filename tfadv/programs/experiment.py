@@ -11,6 +11,7 @@ from pathlib import Path
 
 from absl import flags
 
+from tfadv.programs.start import start_tensorflow
 from tfrecords.errors import UserError
 
 OUT_DIR = flags.DEFINE_string("out_dir", None, "Folder of runs and report. [experiments/STUDY]")
@@ -27,6 +28,7 @@ ONLY = flags.DEFINE_string(
 def main(names: list[str]) -> None:
     if len(names) != 1:
         raise UserError(f"expected one study file, received {names}")
+    start_tensorflow()
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
     from tfadv.study import devices, plan, processes, runner  # noqa: PLC0415
     from tfadv.study.experiment import open_experiment  # noqa: PLC0415

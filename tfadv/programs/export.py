@@ -17,6 +17,7 @@ from pathlib import Path
 from absl import flags
 
 from tfadv.programs import cli
+from tfadv.programs.start import start_tensorflow
 from tfrecords.errors import SettingError
 
 WORK_DIR = flags.DEFINE_multi_string(
@@ -50,6 +51,7 @@ LARGEST = flags.DEFINE_bool(
 def main(names: list[str]) -> None:
     if MIRROR_AXES.value and not MIRROR.value:
         raise SettingError("mirror_axes", "expected --mirror as well")
+    start_tensorflow()
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
     from tfadv.evaluation import component_choice  # noqa: PLC0415
     from tfadv.inference.export import export  # noqa: PLC0415

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from absl import flags
 
+from tfadv.programs.start import start_tensorflow
+
 METHOD = flags.DEFINE_string("method", None, "See launch/methods.py. [required]", required=True)
 RECORDS = flags.DEFINE_string("records", "records/demo_tumour", "Record set to measure on.")
 PRESET = flags.DEFINE_enum(
@@ -19,6 +21,7 @@ REPETITIONS = flags.DEFINE_integer("repetitions", 3, "Whose median is told.", 1)
 
 
 def main() -> None:
+    start_tensorflow()
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
     from tfadv import methods  # noqa: PLC0415
     from tfadv.run.run import Run  # noqa: PLC0415

@@ -6,6 +6,8 @@ python launch/methods.py kohl_hybrid --channels 3 --classes 4
 
 from absl import flags
 
+from tfadv.programs.start import start_tensorflow
+
 CHANNELS = flags.DEFINE_integer("channels", 4, "Modalities of the images.", 1)
 CLASSES = flags.DEFINE_integer("classes", 4, "Maps of the output: classes, or regions.", 1)
 PRESET = flags.DEFINE_enum("preset", "paper", ["paper", "small"], "Whose values the card shows.")
@@ -13,6 +15,7 @@ HP = flags.DEFINE_multi_string("hp", [], "One hyperparameter: --hp.name=value. R
 
 
 def main(names: list[str]) -> None:
+    start_tensorflow()
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
     from tfadv import methods  # noqa: PLC0415
     from tfadv.methods.card import card  # noqa: PLC0415

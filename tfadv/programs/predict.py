@@ -21,6 +21,7 @@ from pathlib import Path
 
 from absl import flags
 
+from tfadv.programs.start import start_tensorflow
 from tfrecords.errors import SettingError
 
 MODEL = flags.DEFINE_string(
@@ -63,6 +64,7 @@ def main() -> None:
         raise SettingError("images", f"expected this or --image, received {received}")
     if OVERWRITE.value and IMAGE.value:
         raise SettingError("overwrite", "expected with --images alone: --image always writes anew")
+    start_tensorflow()
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
     from tfadv.inference.folder import predict_all  # noqa: PLC0415
     from tfadv.inference.prediction import predict  # noqa: PLC0415

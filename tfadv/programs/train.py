@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from tfadv.programs import cli
+from tfadv.programs.start import start_tensorflow
 from tfrecords.errors import SettingError
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ DETERMINISTIC = flags.DEFINE_bool(
 
 
 def main() -> None:
+    start_tensorflow()
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
     from tfadv import methods  # noqa: PLC0415
     from tfadv.run.split import HeldOut  # noqa: PLC0415

@@ -14,7 +14,7 @@ from tfadv.programs.main import NAMES
 
 ROOT = Path(__file__).parents[3]
 Launch = Callable[..., subprocess.CompletedProcess[str]]
-HELPERS = {"__init__", "cli", "failures", "help", "main"}
+HELPERS = {"__init__", "cli", "failures", "help", "main", "start"}
 needs_proc = pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads /proc")
 
 
