@@ -30,6 +30,7 @@ TENSORFLOW = {"tensorflow", "keras"}
 WITH_TENSORFLOW = ("tfadv/", "tfrecords/reading")
 # Programs answer --help at once: what imports TensorFlow, they import when they run.
 WITHOUT_TENSORFLOW = ("tfadv/programs/",)
+STARTS_IT = "tfadv/programs/start.py"
 
 
 def room_of(path: str) -> str:
@@ -38,7 +39,8 @@ def room_of(path: str) -> str:
 
 
 def may_import_tensorflow(path: str) -> bool:
-    return path.startswith(WITH_TENSORFLOW) and not path.startswith(WITHOUT_TENSORFLOW)
+    somewhere = path.startswith(WITH_TENSORFLOW) and not path.startswith(WITHOUT_TENSORFLOW)
+    return somewhere or path == STARTS_IT
 
 
 def imported(path: Path, head: bool = False) -> Iterator[str]:
