@@ -17,7 +17,7 @@ from tfadv.inference.model import Segment, checksum_of, load, read_description
 from tfadv.inference.prediction import ended, intake_of, like, on_source, tell
 from tfadv.inference.predictions import Origin, Predictions
 from tfadv.inference.prepared import Intake, Prepared, prepared_or_fault
-from tfadv.inference.subjects import find
+from tfadv.inference.subjects import Found, find
 from tfrecords.errors import SettingError, UserError
 from tfrecords.files import alone
 from tfrecords.geometry.nifti import is_nifti
@@ -65,12 +65,7 @@ def predict_all(
     if folder.is_file() or is_nifti(folder) or folder.resolve() == images.resolve():
         raise SettingError("output", f"expected a folder beside --images, received {folder}")
     found = find(images, description.modalities)
-    if found.left_out:
-        left_out = shortened([str(path) for path in found.left_out])
-        logging.warning("%s: left out, as they are nobody's images: %s", images, left_out)
-    failed = dict(found.faults)
-    for name, fault in failed.items():
-        logging.error("%s: %s", name, fault)
+    failed = _told(found, images)
     origin = Origin(checksum_of(model_dir), resample)
     predictions = Predictions(folder, origin, probabilities=save_probabilities)
     predictions.require_own_files(found.subjects, found.inputs)
@@ -88,6 +83,16 @@ def predict_all(
             "command goes on with what is missing"
         )
     return Counts(len(missing), len(found.subjects) - len(missing))
+
+
+def _told(found: Found, images: Path) -> dict[str, str]:
+    """Tells of files that are left out, and of incomplete subjects, whose faults it gives."""
+    if found.left_out:
+        left_out = shortened([str(path) for path in found.left_out])
+        logging.warning("%s: left out, as they are nobody's images: %s", images, left_out)
+    for name, fault in found.faults.items():
+        logging.error("%s: %s", name, fault)
+    return dict(found.faults)
 
 
 def _predict(
