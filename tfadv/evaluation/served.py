@@ -7,7 +7,7 @@ import tensorflow as tf
 from absl import logging
 
 from tfadv.inference.export import kind
-from tfadv.inference.model import read_description
+from tfadv.inference.model import load, read_description
 from tfrecords.errors import UserError
 from tfrecords.names import differences, shortened
 from tfrecords.reading.record_set import RecordSet
@@ -20,18 +20,21 @@ class Served:
         model_dir: a model made by launch/export.py.
 
     Raises:
-        UserError: see `read_description`.
+        UserError: see `read_description` and `load`.
     """
 
     def __init__(self, model_dir: Path) -> None:
         self.folder = model_dir
         self.description = read_description(model_dir)
-        self._loaded = tf.saved_model.load(str(model_dir))
+        self._segment = load(model_dir, self.description)
 
     def predict(self, volume: tf.Tensor) -> dict[str, tf.Tensor]:
         """As `Predictor.predict`."""
-        answer: dict[str, tf.Tensor] = self._loaded.signatures["serving_default"](volume=volume)
-        return answer
+        found = self._segment(volume.numpy())
+        return {
+            "label": tf.constant(found.label),
+            "probabilities": tf.constant(found.probabilities),
+        }
 
     def require_unseen(self, records: RecordSet, folds: Sequence[str]) -> None:
         """Warns of subjects that chose an epoch of the model.
