@@ -1,5 +1,6 @@
 # make demo   .venv, then NIfTI -> record set -> training -> evaluation -> export -> prediction
-# make test   .venv, then the whole test suite
+# make test   .venv, then the test suite; slow conformance tests of one method of each paper
+# make variants   those tests of all other methods
 # make quick  the tests that are not marked slow
 # make lint   ruff and mypy
 # make campaign   damaged, hostile and impossible input, full disks and kills: half an hour;
@@ -15,7 +16,7 @@ MODEL ?= models/demo
 SHARE ?= 1
 SUBJECT := data/demo_tumour/tumour_000/tumour_000
 
-.PHONY: demo test quick campaign lint clean
+.PHONY: demo test variants quick campaign lint clean
 
 .venv/.installed: requirements.txt requirements-dev.txt pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -42,6 +43,9 @@ PYTEST := TF_FORCE_GPU_ALLOW_GROWTH=true $(RUN) -m pytest -n 2 --dist worksteal
 
 test: .venv/.installed
 	$(PYTEST)
+
+variants: .venv/.installed
+	$(PYTEST) -m variants
 
 quick: .venv/.installed
 	$(PYTEST) -m "not slow"

@@ -3,7 +3,7 @@
 python benchmarks/run.py                          # all of it
 python benchmarks/run.py --list
 python benchmarks/run.py predict_over_network     # one line
-python benchmarks/run.py --watched                # what `.ci/run` watches over
+python benchmarks/run.py --watched                # what must not get worse
 
 The exit status is 1 if a goal is missed; with --watched, if one is 1.5 times what it usually is.
 A further topic is one more file of entries here.

@@ -33,9 +33,18 @@ OF_EACH_PAPER = {"kohl_hybrid", "moeskops_dilated_adversarial", "segan_s3_1c", "
 def slow_except(
     quick: Container[str], every: Mapping[str, type[Method]] | None = None
 ) -> pytest.MarkDecorator:
-    """Every method, or those that are given; all but the quick ones are marked slow."""
+    """Every method, or those that are given; all but the quick ones are marked slow.
+
+    Those beside one of each paper take the same ways with other terms: they are `variants`.
+    """
+
+    def marks(name: str) -> list[pytest.MarkDecorator]:
+        if name in quick:
+            return []
+        return [pytest.mark.slow, *([] if name in OF_EACH_PAPER else [pytest.mark.variants])]
+
     cases = [
-        pytest.param(method, id=name, marks=[] if name in quick else pytest.mark.slow)
+        pytest.param(method, id=name, marks=marks(name))
         for name, method in (every or methods.all_methods()).items()
     ]
     return pytest.mark.parametrize("method", cases)

@@ -12,7 +12,6 @@ from tests.tfadv.methods.conforming import (
     OF_EACH_PAPER,
     OUTPUTS,
     batch_for,
-    every_method,
     random_layers,
     same,
     slow_except,
@@ -37,8 +36,7 @@ def test_two_replicas_equal_one(method: type[Method], mirrored: tf.distribute.St
             np.testing.assert_allclose(single, mirrored, rtol=0, atol=2e-6)
 
 
-@every_method
-@pytest.mark.slow
+@slow_except(())
 def test_two_replicas_train_with_noise(
     method: type[Method], mirrored: tf.distribute.Strategy
 ) -> None:

@@ -5,10 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pytest
 import tensorflow as tf
 
-from tfadv import methods
+from tests.tfadv.methods.conforming import slow_except
 from tfadv.adversarial import AdversarialModel
 from tfadv.inference.export import describe, export
 from tfadv.methods.method import Method
@@ -20,8 +19,7 @@ from tfrecords.reading.record_set import RecordSet, subject_volumes
 SMALL = ["precision=float32", "batch_size=2", "epochs=2", "steps_per_epoch=2"]
 
 
-@pytest.mark.parametrize("method", methods.all_methods().values(), ids=lambda m: m.name)
-@pytest.mark.slow
+@slow_except(())
 def test_resumed_equals_undisturbed_and_export_equals_predict(
     method: type[Method], records_of: Callable[[str], RecordSet], tmp_path: Path
 ) -> None:
