@@ -2,7 +2,7 @@
 
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import keras
@@ -74,51 +74,39 @@ def _steps(
 
 
 @entry("a step on 100 x 87x87, by PyTorch's (Moeskops, dilated, bfloat16)", 0.75)
-@contextmanager
-def dilated_by_pytorch() -> Iterator[Pair]:
-    with _steps("moeskops_dilated", "dilated:bfloat16", [100, 87, 87, 1], [100, 21, 21]) as pair:
-        yield pair
+def dilated_by_pytorch() -> AbstractContextManager[Pair]:
+    return _steps("moeskops_dilated", "dilated:bfloat16", [100, 87, 87, 1], [100, 21, 21])
 
 
 @entry("a step on 100 x 87x87 in bfloat16, by PyTorch's in float32 (Moeskops, dilated)", 0.30)
-@contextmanager
-def dilated_by_pytorch_float32() -> Iterator[Pair]:
-    with _steps("moeskops_dilated", "dilated:float32", [100, 87, 87, 1], [100, 21, 21]) as pair:
-        yield pair
+def dilated_by_pytorch_float32() -> AbstractContextManager[Pair]:
+    return _steps("moeskops_dilated", "dilated:float32", [100, 87, 87, 1], [100, 21, 21])
 
 
 @entry("a step on 100 x 51x51, by PyTorch's (Moeskops, fully convolutional, bfloat16)", 0.80)
-@contextmanager
-def fcn_by_pytorch() -> Iterator[Pair]:
-    with _steps("moeskops_fcn", "fcn:bfloat16", [100, 51, 51, 1], [100, 21, 21]) as pair:
-        yield pair
+def fcn_by_pytorch() -> AbstractContextManager[Pair]:
+    return _steps("moeskops_fcn", "fcn:bfloat16", [100, 51, 51, 1], [100, 21, 21])
 
 
 @entry("a step on 16 x 160x160x3, by PyTorch's (SegAN's segmentor, width 16, bfloat16)", 0.90)
-@contextmanager
-def segan_by_pytorch() -> Iterator[Pair]:
-    with _steps(
+def segan_by_pytorch() -> AbstractContextManager[Pair]:
+    return _steps(
         "segan_unet_softmax", "segan:bfloat16", [16, 160, 160, 3], [16, 160, 160], "width=16"
-    ) as pair:
-        yield pair
+    )
 
 
 @entry("a step on 5 x 208x208x3, by PyTorch's (Kohl's U-Net, width 16, bfloat16)", 0.72)
-@contextmanager
-def unet_by_pytorch() -> Iterator[Pair]:
-    with _steps(
+def unet_by_pytorch() -> AbstractContextManager[Pair]:
+    return _steps(
         "kohl_cross_entropy", "unet:bfloat16", [5, 208, 208, 3], [5, 208, 208], "width=16"
-    ) as pair:
-        yield pair
+    )
 
 
 @entry("a step on 2 x 64^3 x 4, by PyTorch's (Peiris' 3D U-Net, width 8, bfloat16)", 0.50)
-@contextmanager
-def unet3d_by_pytorch() -> Iterator[Pair]:
-    with _steps(
+def unet3d_by_pytorch() -> AbstractContextManager[Pair]:
+    return _steps(
         "reciprocal_dice", "unet3d:bfloat16", [2, 64, 64, 64, 4], [2, 64, 64, 64], "width=8"
-    ) as pair:
-        yield pair
+    )
 
 
 @entry("240x240x155 x 4 in windows of 128^3, by MONAI's sliding window (Peiris, width 8)", 0.75)

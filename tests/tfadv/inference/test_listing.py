@@ -4,17 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.tfadv.inference.laid import MODALITIES, laid
 from tfadv.inference.listing import Image, layout_of, listed, named, numbered, stem_of, whole
-
-MODALITIES = ("t1", "post_t1")
-
-
-def laid(folder: Path, *names: str) -> Path:
-    """A folder with files that nobody opens."""
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(b"")
-    return folder
 
 
 def image(name: str) -> Image:

@@ -5,18 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.tfadv.inference.laid import MODALITIES, laid
 from tfadv.inference.subjects import Found, find
 from tfrecords.errors import UserError
-
-MODALITIES = ("t1", "post_t1")
-
-
-def laid(folder: Path, *names: str) -> Path:
-    """A folder with files that nobody opens."""
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(b"")
-    return folder
 
 
 def images(found: Found, folder: Path) -> dict[str, list[str]]:
