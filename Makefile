@@ -3,6 +3,7 @@
 # make variants   those tests of all other methods
 # make quick  the tests that are not marked slow
 # make lint   ruff and mypy
+# make docs   the documentation site, from docs/ and the docstrings, in build/site
 # make campaign   damaged, hostile and impossible input, full disks and kills: half an hour;
 #                 make campaign SHARE=0.02: a fiftieth, one trial of each category at least
 
@@ -16,7 +17,7 @@ MODEL ?= models/demo
 SHARE ?= 1
 SUBJECT := data/demo_tumour/tumour_000/tumour_000
 
-.PHONY: demo test variants quick campaign lint clean
+.PHONY: demo test variants quick campaign lint docs clean
 
 .venv/.installed: requirements.txt requirements-dev.txt pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -57,6 +58,14 @@ lint: .venv/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+build/docs/.installed: docs/requirements.txt
+	$(PYTHON) -m venv build/docs
+	build/docs/bin/pip install --quiet -r docs/requirements.txt
+	touch $@
+
+docs: build/docs/.installed
+	build/docs/bin/mkdocs build --strict
 
 clean:
 	rm -rf records runs models predictions comparisons experiments data/demo_tumour data/demo_tissue data/prostate

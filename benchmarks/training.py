@@ -30,8 +30,8 @@ STEPS = 8
 )
 @contextmanager
 def fit_over_step() -> Iterator[Pair]:
-    precision = "precision=mixed_bfloat16"
-    with run_like_brats("reciprocal_critic", STEPS, precision) as (run, model, batch):
+    values = ("critic_width=8", "precision=mixed_bfloat16")
+    with run_like_brats("reciprocal_critic", STEPS, *values) as (run, model, batch):
         step = tf.function(model.train_step)
 
         def fitted() -> None:

@@ -28,13 +28,16 @@ class Served:
         self.description = read_description(model_dir)
         self._segment = load(model_dir, self.description)
 
+    @property
+    def quality(self) -> tuple[str, ...]:
+        return self.description.quality
+
     def predict(self, volume: tf.Tensor) -> dict[str, tf.Tensor]:
-        """As `Predictor.predict`."""
+        """As `Predictor.serve`."""
         found = self._segment(volume.numpy())
-        return {
-            "label": tf.constant(found.label),
-            "probabilities": tf.constant(found.probabilities),
-        }
+        return {name: tf.constant(value) for name, value in found._asdict().items()}
+
+    serve = predict
 
     def require_unseen(self, records: RecordSet, folds: Sequence[str]) -> None:
         """Warns of subjects that chose an epoch of the model.

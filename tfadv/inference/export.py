@@ -9,6 +9,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from tfadv.inference.calibration import Calibration
 from tfadv.inference.predictor import Predictor
 from tfrecords.errors import SettingError
 from tfrecords.files import file_checksum, write_json
@@ -16,7 +17,7 @@ from tfrecords.records.manifest import Manifest
 from tfrecords.sources.subject import LabelClass
 
 DESCRIPTION = "description.json"
-VERSION = 3  # Of the description.
+VERSION = 4  # Of the description.
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,8 @@ class Description:
         exclusive: whether these are classes, of which each voxel has one.
         spacing_mm, wanted_spacing_mm, crop: see `Manifest`.
         members: their probabilities are averaged.
+        quality: names of what the model says of its label maps; see `inference.quality`.
+        calibration: what Dice to expect when it says so; None where that was not measured.
         files: the SHA-256 of each of the model's other files, as `export` wrote them.
     """
 
@@ -102,6 +105,8 @@ class Description:
     members: tuple[MemberNote, ...]
     components: tuple[ComponentNote, ...] = ()
     seen: Seen = NOTHING
+    quality: tuple[str, ...] = ()
+    calibration: Calibration | None = None
     files: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -116,6 +121,7 @@ def describe(
     members: Sequence[MemberNote],
     components: Sequence[ComponentNote] = (),
     seen: Seen = NOTHING,
+    calibration: Calibration | None = None,
 ) -> Description:
     return Description(
         manifest.dataset,
@@ -133,6 +139,8 @@ def describe(
         tuple(members),
         tuple(components),
         seen,
+        predictor.quality,
+        calibration,
     )
 
 
@@ -150,7 +158,7 @@ def kind(made: Description | Manifest) -> dict[str, object]:
 
 
 def export(predictor: Predictor, description: Description, out_dir: Path) -> None:
-    """Writes serving_default(volume) -> {label, probabilities}, its description among the assets.
+    """Writes serving_default(volume) -> {label, probabilities, quality}, and its description.
 
     Atomic: `out_dir` is complete, or what it was before.
 
@@ -167,7 +175,7 @@ def export(predictor: Predictor, description: Description, out_dir: Path) -> Non
         write_json(path, description, VERSION)
         predictor.description = tf.saved_model.Asset(str(path))
         new = Path(folder) / "model"
-        tf.saved_model.save(predictor, str(new), {"serving_default": predictor.predict})
+        tf.saved_model.save(predictor, str(new), {"serving_default": predictor.serve})
         described = new / "assets" / DESCRIPTION
         files = {
             path.relative_to(new).as_posix(): file_checksum(path)

@@ -18,6 +18,7 @@ from tfadv.inference.prediction import ended, intake_of, like, on_source, tell
 from tfadv.inference.predictions import Origin, Predictions
 from tfadv.inference.prepared import Intake, Prepared, prepared_or_fault
 from tfadv.inference.subjects import Found, find
+from tfadv.inference.trust import TABLE, require_calibrated, write_table
 from tfrecords.errors import SettingError, UserError
 from tfrecords.files import alone
 from tfrecords.geometry.nifti import is_nifti
@@ -45,8 +46,11 @@ def predict_all(
     resample: bool = False,
     save_probabilities: bool = False,
     overwrite: bool = False,
+    flag_below: float | None = None,
 ) -> Counts:
     """Writes the label map of each subject of a folder or a table to `folder/SUBJECT.nii.gz`.
+
+    What the model says of them, and the Dice to be expected, go to `folder/predictions.csv`.
 
     What is there is kept, if this model made it from these images. A subject that fails is told
     of, and the others go on.
@@ -56,6 +60,7 @@ def predict_all(
         resample: see `predict`.
         save_probabilities: as well, to `folder/SUBJECT_probabilities.nii.gz`.
         overwrite: make all label maps anew.
+        flag_below: a Dice; label maps of which less is to be expected are flagged.
 
     Raises:
         UserError: no such model, or a damaged one; no subjects; or, at the end, some failed.
@@ -64,6 +69,7 @@ def predict_all(
     description = read_description(model_dir)
     if folder.is_file() or is_nifti(folder) or folder.resolve() == images.resolve():
         raise SettingError("output", f"expected a folder beside --images, received {folder}")
+    require_calibrated(description, flag_below)
     found = find(images, description.modalities)
     failed = _told(found, images)
     origin = Origin(checksum_of(model_dir), resample)
@@ -76,6 +82,16 @@ def predict_all(
             segmented = partial(_segmented, load(model_dir, description), description)
             intake = intake_of(description, resample=resample)
             failed |= _predict(missing, intake, segmented, predictions)
+        flagged = write_table(folder, description, predictions.said(), flag_below)
+    if flagged:
+        logging.warning(
+            "%d of %d label maps have a predicted Dice below %g; see %s: %s",
+            len(flagged),
+            len(predictions.said()),
+            flag_below,
+            folder / TABLE,
+            shortened(flagged),
+        )
     if failed:
         raise UserError(
             f"{len(failed)} of {len(found.subjects) + len(found.faults)} subjects failed, for the "
@@ -149,7 +165,7 @@ def _segmented(
             maps = on_source(found.probabilities, description, prepared)
         label = to_source(found.label, prepared.working, prepared.source)
         grid = like(subject, prepared)
-        predictions.write(subject.name, prepared.checksums, grid, label, maps)
+        predictions.write(subject.name, prepared.checksums, grid, label, maps, found.quality)
 
     return write
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import product
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -69,11 +70,26 @@ def mirrorings(axes: Sequence[int]) -> np.ndarray:
     return along
 
 
-def averaged(members: Sequence[Member], image: tf.Tensor, targets: Targets) -> tf.Tensor:
-    """The mean [Z, Y, X, K] of the members' probabilities of an image; each counts alike."""
+class Averaged(NamedTuple):
+    """What members make of an image.
+
+    Attributes:
+        probabilities: their mean, [Z, Y, X, K]; each counts alike.
+        decided: what each would decide alone, class indices [Z, Y, X].
+    """
+
+    probabilities: tf.Tensor
+    decided: list[tf.Tensor]
+
+
+def averaged(members: Sequence[Member], image: tf.Tensor, targets: Targets) -> Averaged:
+    """What the members make of a normalised image [Z, Y, X, C]."""
     first, *others = members
     total = first.maps(image, targets)
+    decided = [targets.decide(total)]
     for member in others:
         with tf.control_dependencies([total]):  # One after another, as above.
-            total += member.maps(tf.identity(image), targets)
-    return total / len(members) if others else total
+            maps = member.maps(tf.identity(image), targets)
+        decided.append(targets.decide(maps))
+        total += maps
+    return Averaged(total / len(members) if others else total, decided)

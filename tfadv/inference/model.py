@@ -18,7 +18,7 @@ from tfrecords.files import checksum_holds, file_checksum, read_json
 from tfrecords.records.relations import faults_of_choices
 
 REMEDY = "Export the run again"
-OUTPUTS = {"label", "probabilities"}
+OUTPUTS = {"label", "probabilities", "quality"}
 
 
 class Segmented(NamedTuple):
@@ -27,10 +27,12 @@ class Segmented(NamedTuple):
     Attributes:
         label: uint8 [Z, Y, X], the dataset's own label values.
         probabilities: float32 [Z, Y, X, K], of the description's `maps`.
+        quality: float32 [N], of its `quality`.
     """
 
     label: np.ndarray
     probabilities: np.ndarray
+    quality: np.ndarray
 
 
 Segment = Callable[[np.ndarray], Segmented]
@@ -110,7 +112,7 @@ def load(model_dir: Path, description: Description) -> Segment:
         assert loaded is not None  # Its variables live as long as it does.
         try:
             found = serve(volume=tf.constant(volume.astype(np.float32, copy=False)))
-            return Segmented(found["label"].numpy(), found["probabilities"].numpy())
+            return Segmented(*(found[name].numpy() for name in Segmented._fields))
         except tf.errors.ResourceExhaustedError as error:
             shape = "x".join(map(str, volume.shape))
             raise UserError(f"{model_dir}: out of memory for a volume of {shape} voxels") from error

@@ -10,6 +10,7 @@ from tfadv.inference.dicom import is_segmentation, write_segmentation
 from tfadv.inference.export import Description
 from tfadv.inference.model import checksum_of, load, read_description
 from tfadv.inference.prepared import Intake, Prepared, prepare
+from tfadv.inference.trust import require_calibrated, words
 from tfrecords.errors import SettingError
 from tfrecords.geometry.grid import Grid
 from tfrecords.geometry.nifti import Volume, is_nifti, write_label, write_maps
@@ -26,8 +27,11 @@ def predict(
     *,
     resample: bool = False,
     save_probabilities: bool = False,
-) -> None:
+    flag_below: float | None = None,
+) -> str:
     """Writes the label map of one subject, in the dataset's label values.
+
+    Returns what is to be expected of it, in words.
 
     Args:
         images: one file, or folder of one DICOM series, per modality in the model's order; or a
@@ -35,6 +39,7 @@ def predict(
         output: a NIfTI file; or a DICOM segmentation, if the first image is a series.
         resample: bring images of other grids onto the first one's, as --dataset prostate does.
         save_probabilities: as well, to `OUTPUT_probabilities.nii.gz`.
+        flag_below: a Dice; the words have a warning where less is to be expected.
 
     Raises:
         UserError: no such model, or a damaged one, images that preprocessing would refuse, or other
@@ -42,6 +47,7 @@ def predict(
         SettingError: `output` is one of the images or in it, or neither of the two.
     """
     description = read_description(model_dir)
+    require_calibrated(description, flag_below)
     outputs = [output, probabilities_file(output)][: 1 + save_probabilities]
     _require_possible(outputs, images)
     subject = Subject("", tuple(images), None)
@@ -56,6 +62,7 @@ def predict(
         write_segmentation(output, label, images[0], description, checksum_of(model_dir))
     else:
         write_label(output, label, like(subject, prepared))
+    return words(description, found.quality, flag_below)
 
 
 def probabilities_file(label: Path) -> Path:

@@ -16,7 +16,7 @@ from tfrecords.names import repeated, shortened
 from tfrecords.sources.subject import Subject
 
 NOTE = "predictions.json"
-VERSION = 1  # Of it.
+VERSION = 2  # Of it.
 REMEDY = "Choose another --output, or give --overwrite to make all label maps anew"
 
 
@@ -28,11 +28,13 @@ class Origin:
         model: its checksum; see `model.checksum_of`.
         resample: whether images were brought onto the first one's grid.
         images: SHA-256 of the images of each subject whose label map is here, or about to be.
+        quality: what the model said of each; see `Description.quality`.
     """
 
     model: str
     resample: bool
     images: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    quality: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 class Predictions:
@@ -105,6 +107,7 @@ class Predictions:
             self._origin = self._same(read_json(self._note, Origin, VERSION, REMEDY))
         for subject in subjects:
             self._origin.images.pop(subject.name, None)
+            self._origin.quality.pop(subject.name, None)
             for file in self._files(subject.name):
                 file.unlink(missing_ok=True)
         write_json(self._note, self._origin, VERSION)
@@ -116,6 +119,7 @@ class Predictions:
         like: Path | Grid,
         label: np.ndarray,
         probabilities: np.ndarray | None,
+        quality: np.ndarray,
     ) -> None:
         """Writes a subject's files, the label map last.
 
@@ -123,13 +127,20 @@ class Predictions:
             checksums: of its images.
             label: [X, Y, Z] on the grid of `like`.
             probabilities: [X, Y, Z, K] there.
+            quality: what the model says of the label map, [N].
         """
         # Before the label map: one that the note does not have is somebody else's.
         self._origin.images[name] = checksums
+        self._origin.quality[name] = tuple(quality.tolist())
         write_json(self._note, self._origin, VERSION)
         if probabilities is not None:
             write_maps(self._probabilities(name), probabilities, like)
         write_label(self._label(name), label, like)
+
+    def said(self) -> dict[str, tuple[float, ...]]:
+        """What the model said of each label map that is here, by subject, in the names' order."""
+        quality = self._origin.quality
+        return {name: quality[name] for name in sorted(quality) if self._label(name).exists()}
 
     def _label(self, name: str) -> Path:
         return self.folder / f"{name}.nii.gz"

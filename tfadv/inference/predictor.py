@@ -1,6 +1,6 @@
 """From raw volumes to label maps, in one graph: what validation, evaluation and servers all run."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import tensorflow as tf
@@ -8,10 +8,14 @@ import tensorflow as tf
 from tfadv.inference.checks import checked, not_empty
 from tfadv.inference.components import decide
 from tfadv.inference.members import Member, averaged
+from tfadv.inference.quality import Judges, measured, names_of
 from tfadv.inference.targets import Targets
 from tfadv.inference.tiling import pad
 from tfrecords.reading.normalisation import as_stored, foreground_statistics, normalise
 from tfrecords.records.manifest import Manifest
+
+NOBODY: Judges = {}
+Answer = Callable[[tf.Tensor], dict[str, tf.Tensor]]
 
 
 class Predictor(tf.Module):
@@ -21,6 +25,10 @@ class Predictor(tf.Module):
         members: give probabilities of the targets, which are averaged.
         scheme: of normalisation.
         largest: maps, counted from 0, of which label maps keep the largest component alone.
+        judges: the members', by the name of what they say; see `quality`.
+
+    Attributes:
+        quality: names of what `serve` says of a label map.
     """
 
     def __init__(
@@ -30,9 +38,12 @@ class Predictor(tf.Module):
         targets: Targets,
         scheme: str,
         largest: tuple[int, ...] = (),
+        judges: Judges = NOBODY,
     ) -> None:
         super().__init__()
         self.members = list(members)
+        self.judges = {name: list(judges[name]) for name in judges}
+        self.quality = names_of(len(self.members), judges)
         self.targets = targets
         self.scheme = scheme
         self.largest = largest
@@ -40,9 +51,13 @@ class Predictor(tf.Module):
         self.crop = manifest.crop
         self.values = [label_class.labels[0] for label_class in manifest.classes]
         self.channels = len(manifest.modalities)
+        self.predict = self._function(self._predict)
+        self.serve = self._function(self._serve)
+
+    def _function(self, of_volume: Answer) -> tf.types.experimental.PolymorphicFunction:
         # A partial of its own: TensorFlow would take all predictors for one that is traced anew.
-        self.predict = tf.function(
-            partial(self._predict),
+        return tf.function(
+            partial(of_volume),
             input_signature=[
                 tf.TensorSpec([None, None, None, self.channels], tf.float32, "volume")
             ],
@@ -50,7 +65,12 @@ class Predictor(tf.Module):
         )
 
     def _predict(self, volume: tf.Tensor) -> dict[str, tf.Tensor]:
-        """A raw volume's label map and probabilities.
+        """A raw volume's label map and probabilities: what `_serve` gives, but for the quality."""
+        answer = self._serve(volume)
+        return {name: answer[name] for name in ("label", "probabilities")}
+
+    def _serve(self, volume: tf.Tensor) -> dict[str, tf.Tensor]:
+        """A raw volume's label map, and what the model says of it.
 
         Args:
             volume: float32 [Z, Y, X, C], raw intensities on a working grid, cropped or not.
@@ -59,6 +79,7 @@ class Predictor(tf.Module):
             label: uint8 [Z, Y, X], the dataset's own label values; background outside the crop.
             probabilities: float32 [Z, Y, X, K] of the targets, the members' mean, in which no
                 component is missing.
+            quality: float32 [len(self.quality)].
 
         Raises:
             InvalidArgumentError: see `checks`.
@@ -72,11 +93,13 @@ class Predictor(tf.Module):
         start = first + inner
         body = not_empty(self._cut(stored, inner, size))
         image = normalise(body, foreground_statistics(body, self.scheme), self.scheme)
-        probabilities = averaged(self.members, image, self.targets)
+        probabilities, by_member = averaged(self.members, image, self.targets)
+        decided = decide(probabilities, self.targets, self.largest)
+        quality = measured(image, probabilities, decided, by_member, self.judges, self.targets)
         after = tf.shape(volume)[:3] - start - size
         outside = self.targets.background()
         label = tf.pad(
-            self._label(decide(probabilities, self.targets, self.largest)),
+            self._label(decided),
             tf.stack([start, after], axis=1),
             constant_values=self._label(self.targets.decide(outside)),
         )
@@ -84,7 +107,7 @@ class Predictor(tf.Module):
             probabilities = pad(probabilities - outside, start, after) + outside
         else:  # All maps are of foreground, and zero outside.
             probabilities = pad(probabilities, start, after)
-        return {"label": label, "probabilities": probabilities}
+        return {"label": label, "probabilities": probabilities, "quality": quality}
 
     def _label(self, indices: tf.Tensor) -> tf.Tensor:
         """The dataset's label values uint8 [...] of class indices [...]."""

@@ -50,6 +50,10 @@ class Targets:
             scores = tf.matmul(tf.constant(self.membership()), logits, transpose_a=True)
         return tf.reshape(_first_largest(scores), tf.shape(probabilities)[:-1])
 
+    def masks(self, decided: tf.Tensor) -> tf.Tensor:
+        """What the maps of a label map would be: float32 [..., len(names)] of class indices."""
+        return tf.gather(tf.constant(self.membership().T), tf.cast(decided, tf.int32))
+
     def membership(self) -> np.ndarray:
         """float32 [len(names), classes]: 1 where a map covers a class."""
         matrix = np.zeros((len(self.names), self.classes), np.float32)

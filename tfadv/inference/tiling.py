@@ -56,7 +56,7 @@ class WholeSlices(Tiling):
         padded = tf.pad(image, [[0, 0], margin, margin, [0, 0]])
         padded.set_shape([None, None, None, image.shape[-1]])
         # One by one: the maps of all layers stay in a processor's cache.
-        return _some_at_a_time(network, padded, outputs, 1)
+        return some_at_a_time(network, padded, outputs, 1)
 
 
 @dataclass(frozen=True)
@@ -127,11 +127,11 @@ class SlidingWindow(Tiling):
         """The network's map [d, h, w, outputs] of a block [d, h, w, channels]."""
         if self.of_slices:
             slices = tf.ensure_shape(block, [None, *self.size, channels])
-            return _some_at_a_time(network, slices, outputs, WINDOWS_AT_ONCE)
+            return some_at_a_time(network, slices, outputs, WINDOWS_AT_ONCE)
         return network(tf.ensure_shape(block, [*self.size, channels])[None])[0]
 
 
-def _some_at_a_time(network: Network, slices: tf.Tensor, outputs: int, number: int) -> tf.Tensor:
+def some_at_a_time(network: Network, slices: tf.Tensor, outputs: int, number: int) -> tf.Tensor:
     """The network's maps [Z, y, x, outputs] of slices [Z, Y, X, C]."""
     depth = tf.shape(slices)[0]
     slices = tf.pad(slices, [[0, -depth % number], [0, 0], [0, 0], [0, 0]])

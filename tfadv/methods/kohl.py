@@ -7,7 +7,7 @@ baseline, (1, 1/2) the hybrid of Table 1.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,6 +15,7 @@ import keras
 import tensorflow as tf
 
 from tfadv.adversarial import Batch, Networks, Players, Scene, Term, Update
+from tfadv.inference.judges import SliceJudge
 from tfadv.losses.adversarial import discriminator_loss, non_saturating_segmentor_loss
 from tfadv.losses.annotated import shown
 from tfadv.losses.cross_entropy import cross_entropy
@@ -58,6 +59,7 @@ class Kohl(Method):
         "the slices beside the aggressive set's are all others, those without any label as well "
         "unless preprocessing left them out (--foreground_slices)",
     )
+    sizes = ({"width": 8}, {"width": 16}, {"width": 32}, {"width": 64})
 
     epochs: int = hyperparameter(225, "Training", COUNT, small=30)
     steps_per_epoch: int = hyperparameter(80, "Training: batches of S per epoch", COUNT)
@@ -100,6 +102,10 @@ class Kohl(Method):
             favoured=favoured_of(manifest, self.favoured, self.favoured_share),
         )
 
+    def paced(self, epochs: int) -> Mapping[str, int]:
+        """The rate is halved twice, as in the paper."""
+        return {"halve_every": math.ceil(epochs / 3)}
+
     def rate(self, optimizer: str, epoch: int = 0) -> float:
         return self.learning_rate * 0.5 ** (epoch // self.halve_every)
 
@@ -113,6 +119,7 @@ class Kohl(Method):
 @dataclass(frozen=True, kw_only=True)
 class KohlCrossEntropy(Kohl):
     name = "kohl_cross_entropy"
+    partner = "kohl_hybrid"
     summary = "the baseline: cross entropy alone (eq. 2)"
 
     def build(self, channels: int, outputs: Sequence[str]) -> Players:
@@ -184,6 +191,9 @@ class _KohlAdversarial(Kohl, Judged):
     def segmentor_terms(self) -> tuple[Term, ...]:
         """Of S's loss."""
         return (adversarial_term(self.adversarial_weight),)
+
+    def judge(self, discriminator: keras.Model) -> SliceJudge:
+        return SliceJudge(discriminator, lambda logits: logits[:, 0])
 
     def rate(self, optimizer: str, epoch: int = 0) -> float:
         if optimizer == "discriminator":

@@ -5,9 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import Field, asdict, dataclass, field, fields
 from typing import Any, ClassVar, Self, TypeVar
 
+import keras
 from pydantic import TypeAdapter, ValidationError
 
 from tfadv.adversarial import Players
+from tfadv.inference.judges import SliceJudge
 from tfadv.inference.targets import Targets, class_targets
 from tfadv.inference.tiling import SlidingWindow, Tiling
 from tfadv.methods.checks import Check, one_of
@@ -51,6 +53,9 @@ class Method(abc.ABC):
         paper: the citation.
         view: how subjects are cut into what it trains on; the number of patches is the user's.
         departures: from the paper, each with its reason.
+        partner: of a baseline, the name of the method that has an adversary beside.
+        sizes: hyperparameters that make it small or large, the cheapest first, for
+            launch/plan.py to choose from; the other values are those of `--preset small`.
 
     Raises:
         SettingError: a value of another type, or that its check refuses.
@@ -61,6 +66,8 @@ class Method(abc.ABC):
     paper: ClassVar[str]
     view: ClassVar[View]
     departures: ClassVar[Sequence[str]] = ()
+    partner: ClassVar[str] = ""
+    sizes: ClassVar[Sequence[Mapping[str, int]]] = ({},)
 
     # Every room says how long it trains, and on how much at once.
     epochs: int
@@ -128,6 +135,10 @@ class Method(abc.ABC):
     def rate(self, optimizer: str, epoch: int = 0) -> float:
         """The learning rate of an optimizer in an epoch, counted from 0."""
 
+    def paced(self, epochs: int) -> Mapping[str, int]:
+        """Hyperparameters that follow the number of epochs, where that is chosen by the time."""
+        return {}
+
     def players(self, channels: int, outputs: Sequence[str]) -> Players:
         """What trains: what `build` gives, or what a control makes of it."""
         return self.trained(self.build(channels, outputs))
@@ -143,6 +154,13 @@ class Method(abc.ABC):
     def tiling(self, manifest: Manifest) -> Tiling:
         """How the segmentor covers whole volumes: by windows of the training crop's size."""
         return SlidingWindow(self.recipe(manifest).size)
+
+    def judge(self, discriminator: keras.Model) -> SliceJudge | None:
+        """What tells of finished maps by the trained discriminator; None where it cannot tell.
+
+        A critic cannot that compares a map with the true one, or whose normalisation must see both.
+        """
+        return None
 
     def remarks(self, manifest: Manifest) -> Iterable[str]:
         """What this record set lacks of the paper's, for whoever starts to train on it."""

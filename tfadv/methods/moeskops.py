@@ -19,6 +19,7 @@ import keras
 import tensorflow as tf
 
 from tfadv.adversarial import Batch, Networks, Players, Scene, Term, Update
+from tfadv.inference.judges import PatchJudge, SliceJudge
 from tfadv.inference.tiling import Tiling, WholeSlices
 from tfadv.losses.annotated import shown
 from tfadv.losses.cross_entropy import cross_entropy
@@ -68,6 +69,7 @@ class Moeskops(Method):
         "takes the last",
     )
     architecture: ClassVar[Architecture]
+    sizes = ({"batch_size": 35}, {"batch_size": 105}, {"batch_size": 300})
 
     epochs: int = hyperparameter(5, "3.1", COUNT, small=24)
     steps_per_epoch: int = hyperparameter(
@@ -168,6 +170,10 @@ class MoeskopsAdversarial(Moeskops, Judged):
             ),
         )
 
+    def judge(self, discriminator: keras.Model) -> SliceJudge:
+        size, inner = networks.DISCRIMINATOR_SIZE, networks.LABEL_SIZE
+        return PatchJudge(discriminator, odds_of_manual, size, inner)
+
     def rate(self, optimizer: str, epoch: int = 0) -> float:
         return self.learning_rate if optimizer == "segmentor" else self.discriminator_learning_rate
 
@@ -175,6 +181,7 @@ class MoeskopsAdversarial(Moeskops, Judged):
 @dataclass(frozen=True, kw_only=True)
 class MoeskopsFcn(Moeskops):
     name = "moeskops_fcn"
+    partner = "moeskops_fcn_adversarial"
     summary = "the fully convolutional network, cross entropy alone"
     architecture = FCN
     view = _patches(FCN)
@@ -183,6 +190,7 @@ class MoeskopsFcn(Moeskops):
 @dataclass(frozen=True, kw_only=True)
 class MoeskopsDilated(Moeskops):
     name = "moeskops_dilated"
+    partner = "moeskops_dilated_adversarial"
     summary = "the dilated network, cross entropy alone"
     architecture = DILATED
     view = _patches(DILATED)
@@ -240,6 +248,11 @@ def _generated_loss(scene: Scene) -> tf.Tensor:
     return _discrimination(scene.shared.generated, MADE)
 
 
+def odds_of_manual(logits: tf.Tensor) -> tf.Tensor:
+    """Log odds [B] of the discriminator's logits [B, 2]."""
+    return logits[:, MANUAL] - logits[:, MADE]
+
+
 def _central_image(patches: tf.Tensor) -> tf.Tensor:
     """The patches' centres [B, 25, 25, C], which the discriminator sees."""
     rim = (patches.shape[1] - networks.DISCRIMINATOR_SIZE) // 2
@@ -262,7 +275,7 @@ GENERATED_MAPS = Term(
     "La, the discrimination loss on S(x) (2.3, update 3)",
     verdict=True,
 )
-OBSERVED = observed("discriminator", lambda logits: logits[:, MANUAL] - logits[:, MADE])
+OBSERVED = observed("discriminator", odds_of_manual)
 
 SEGMENTATION_UPDATE = Update(
     "segmentation", {"segmentor": "segmentor"}, (SEGMENTATION,), _segmented, by="S descends"

@@ -40,6 +40,7 @@ class ReciprocalDice(Method):
     """Values of the paper's sections 3.4 and 4.1, or ours: what the ablations share."""
 
     name = "reciprocal_dice"
+    partner = "reciprocal_critic"
     summary = "3D U-Net: Dice alone, the baseline"
     paper = (
         "Peiris et al. 2021, Reciprocal Adversarial Learning for Brain Tumor Segmentation: A "
@@ -57,6 +58,15 @@ class ReciprocalDice(Method):
         "whole volumes are cropped to the body's box, not 240x240x155; the groups' statistics are "
         "then those of another extent than the training's crops, and maps differ for it",
         "the epoch with the best validation Dice is evaluated; the paper takes the last",
+    )
+    sizes = (
+        {"crop_size": 32, "width": 8},
+        {"crop_size": 48, "width": 8},
+        {"crop_size": 64, "width": 8},
+        {"crop_size": 64, "width": 16},
+        {"crop_size": 96, "width": 16},
+        {"crop_size": 128, "width": 16},
+        {"crop_size": 128, "width": 48},
     )
 
     epochs: int = hyperparameter(100, "4.1", COUNT, small=30)

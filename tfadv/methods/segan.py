@@ -57,6 +57,7 @@ class Segan(Method):
         "as the paper does (--crop 180,180,128)",
         "epochs not stated: 100; the epoch with the best validation Dice is evaluated",
     )
+    sizes = ({"width": 8}, {"width": 16}, {"width": 32}, {"width": 64})
 
     epochs: int = hyperparameter(100, "ours: not stated", COUNT, small=30)
     steps_per_epoch: int = hyperparameter(
@@ -103,6 +104,7 @@ class SeganUnetSoftmax(Segan):
     """3.2: "the exact same architecture as our SegAN segmentor", with the softmax loss."""
 
     name = "segan_unet_softmax"
+    partner = "segan_s3_3c"
     summary = "the baseline: the same segmentor with the softmax loss"
 
     def targets(self, manifest: Manifest) -> Targets:

@@ -20,7 +20,10 @@ from tfadv.programs.start import start_tensorflow
 from tfrecords.errors import SettingError
 
 if TYPE_CHECKING:
+    from tfadv.evaluation.served import Served
+    from tfadv.inference.predictor import Predictor
     from tfadv.run.work_dir import WorkDir
+    from tfrecords.reading.record_set import RecordSet
 
 WORK_DIR = flags.DEFINE_multi_string(
     "work_dir",
@@ -49,6 +52,12 @@ flags.register_validator(
     lambda value: value is None or 0 <= value < math.inf,
     "expected a distance of at least 0 mm, and finite: means are taken over it",
 )
+QUALITY = flags.DEFINE_bool(
+    "quality",
+    False,
+    "Measure instead how well what the run or model says of its label maps tells their Dice, on "
+    "subjects as they are and degraded: quality.csv, quality.txt and quality.png.",
+)
 SAVE = flags.DEFINE_bool("save_predictions", False, "Write label maps onto the sources' grids.")
 
 
@@ -71,6 +80,7 @@ def _evaluate_runs(folders: list[Path]) -> None:
     from tfadv.evaluation.cross_validation import evaluate_all  # noqa: PLC0415
     from tfadv.evaluation.evaluate import evaluate  # noqa: PLC0415
     from tfadv.run.cross_validation import runs_in, tell_of_unfinished  # noqa: PLC0415
+    from tfadv.run.ensemble import load_ensemble  # noqa: PLC0415
     from tfadv.run.run import load_run  # noqa: PLC0415
     from tfadv.run.work_dir import WorkDir  # noqa: PLC0415
 
@@ -78,9 +88,20 @@ def _evaluate_runs(folders: list[Path]) -> None:
     folds = cli.comma_list(FOLDS.value)
     if len(work_dirs) == 1:
         out = WorkDir(Path(OUT_DIR.value or work_dirs[0].folder))
+        if QUALITY.value:
+            ensemble = load_ensemble(work_dirs)
+            run = ensemble.first
+            _measure_quality(
+                ensemble.predictor(), run.records, folds or run.settings.test_folds, out
+            )
+            return
         run, _, predictor = load_run(work_dirs[0])
         evaluate(out, predictor, run.records, folds or run.settings.test_folds, **_options())
         _tell(out, [out])
+    elif QUALITY.value:
+        raise SettingError(
+            "quality", "expected one run, or several as a --model with --records and --folds"
+        )
     elif folds:
         raise SettingError(
             "folds",
@@ -108,8 +129,22 @@ def _evaluate_model(model_dir: Path) -> None:
     served = Served(model_dir)
     served.require_unseen(records, folds)
     out = WorkDir(Path(OUT_DIR.value or f"evaluations/{model_dir.resolve().name}"))
+    if QUALITY.value:
+        _measure_quality(served, records, folds, out)
+        return
     evaluate(out, served, records, folds, **_options())
     _tell(out, [out])
+
+
+def _measure_quality(
+    predictor: "Predictor | Served", records: "RecordSet", folds: tuple[str, ...], out: "WorkDir"
+) -> None:
+    from tfadv.evaluation import quality  # noqa: PLC0415
+
+    measured = quality.measure(predictor, records, folds)
+    written = quality.write(measured, out.folder)
+    print(quality.describe(measured))
+    print(f"tables and picture: {', '.join(map(str, written))}")
 
 
 def _options() -> dict[str, Any]:

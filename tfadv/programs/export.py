@@ -7,9 +7,11 @@ python launch/export.py --work_dir runs/kohl_cross_entropy_folds --mirror --larg
 Of several runs, and of a cross-validation's (train --all_folds), the model averages the
 probabilities, then decides once. Add --mirror and it averages over mirrored volumes as well.
 
-serving_default(volume: float32 [Z, Y, X, C], raw intensities) gives label (uint8 [Z, Y, X]) and
-probabilities (float32 [Z, Y, X, K]). What a client must know stands in assets/description.json,
-the runs, what chose them and what was measured for --largest_component among it.
+serving_default(volume: float32 [Z, Y, X, C], raw intensities) gives label (uint8 [Z, Y, X]),
+probabilities (float32 [Z, Y, X, K]) and quality (float32 [N]), what the model says of its label
+map: entropy, of several runs their agreement, and the verdicts of discriminators and of judges
+(launch/judge.py). What a client must know stands in assets/description.json, the runs, what chose
+them and what was measured for --largest_component and --calibrate among it.
 """
 
 from pathlib import Path
@@ -47,13 +49,20 @@ LARGEST = flags.DEFINE_bool(
     "mean Dice of the runs' validation subjects.",
 )
 
+CALIBRATE = flags.DEFINE_bool(
+    "calibrate",
+    False,
+    "Measure on validation subjects on which no run trained, as they are and degraded, what Dice "
+    "to expect by what the model says of a label map.",
+)
+
 
 def main(names: list[str]) -> None:
     if MIRROR_AXES.value and not MIRROR.value:
         raise SettingError("mirror_axes", "expected --mirror as well")
     start_tensorflow()
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
-    from tfadv.evaluation import component_choice  # noqa: PLC0415
+    from tfadv.evaluation import calibration, component_choice  # noqa: PLC0415
     from tfadv.inference.export import export  # noqa: PLC0415
     from tfadv.run.cross_validation import runs_in, tell_of_unfinished  # noqa: PLC0415
     from tfadv.run.ensemble import load_ensemble  # noqa: PLC0415
@@ -65,9 +74,12 @@ def main(names: list[str]) -> None:
     components = component_choice.choose(ensemble) if LARGEST.value else []
     for note in components:
         print(component_choice.sentence(note))
+    expected = calibration.calibrate(ensemble) if CALIBRATE.value else None
+    if expected:
+        print(calibration.sentence(expected))
     out_dir = Path(OUT_DIR.value or f"models/{ensemble.first.method.name}")
     predictor = ensemble.predictor(components)
-    export(predictor, ensemble.describe(predictor, components), out_dir)
+    export(predictor, ensemble.describe(predictor, components, expected), out_dir)
     images = " ".join(f"--image {name}.nii.gz" for name in ensemble.first.manifest.modalities)
     print(f"model: {out_dir}" + (f", of {len(work_dirs)} runs" if len(work_dirs) > 1 else ""))
     cli.tell(f"Next: python launch/predict.py --model {out_dir} {images} --output label.nii.gz")

@@ -9,12 +9,14 @@ from pathlib import Path
 # In the order in which a user meets them; the files beside this one.
 NAMES = (
     "preprocess",
+    "plan",
     "train",
     "evaluate",
     "export",
     "predict",
     "compare",
     "robustness",
+    "judge",
     "measure",
     "methods",
     "experiment",

@@ -11,13 +11,15 @@ of subjects as --images, which are laid out in one of these ways, where NAME are
     case.nii.gz, or case/case.nii.gz                                4D where there are several
 
 .nii, .mha, .mhd, .nrrd and folders of one DICOM series are as good. Or give a CSV as --images, with
-the columns subject and one for each NAME.
+the columns subject and one for each NAME. A folder's predictions.csv says what the model thinks of
+each label map and, of a model exported with --calibrate, what Dice to expect.
 
 A model is a TensorFlow SavedModel, and that is a program: use those of people whom you trust. A
 folder whose files are not those that were exported is refused.
 """
 
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
@@ -49,6 +51,14 @@ OVERWRITE = flags.DEFINE_bool(
     False,
     "Make all label maps of --images anew; otherwise the same command goes on with those missing.",
 )
+FLAG_BELOW = flags.DEFINE_float(
+    "flag_below",
+    None,
+    "Tell of label maps whose predicted Dice is below this; of models exported with --calibrate. "
+    "[none]",
+    0,
+    1,
+)
 OUTPUT = flags.DEFINE_string(
     "output",
     None,
@@ -68,12 +78,18 @@ def main() -> None:
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
     from tfadv.inference.folder import predict_all  # noqa: PLC0415
     from tfadv.inference.prediction import predict  # noqa: PLC0415
+    from tfadv.inference.trust import TABLE  # noqa: PLC0415
 
     model, output = Path(MODEL.value), Path(OUTPUT.value)
-    how = {"resample": RESAMPLE.value, "save_probabilities": SAVE.value}
+    how: dict[str, Any] = {
+        "resample": RESAMPLE.value,
+        "save_probabilities": SAVE.value,
+        "flag_below": FLAG_BELOW.value,
+    }
     if IMAGES.value:
         counts = predict_all(model, Path(IMAGES.value), output, overwrite=OVERWRITE.value, **how)
         print(f"label maps: {output} ({counts.made} made, {counts.kept} kept)")
+        print(f"what to expect of them: {output / TABLE}")
     else:
-        predict(model, [Path(image) for image in IMAGE.value or ()], output, **how)
-        print(f"label map: {output}")
+        said = predict(model, [Path(image) for image in IMAGE.value or ()], output, **how)
+        print(f"label map: {output}\n{said}")

@@ -2,15 +2,20 @@
 
 python launch/train.py --method kohl_purely_adversarial --preset small
 python launch/train.py --method kohl_hybrid --hp.width=32 --hp.epochs=60
+python launch/train.py --plan plans/decathlon.toml --line adversarial
+python launch/train.py --preset auto --records records/decathlon --minutes 60
 python launch/train.py --method kohl_hybrid --all_folds --work_dir runs/kohl_hybrid_folds
 python launch/train.py --method kohl_hybrid --init_from models/kohl_cross_entropy
+
+--preset auto makes a plan as launch/plan.py does, keeps it in the run's folder and trains its
+baseline, or the --method that is given.
 
 Watch it with: tensorboard --logdir runs
 """
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from absl import flags
 
@@ -25,12 +30,26 @@ if TYPE_CHECKING:
     from tfadv.run.work_dir import WorkDir
     from tfrecords.reading.record_set import RecordSet
 
-METHOD = flags.DEFINE_string("method", None, "See launch/methods.py. [required]", required=True)
-RECORDS = flags.DEFINE_string("records", "records/demo_tumour", "Record set to train on.")
+METHOD = flags.DEFINE_string(
+    "method", None, "See launch/methods.py. [required, or --plan or --preset auto]"
+)
+PLAN = flags.DEFINE_string(
+    "plan",
+    None,
+    "File made by launch/plan.py, which gives method, record set and hyperparameters. [none]",
+)
+LINE = flags.DEFINE_string("line", None, "Which of the plan's lines to train. [its first]")
+RECORDS = flags.DEFINE_string(
+    "records", None, "Record set to train on. [the plan's, else records/demo_tumour]"
+)
 WORK_DIR = flags.DEFINE_string("work_dir", None, "Run to write or resume. [runs/METHOD]")
 PRESET = flags.DEFINE_enum(
-    "preset", "paper", ["paper", "small"], "The paper's values, or ones that fit a CPU."
+    "preset",
+    "paper",
+    ["paper", "small", "auto"],
+    "The paper's values, ones that fit a CPU, or ones that fit data, machine and --minutes.",
 )
+MINUTES = flags.DEFINE_float("minutes", 60, "With --preset auto: how long to train.", 0.5)
 HP = flags.DEFINE_multi_string("hp", [], "One hyperparameter: --hp.name=value. Repeatable. [none]")
 EPOCHS = flags.DEFINE_integer("epochs", None, "Short for --hp.epochs.", 1)
 STEPS = flags.DEFINE_integer("steps_per_epoch", None, "Short for --hp.steps_per_epoch.", 1)
@@ -78,10 +97,11 @@ def main() -> None:
     from tfrecords.reading.record_set import open_record_set  # noqa: PLC0415
 
     leave_with_parent()
-    method = methods.get(METHOD.value).configure(PRESET.value, _overrides())
-    records = open_record_set(Path(RECORDS.value))
+    chosen = _chosen()
+    method = methods.get(chosen.method).configure(chosen.preset, [*chosen.overrides, *_overrides()])
+    records = open_record_set(chosen.records)
     held_out = HeldOut(cli.comma_list(VALIDATION.value), cli.comma_list(TEST.value))
-    work_dir = WorkDir(Path(WORK_DIR.value or f"runs/{method.name}"))
+    work_dir = WorkDir(Path(WORK_DIR.value or _default_work_dir(chosen)))
     if ALL_FOLDS.value:
         _train_all(work_dir.folder, method, records, held_out)
         logs = work_dir.folder
@@ -90,6 +110,63 @@ def main() -> None:
         logs = work_dir.tensorboard
     print(f"TensorBoard: tensorboard --logdir {logs}")
     cli.tell(f"Next: python launch/evaluate.py --work_dir {work_dir.folder}")
+
+
+class _Chosen(NamedTuple):
+    """What a plan or flags say."""
+
+    method: str
+    records: Path
+    preset: str
+    overrides: list[str]
+
+
+def _chosen() -> _Chosen:
+    """Raises SettingError where flags contradict each other."""
+    records = Path(RECORDS.value or "records/demo_tumour")
+    if PLAN.value:
+        if METHOD.value or PRESET.present:
+            raise SettingError("plan", "expected neither --method nor --preset, which it gives")
+        return _planned(Path(PLAN.value))
+    if LINE.value:
+        raise SettingError("line", "expected --plan as well")
+    if PRESET.value == "auto":
+        return _planned(_own_plan(records))
+    if not METHOD.value:
+        raise SettingError("method", "expected this, --plan or --preset auto, received none")
+    return _Chosen(METHOD.value, records, PRESET.value, [])
+
+
+def _planned(path: Path) -> _Chosen:
+    from tfadv.study.plan import read_study  # noqa: PLC0415
+
+    plan = read_study(path)
+    line = LINE.value or next(iter(plan.lines))
+    if line not in plan.lines:
+        raise SettingError("line", f"expected one of {', '.join(plan.lines)}, received {line}")
+    records = Path(RECORDS.value) if RECORDS.value else plan.records
+    return _Chosen(plan.lines[line].method, records, plan.preset, plan.overrides(line))
+
+
+def _own_plan(records: Path) -> Path:
+    """The run's plan, made if it is not there: what is measured again would be another one."""
+    from tfadv.study.proposal import limits_of, propose, write  # noqa: PLC0415
+    from tfrecords.reading.record_set import open_record_set  # noqa: PLC0415
+
+    path = Path(WORK_DIR.value or _auto_dir(records), "plan.toml")
+    if not path.is_file():
+        limits = limits_of(MINUTES.value, None)
+        write(path, propose(open_record_set(records), limits, METHOD.value))
+    return path
+
+
+def _default_work_dir(chosen: _Chosen) -> str:
+    return _auto_dir(chosen.records) if PRESET.value == "auto" else f"runs/{chosen.method}"
+
+
+def _auto_dir(records: Path) -> str:
+    """Known before the method is."""
+    return f"runs/{METHOD.value or records.resolve().name}_auto"
 
 
 def _train(work_dir: "WorkDir", run: "Run") -> None:

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 
 from absl import logging
 
+from tfadv.inference.calibration import Calibration
 from tfadv.inference.export import ComponentNote, Description, MemberNote, Seen, describe, kind
 from tfadv.inference.predictor import Predictor
+from tfadv.inference.quality import DISCRIMINATOR, JUDGE, Judges
 from tfadv.inference.targets import Targets
 from tfadv.run.initial import trained_on
+from tfadv.run.judge import load_judge
 from tfadv.run.run import Run, Trained, load_run
 from tfadv.run.work_dir import WorkDir
 from tfrecords.errors import SettingError, UserError
@@ -50,18 +53,42 @@ class Ensemble:
         ]
         names = self.targets.names
         largest = tuple(names.index(note.map) for note in components if note.kept)
-        return self.first.predictor_of(members, largest)
+        return self.first.predictor_of(members, largest, self._judges())
+
+    def _judges(self) -> Judges:
+        """The runs' discriminators, and the judges that learned on after training."""
+        trained = list(zip(self.work_dirs, self.runs, strict=True))
+        said_by = {
+            DISCRIMINATOR: [run.discriminator(model) for _, (run, model, _) in trained],
+            JUDGE: [load_judge(work_dir, run) for work_dir, (run, *_) in trained],
+        }
+        return {
+            name: [judge for judge in judges if judge is not None]
+            for name, judges in said_by.items()
+        }
 
     def describe(
-        self, predictor: Predictor, components: Sequence[ComponentNote] = ()
+        self,
+        predictor: Predictor,
+        components: Sequence[ComponentNote] = (),
+        calibration: Calibration | None = None,
     ) -> Description:
         """What a client must know of a predictor that `predictor` made."""
-        return describe(predictor, self.first.manifest, self._notes(), components, self._seen())
+        manifest, notes, seen = self.first.manifest, self._notes(), self._seen()
+        return describe(predictor, manifest, notes, components, seen, calibration)
 
     def alone(self) -> "list[Ensemble]":
         """Each run as an ensemble of its own."""
         parts = zip(self.work_dirs, self.runs, self.mirrored, strict=True)
         return [Ensemble((work_dir,), (run,), (axes,)) for work_dir, run, axes in parts]
+
+    @property
+    def unseen(self) -> frozenset[str]:
+        """Names of the validation subjects that trained no member."""
+        prints = set(self._seen().validation)
+        folds = {fold for run, *_ in self.runs for fold in run.settings.validation_folds}
+        subjects = self.first.manifest.subjects
+        return frozenset(s.name for s in subjects if s.fold in folds and s.fingerprint in prints)
 
     def _notes(self) -> list[MemberNote]:
         parts = zip(self.work_dirs, self.runs, self.mirrored, strict=True)

@@ -11,8 +11,10 @@ import tensorflow as tf
 
 from tfadv import methods
 from tfadv.adversarial import AdversarialModel, Players
+from tfadv.inference.judges import SliceJudge
 from tfadv.inference.members import Member
-from tfadv.inference.predictor import Predictor
+from tfadv.inference.predictor import NOBODY, Predictor
+from tfadv.inference.quality import Judges
 from tfadv.methods.method import Method
 from tfadv.run.settings import RANDOM, Initial, Settings
 from tfadv.run.split import HeldOut, choose_split, training_subjects
@@ -128,11 +130,21 @@ class Run:
         """The model's segmentor, as a part of a predictor; see `Member`."""
         return Member(model.segmentor, self.method.tiling(self.manifest), mirrored)
 
-    def predictor_of(self, members: Sequence[Member], largest: tuple[int, ...] = ()) -> Predictor:
+    def discriminator(self, model: AdversarialModel) -> SliceJudge | None:
+        """What tells of finished maps by the model's discriminator, where there is one that can."""
+        network = model.players.networks.get("discriminator")
+        return None if network is None else self.method.judge(network)
+
+    def predictor_of(
+        self,
+        members: Sequence[Member],
+        largest: tuple[int, ...] = (),
+        judges: Judges = NOBODY,
+    ) -> Predictor:
         """Raw volumes to label maps, by members of this run or of ones like it; see `Predictor`."""
         method, manifest = self.method, self.manifest
         targets = method.targets(manifest)
-        return Predictor(members, manifest, targets, method.normalisation, largest)
+        return Predictor(members, manifest, targets, method.normalisation, largest, judges)
 
     def batches(
         self, model: AdversarialModel, epochs: range, subjects: Collection[str] | None = None

@@ -1,7 +1,8 @@
 """Which line of a study is better, by how much, and how surely: paired tests over subjects.
 
-The unit is the subject. A subject's score is its mean over the runs that tested it; two lines are
-compared on the subjects and seeds that both have.
+The unit of the tests is the subject. A subject's score is its mean over the runs that tested it;
+two lines are compared on the subjects and seeds that both have. Where there are several seeds, the
+mean difference has an interval over seeds and subjects beside (`seeds`).
 """
 
 import math
@@ -16,12 +17,14 @@ from statsmodels.stats.multitest import multipletests
 
 from tfadv.evaluation import measures
 from tfadv.evaluation.compare import ROUNDING, paired_t_test
+from tfadv.study.seeds import interval_over_seeds
 
 ALPHA = 0.05
 KINDS = ("wilcoxon", "t")
 PAIR = ["region", "measure", "fraction", "first", "second"]
 NUMBERS = ["subjects", "undefined", "first_mean", "second_mean", "difference", "low", "high"]
 NUMBERS += ["wilcoxon", "wilcoxon_p", "rank_biserial", "t", "t_p", "cohens_d"]
+OVER_SEEDS = ["seeds", "seeds_low", "seeds_high"]
 
 
 def subject_scores(results: pd.DataFrame) -> pd.DataFrame:
@@ -45,9 +48,10 @@ def compare_lines(results: pd.DataFrame, lines: Sequence[str]) -> pd.DataFrame:
         lines: in order, the baseline first.
 
     Returns:
-        A row per test with the columns PAIR and NUMBERS, and the p-values corrected by Holm
-        (`..._p_holm`) within the tests of one kind, region and measure. `difference` is second
-        minus first, with its 95 % interval from `low` to `high`. `undefined` counts the subjects
+        A row per test with the columns PAIR, NUMBERS and OVER_SEEDS, and the p-values corrected by
+        Holm (`..._p_holm`) within the tests of one kind, region and measure. `difference` is second
+        minus first, with its 95 % interval over subjects from `low` to `high`, and over seeds as
+        well from `seeds_low` to `seeds_high`. `undefined` counts the subjects
         left out because the measure does not exist for them. What cannot be computed is nan; see
         `paired`.
     """
@@ -55,9 +59,10 @@ def compare_lines(results: pd.DataFrame, lines: Sequence[str]) -> pd.DataFrame:
         dict(zip(PAIR, (region, measure, fraction, *pair), strict=True))
         | {"subjects": len(scores), "undefined": undefined}
         | paired(scores["first"].to_numpy(), scores["second"].to_numpy())
-        for region, measure, fraction, pair, scores, undefined in _pairs(results, lines)
+        | _over_seeds(by_seed)
+        for region, measure, fraction, pair, scores, undefined, by_seed in _pairs(results, lines)
     ]
-    table = pd.DataFrame(rows, columns=PAIR + NUMBERS)
+    table = pd.DataFrame(rows, columns=PAIR + NUMBERS + OVER_SEEDS)
     for kind in KINDS:
         table[f"{kind}_p_holm"] = np.nan
         for _, p in table.groupby(PAIR[:2])[f"{kind}_p"]:
@@ -73,7 +78,7 @@ def median_gains(results: pd.DataFrame, lines: Sequence[str]) -> pd.DataFrame:
         median is 0.
     """
     rows = []
-    for region, measure, fraction, (first, second), scores, _ in _pairs(results, lines):
+    for region, measure, fraction, (first, second), scores, *_ in _pairs(results, lines):
         if first == lines[0]:
             baseline, median = scores.median()
             gain = 100 * (median - baseline) / baseline if baseline else math.nan
@@ -110,6 +115,13 @@ def paired(first: np.ndarray, second: np.ndarray) -> dict[str, float]:
     result = stats.wilcoxon(changed)
     found["wilcoxon"], found["wilcoxon_p"] = float(result.statistic), float(result.pvalue)
     return found
+
+
+def _over_seeds(by_seed: pd.DataFrame) -> dict[str, float]:
+    """OVER_SEEDS of scores `first` and `second` by (subject, seed)."""
+    low, high = interval_over_seeds(by_seed["second"] - by_seed["first"])
+    seeds = by_seed.index.get_level_values("seed").nunique()
+    return {"seeds": seeds, "seeds_low": low, "seeds_high": high}
 
 
 def mean_interval(values: np.ndarray) -> tuple[float, float]:
@@ -149,19 +161,29 @@ def ahead(test: pd.Series) -> tuple[str, str]:
 def better(test: pd.Series) -> str:
     """The line of a row of `compare_lines` that is better, or "" where no difference holds.
 
-    A difference holds where the corrected Wilcoxon p is below ALPHA, and the mean and the ranks
-    point in one direction.
+    A difference holds where the corrected Wilcoxon p is below ALPHA, the mean and the ranks point
+    in one direction, and of several seeds others would show it, too.
     """
-    agree = test["difference"] * test["rank_biserial"] > 0
-    if not (test["wilcoxon_p_holm"] < ALPHA and agree):
+    if not (test["wilcoxon_p_holm"] < ALPHA and agree(test)) or hangs_on_seeds(test):
         return ""
     return ahead(test)[0]
 
 
+def agree(test: pd.Series) -> bool:
+    """Whether mean and ranks point in one direction."""
+    return bool(test["difference"] * test["rank_biserial"] > 0)
+
+
+def hangs_on_seeds(test: pd.Series) -> bool:
+    """Whether the interval over seeds and subjects has no difference in it; false of one seed."""
+    return bool(test["seeds_low"] <= 0 <= test["seeds_high"])
+
+
 def _pairs(
     results: pd.DataFrame, lines: Sequence[str]
-) -> Iterator[tuple[str, str, float, tuple[str, str], pd.DataFrame, int]]:
-    """Of every region, measure, fraction and pair: subjects' first and second, undefined ones."""
+) -> Iterator[tuple[str, str, float, tuple[str, str], pd.DataFrame, int, pd.DataFrame]]:
+    """Of every region, measure, fraction and pair: subjects' first and second, undefined ones, and
+    first and second by subject and seed."""
     for region, of_region in results.groupby("region", sort=False):
         for measure in (m.name for m in measures.MEASURES if m.tested):
             scores = of_region.groupby(["fraction", "line", "subject", "seed"])[measure].mean()
@@ -171,6 +193,7 @@ def _pairs(
                 for pair in combinations(lines, 2):
                     sides = [by_side.get((fraction, line), none) for line in pair]
                     both = pd.concat(sides, axis=1, join="inner", keys=["first", "second"])
-                    known = both.dropna().groupby("subject").mean()
+                    defined = both.dropna()
+                    known = defined.groupby("subject").mean()
                     undefined = both.groupby("subject").ngroups - len(known)
-                    yield str(region), measure, fraction, pair, known, undefined
+                    yield str(region), measure, fraction, pair, known, undefined, defined

@@ -61,18 +61,37 @@ def sentence(test: pd.Series) -> str:
     low, high = sorted(test[["low", "high"]].to_numpy(float) * (-1 if difference < 0 else 1))
     evidence = (
         f"(95 % interval {_size(test, low, '')} to {_size(test, high, '')}, {test['subjects']} "
-        f"subjects, corrected Wilcoxon p {_p(test['wilcoxon_p_holm'], '= ')})"
+        f"subjects, corrected Wilcoxon p {_p(test['wilcoxon_p_holm'], '= ')}"
+        f"{_over_seeds(test)})"
     )
     ahead, behind = statistics.ahead(test)
     if statistics.better(test):
         return f"{where}{ahead} is better than {behind} by {size} {evidence}."
-    if test["wilcoxon_p_holm"] < statistics.ALPHA:
+    surely = test["wilcoxon_p_holm"] < statistics.ALPHA
+    if surely and statistics.agree(test):
+        return (
+            f"{where}{ahead} is better than {behind} by {size} with these seeds, but others may "
+            f"say the opposite {evidence}."
+        )
+    if surely:
         return (
             f"{where}{first} and {second} differ, but the mean, {size} in favour of {ahead}, and "
             f"the ranks point in opposite directions {evidence}."
         )
     in_favour = f"{size} in favour of {ahead}"
     return f"{where}no difference holds between {first} and {second}: {in_favour} {evidence}."
+
+
+def _over_seeds(test: pd.Series) -> str:
+    """The interval over seeds, in the direction of the difference; nothing of one seed."""
+    if np.isnan(test["seeds_low"]):
+        return ""
+    ends = test[["seeds_low", "seeds_high"]].to_numpy(float)
+    low, high = sorted(ends * (-1 if test["difference"] < 0 else 1))
+    return (
+        f"; over {test['seeds']:.0f} seeds and subjects {_size(test, low, '')} to "
+        f"{_size(test, high, '')}"
+    )
 
 
 def head(material: Material) -> dict[str, str]:

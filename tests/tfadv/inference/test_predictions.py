@@ -48,7 +48,7 @@ def write(predictions: Predictions, subject: Subject) -> None:
     (image,) = subject.images
     label = np.ones(SHAPE, np.uint8)
     maps = np.ones((*SHAPE, 2), np.float32) if predictions.probabilities else None
-    predictions.write(subject.name, (file_checksum(image),), image, label, maps)
+    predictions.write(subject.name, (file_checksum(image),), image, label, maps, np.zeros(1))
 
 
 def test_what_is_finished_is_kept(subjects: list[Subject], tmp_path: Path) -> None:

@@ -168,12 +168,15 @@ def test_lines_without_common_subjects_and_a_single_line() -> None:
         ({"difference": -0.1, "rank_biserial": -1.0}, "a"),
         ({"wilcoxon_p_holm": 0.05}, ""),
         ({"wilcoxon_p_holm": math.nan}, ""),
+        ({"seeds_low": 0.05, "seeds_high": 0.2}, "b"),
+        ({"seeds_low": -0.05, "seeds_high": 0.2}, ""),
         ({"rank_biserial": -1.0}, ""),  # The mean and the ranks disagree.
     ],
 )
 def test_better(changes: dict[str, object], winner: str) -> None:
     row = {"measure": "dice", "first": "a", "second": "b", "difference": 0.1}
     row |= {"rank_biserial": 1.0, "wilcoxon_p_holm": 0.049}
+    row |= {"seeds_low": math.nan, "seeds_high": math.nan}
     assert statistics.better(pd.Series(row | changes)) == winner
 
 

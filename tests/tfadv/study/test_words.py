@@ -26,6 +26,7 @@ def test_no_direction_is_no_word(monkeypatch: pytest.MonkeyPatch) -> None:
 def sentence(**changes: Any) -> str:
     row = {"region": "x", "measure": "dice", "fraction": 0.5, "first": "a", "second": "b"}
     row |= {"subjects": 9, "difference": -0.25, "low": -0.5, "high": 0.125, "rank_biserial": -1.0}
+    row |= {"seeds": 2, "seeds_low": np.nan, "seeds_high": np.nan}
     return words.sentence(pd.Series(row | {"wilcoxon_p": 0.001, "wilcoxon_p_holm": 0.02} | changes))
 
 
@@ -38,6 +39,14 @@ def sentence(**changes: Any) -> str:
         ({"wilcoxon_p_holm": 0.06}, "no difference holds between a and b: 0.250 in favour of a ("),
         ({"rank_biserial": 0.5}, "the mean, 0.250 in favour of a, and the ranks point in opposite"),
         ({"wilcoxon_p": np.nan}, "a and b are 0.250 apart; no test (all subjects differ by the"),
+        (
+            {"seeds_low": -0.5, "seeds_high": -0.25},
+            "p = 0.02; over 2 seeds and subjects 0.250 to 0.500).",
+        ),
+        (
+            {"seeds_low": -0.5, "seeds_high": 0.25},
+            "by 0.250 with these seeds, but others may say the opposite (",
+        ),
         ({"difference": np.nan}, "a and b have no subject in common yet."),
     ],
 )

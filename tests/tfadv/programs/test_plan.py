@@ -1,0 +1,68 @@
+"""A plan, and a training by it, as a user runs them."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tfadv.run.work_dir import WorkDir
+from tfrecords.reading.record_set import RecordSet
+
+Launch = Callable[..., subprocess.CompletedProcess[str]]
+
+PLAN = """
+title = "a plan"
+records = "{records}"
+preset = "small"
+
+[lines.baseline]
+method = "kohl_cross_entropy"
+hp = {{width = 4, epochs = 1, steps_per_epoch = 1, batch_size = 2}}
+
+[lines.adversarial]
+method = "kohl_hybrid"
+hp = {{width = 4, epochs = 1, steps_per_epoch = 1, batch_size = 2, discriminator_width = 2}}
+"""
+
+
+@pytest.mark.slow
+def test_a_plan_is_trained_line_by_line(records: RecordSet, tmp_path: Path, launch: Launch) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_text(PLAN.format(records=records.folder))
+    result = launch("train", "--plan", plan, "--hp.width=2", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    values = WorkDir(tmp_path / "runs" / "kohl_cross_entropy").settings().hyperparameters
+    assert (values["width"], values["batch_size"], values["crop_size"]) == (2, 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ([], "--method: expected this, --plan or --preset auto, received none"),
+        (["--line=baseline", "--method=segan_s3_3c"], "--line: expected --plan as well"),
+        (["--plan=p.toml", "--preset=small"], "--plan: expected neither --method nor --preset"),
+        (["--plan=p.toml"], "p.toml: expected a study file (TOML), received"),
+    ],
+)
+def test_what_contradicts_is_one_line(
+    arguments: list[str], error: str, tmp_path: Path, launch: Launch
+) -> None:
+    result = launch("train", *arguments, cwd=tmp_path)
+    assert result.returncode == 1
+    assert error in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_limit_out_of_bounds_is_one_line(tmp_path: Path, launch: Launch) -> None:
+    result = launch("plan", "--minutes=0", cwd=tmp_path)
+    assert result.returncode == 1
+    assert "minutes" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_an_unknown_line_is_told(records: RecordSet, tmp_path: Path, launch: Launch) -> None:
+    (tmp_path / "plan.toml").write_text(PLAN.format(records=records.folder))
+    result = launch("train", "--plan=plan.toml", "--line=other", cwd=tmp_path)
+    assert "--line: expected one of baseline, adversarial, received other" in result.stderr
