@@ -88,6 +88,7 @@ DETERMINISTIC = flags.DEFINE_bool(
 
 
 def main() -> None:
+    _require_one_source()
     start_tensorflow()
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
     from tfadv import methods  # noqa: PLC0415
@@ -121,19 +122,22 @@ class _Chosen(NamedTuple):
     overrides: list[str]
 
 
+def _require_one_source() -> None:
+    """Raises SettingError where flags contradict each other; without TensorFlow, at once."""
+    if PLAN.value and (METHOD.value or PRESET.present):
+        raise SettingError("plan", "expected neither --method nor --preset, which it gives")
+    if LINE.value and not PLAN.value:
+        raise SettingError("line", "expected --plan as well")
+    if not (METHOD.value or PLAN.value or PRESET.value == "auto"):
+        raise SettingError("method", "expected this, --plan or --preset auto, received none")
+
+
 def _chosen() -> _Chosen:
-    """Raises SettingError where flags contradict each other."""
     records = Path(RECORDS.value or "records/demo_tumour")
     if PLAN.value:
-        if METHOD.value or PRESET.present:
-            raise SettingError("plan", "expected neither --method nor --preset, which it gives")
         return _planned(Path(PLAN.value))
-    if LINE.value:
-        raise SettingError("line", "expected --plan as well")
     if PRESET.value == "auto":
         return _planned(_own_plan(records))
-    if not METHOD.value:
-        raise SettingError("method", "expected this, --plan or --preset auto, received none")
     return _Chosen(METHOD.value, records, PRESET.value, [])
 
 

@@ -88,7 +88,7 @@ def test_help_and_wrong_flags_do_not_wait_for_tensorflow(program: str) -> None:
 @pytest.mark.parametrize(
     ("program", "arguments", "message"),
     [
-        ("train", [], "--method: expected a value, received none. See python launch/train.py"),
+        ("train", [], "--method: expected this, --plan or --preset auto, received none"),
         ("train", ["--method", "kohl_hybrid", "--epochs", "none"], "flag --epochs=none: "),
         ("train", ["--epoch=3"], "'epoch'. Did you mean: epochs? See python launch/train.py"),
         ("evaluate", [], "--work_dir"),
