@@ -65,7 +65,7 @@ build/docs/.installed: docs/requirements.txt
 	touch $@
 
 docs: build/docs/.installed
-	build/docs/bin/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 build/docs/bin/mkdocs build --strict
 
 clean:
 	rm -rf records runs models predictions comparisons experiments data/demo_tumour data/demo_tissue data/prostate
