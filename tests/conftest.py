@@ -126,7 +126,7 @@ def preprocess_here() -> Callable[..., Manifest]:
 
     def preprocess(dataset: Dataset, folder: Path, **options: Any) -> Manifest:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(preprocessing, "parallel_map", _map_here)
+            patch.setattr(preprocessing, "processes", lambda workers: _map_here)
             return preprocessing.preprocess(
                 dataset, folder, replace(Options(folds=2, workers=1), **options)
             )

@@ -21,6 +21,7 @@ ORDER = (
     ("tfrecords/records",),
     ("tfrecords/sources",),
     ("tfrecords/geometry",),
+    ("tfrecords/cluster",),
     ("tfrecords/runners", "tfrecords/files", "tfrecords/names"),
     ("tfrecords/errors",),
 )

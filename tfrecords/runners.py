@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.pool import ExceptionWithTraceback  # type: ignore[attr-defined]
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from absl import logging
 from tqdm import tqdm
@@ -19,6 +19,38 @@ from tfrecords.errors import UserError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+class Mapper(Protocol):
+    """What does a function of many items somewhere: `processes`, or `cluster.Cluster.map`."""
+
+    def __call__(
+        self,
+        function: Callable[[Item], Result],
+        items: Sequence[Item],
+        description: str,
+        *,
+        named: Callable[[Item], str] = str,
+        lost: Callable[[Item, str], Result] | None = None,
+    ) -> Generator[tuple[int, Result], None, None]:
+        """As `parallel_map`."""
+
+
+def processes(workers: int) -> Mapper:
+    """By so many processes of this machine."""
+
+    def mapped(
+        function: Callable[[Item], Result],
+        items: Sequence[Item],
+        description: str,
+        *,
+        named: Callable[[Item], str] = str,
+        lost: Callable[[Item, str], Result] | None = None,
+    ) -> Generator[tuple[int, Result], None, None]:
+        return parallel_map(function, items, workers, description, named=named, lost=lost)
+
+    return mapped
+
 
 # Spawned workers start with nothing of this process's memory, unlike forked ones.
 CONTEXT = multiprocessing.get_context("spawn")

@@ -75,6 +75,12 @@ UNLABELLED = flags.DEFINE_bool(
 )
 SKIP = flags.DEFINE_bool("skip_invalid", False, "Leave invalid subjects out, and note them.")
 WORKERS = flags.DEFINE_integer("workers", os.cpu_count() or 1, "Worker processes.", 1)
+CLUSTER = flags.DEFINE_string(
+    "cluster",
+    "",
+    "Address of a Dask scheduler, such as tcp://host:8786, whose workers do it instead; they share "
+    "the file system. [none: --workers processes here]",
+)
 VERIFY = flags.DEFINE_string(
     "verify", None, "Write nothing: compare every byte of this record set with its manifest. [none]"
 )
@@ -99,6 +105,7 @@ def main() -> None:
         SKIP.value,
         WORKERS.value,
         tuple(TRAINING_ONLY.value),
+        CLUSTER.value,
     )
     prepared_dir = Path(PREPARED_DIR.value) if PREPARED_DIR.value else None
     layouts.make(DATASET.value, data_dir, WORKERS.value, prepared_dir)

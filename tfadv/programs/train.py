@@ -138,6 +138,7 @@ def _chosen() -> _Chosen:
         return _planned(Path(PLAN.value))
     if PRESET.value == "auto":
         return _planned(_own_plan(records))
+    assert METHOD.value  # As `_require_one_source` holds.
     return _Chosen(METHOD.value, records, PRESET.value, [])
 
 

@@ -19,7 +19,7 @@ LIFELINE = "TFADV_LIFELINE"  # The variable that numbers the pipe; see `leave_wi
 def perform_all(
     commands: Mapping[Path, Sequence[str]],
     devices: Sequence[Mapping[str, str]],
-    finished: Callable[[Path], None],
+    finished: Callable[[Path], object],
 ) -> dict[Path, str]:
     """Starts the command of each run, one at a time on each device; failures do not stop others.
 
@@ -51,7 +51,7 @@ def perform_all(
                     free.append(device)
                     bar.update()
                     if process.returncode:
-                        failures[folder] = _last_line(folder / LOG)
+                        failures[folder] = last_line(folder / LOG)
                         bar.write(f"failed: {folder.name}: {failures[folder]}")
                     else:
                         finished(folder)
@@ -105,6 +105,7 @@ def _start(
         )
 
 
-def _last_line(log: Path) -> str:
+def last_line(log: Path) -> str:
+    """The last line of a log that says something."""
     lines = log.read_text(errors="replace").split("\n")
     return next((line for line in reversed(lines) if line.strip()), f"no message in {log}")

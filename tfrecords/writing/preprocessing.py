@@ -15,13 +15,14 @@ import numpy as np
 from absl import logging
 from tqdm import tqdm
 
+from tfrecords.cluster import connected
 from tfrecords.errors import SettingError, UserError
 from tfrecords.geometry.grid import working_grid
 from tfrecords.names import shortened
 from tfrecords.records import manifest, relations
 from tfrecords.records.manifest import Manifest, SubjectRecord
 from tfrecords.records.views import Slices, View
-from tfrecords.runners import parallel_map
+from tfrecords.runners import Mapper, processes
 from tfrecords.sources.subject import IGNORED, Dataset, LabelClass, Subject, require_groups
 from tfrecords.writing import notices, shards
 from tfrecords.writing.folds import assign_folds
@@ -43,17 +44,30 @@ class Options:
     skip_invalid: bool = False
     workers: int = 2
     training_only: tuple[str, ...] = ()
+    cluster: str = ""
 
 
 def preprocess(dataset: Dataset, folder: Path, options: Options) -> Manifest:
     """Writes a record set into `folder`, keeping what an earlier run of the same has finished.
+
+    Processes of this machine do it, or the workers of a Dask scheduler, `Options.cluster`, that
+    share its file system: with the same bytes.
 
     Raises:
         UserError: with every fault of every subject, before anything is written; or an unknown
             group in `training_only`; or where the record set cannot fit.
     """
     require_groups(dataset, options.training_only)
-    scans = _scan(dataset, options.workers)
+    if not options.cluster:
+        return _preprocess(dataset, folder, options, processes(options.workers))
+    with connected(options.cluster) as cluster:
+        first = dataset.subjects[:1]
+        cluster.require([path for subject in first for path in subject.images], folder)
+        return _preprocess(dataset, folder, options, cluster.map)
+
+
+def _preprocess(dataset: Dataset, folder: Path, options: Options, mapped: Mapper) -> Manifest:
+    scans = _scan(dataset, mapped)
     skipped = _findings(scans)
     if skipped and not options.skip_invalid:
         raise UserError(_report(scans))
@@ -85,20 +99,19 @@ def preprocess(dataset: Dataset, folder: Path, options: Options) -> Manifest:
     for fault in relations.faults_of_contents(result):  # Nobody could open it.
         raise UserError(f"{dataset.name}: {fault}")
     require_possible(folder, sources, folds, settings)
-    written = _write(folder, plan(folder, sources, folds, settings), options.workers)
+    written = _write(folder, plan(folder, sources, folds, settings), mapped)
     result = replace(result, shards=tuple(written))
     _finish(folder, result)
     return result
 
 
-def _scan(dataset: Dataset, workers: int) -> list[Scan]:
+def _scan(dataset: Dataset, mapped: Mapper) -> list[Scan]:
     """Scans in the dataset's order, duplicates among the findings."""
     look = partial(scan, dataset=replace(dataset, subjects=()))
     results = dict(
-        parallel_map(
+        mapped(
             look,
             dataset.subjects,
-            workers,
             "Checking subjects",
             named=attrgetter("name"),
             lost=unscanned,
@@ -183,7 +196,7 @@ def _class_voxels(classes: tuple[LabelClass, ...], scans: Sequence[Scan]) -> tup
     return tuple(sum(totals[value] for value in c.labels) for c in classes)
 
 
-def _write(folder: Path, parts: list[Part], workers: int) -> list[manifest.Shard]:
+def _write(folder: Path, parts: list[Part], mapped: Mapper) -> list[manifest.Shard]:
     try:
         (folder / shards.PROGRESS).mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -203,9 +216,7 @@ def _write(folder: Path, parts: list[Part], workers: int) -> list[manifest.Shard
     if jobs:
         require_room(folder, [shard for job in jobs for shard in job.missing])
         (folder / manifest.FILE_NAME).unlink(missing_ok=True)
-        written_parts = parallel_map(
-            shards.write_part, jobs, workers, "Writing shards", named=_subjects_of
-        )
+        written_parts = mapped(shards.write_part, jobs, "Writing shards", named=_subjects_of)
         for _, written in written_parts:
             known |= {shard.file: shard for shard in written}
     return [known[shard.file] for shard in planned]

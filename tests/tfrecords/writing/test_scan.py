@@ -330,7 +330,7 @@ def test_a_subject_that_ends_its_process_is_invalid_and_can_be_left_out(
         ]
 
     options = Options(folds=2)
-    monkeypatch.setattr(preprocessing, "parallel_map", map_here)
+    monkeypatch.setattr(preprocessing, "processes", lambda workers: map_here)
     with pytest.raises(UserError) as raised:
         preprocessing.preprocess(dataset, tmp_path / "records", options)
     (line,) = (line for line in str(raised.value).splitlines() if line.startswith("  s1: "))
