@@ -12,11 +12,12 @@ under all controls.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import tensorflow as tf
 
-from tfadv.adversarial import Players, Scene, Term, Update
-from tfadv.methods.checks import one_of
+from tfadv.adversarial import Batch, Players, Scene, Term, Update
+from tfadv.methods.checks import ANY, one_of
 from tfadv.methods.method import Method, hyperparameter
 
 SEGMENTOR = "segmentor"
@@ -35,6 +36,26 @@ class Judged(Method):
 
     def trained(self, built: Players) -> Players:
         return controlled(built, self.signal)
+
+
+def unlabelled_too(more: str = "") -> bool:
+    """Whether a method's verdicts reach the segmentor's maps of unlabelled subjects as well."""
+    return hyperparameter(
+        False,
+        "ours (after Hung et al. 2018): as many images without label map feed the segmentor's "
+        f"adversarial term{more}, beside the labelled ones; no judge is told that they are true",
+        ANY,
+    )
+
+
+def over_unlabelled(labelled: tf.Tensor, batch: Batch, of: Callable[[tf.Tensor], tf.Tensor]) -> Any:
+    """A verdict's loss, or its mean with that of the batch's unlabelled images, if it has any.
+
+    Args:
+        of: the loss of images without labels.
+    """
+    unlabelled = batch.get("unlabelled")
+    return labelled if unlabelled is None else (labelled + of(unlabelled)) / 2
 
 
 def signal_without_off() -> str:

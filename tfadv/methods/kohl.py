@@ -8,7 +8,8 @@ baseline, (1, 1/2) the hybrid of Table 1.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar
 
 import keras
@@ -29,7 +30,7 @@ from tfadv.methods.checks import (
     between,
     multiple_of,
 )
-from tfadv.methods.controls import Judged, signal_without_off
+from tfadv.methods.controls import Judged, over_unlabelled, signal_without_off, unlabelled_too
 from tfadv.methods.favoured import favoured_of
 from tfadv.methods.method import Method, hyperparameter, round_up
 from tfadv.methods.verdicts import Verdicts, observed, swapped
@@ -163,6 +164,7 @@ class _KohlAdversarial(Kohl, Judged):
     discriminator_learning_rate: float = hyperparameter(
         1e-5, "Training: Adam, D, fixed", POSITIVE, small=2e-5
     )
+    unlabelled: bool = unlabelled_too()
     discriminator_warmup: int = hyperparameter(
         0, "ours: first epochs in which D alone learns (S's rate is 0)", at_least(0)
     )
@@ -187,6 +189,9 @@ class _KohlAdversarial(Kohl, Judged):
             {name: self.adam(name) for name in ("segmentor", "discriminator")},
             schedule,
         )
+
+    def recipe(self, manifest: Manifest) -> Recipe:
+        return replace(super().recipe(manifest), unlabelled=self.unlabelled)
 
     def segmentor_terms(self) -> tuple[Term, ...]:
         """Of S's loss."""
@@ -260,9 +265,14 @@ def segmentor_update(minibatch: int, *terms: Term) -> Update:
 
 
 def adversarial_term(weight: float) -> Term:
+    def of_unlabelled(networks: Networks, image: tf.Tensor) -> tf.Tensor:
+        maps = tf.nn.softmax(networks["segmentor"](image, training=True))
+        return non_saturating_segmentor_loss(_judged(networks, {"image": image}, maps))
+
     def value(scene: Scene) -> tf.Tensor:
-        maps = tf.nn.softmax(scene.shared)
-        return non_saturating_segmentor_loss(_judged(scene.networks, scene.batch, maps))
+        networks, batch = scene.networks, scene.batch
+        loss = non_saturating_segmentor_loss(_judged(networks, batch, tf.nn.softmax(scene.shared)))
+        return over_unlabelled(loss, batch, partial(of_unlabelled, networks))
 
     words = "-mean log D(S(x)) (eq. 4)"
     return Term("segmentor_adversarial", value, words, weight, verdict=True)

@@ -10,8 +10,8 @@ This is a gradient reversal, not the non-saturating loss of Goodfellow et al. Th
 alone, on as many samples a step.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
 
@@ -24,12 +24,13 @@ from tfadv.inference.tiling import Tiling, WholeSlices
 from tfadv.losses.annotated import shown
 from tfadv.losses.cross_entropy import cross_entropy
 from tfadv.methods.checks import ANY, COUNT, POSITIVE, between, one_of
-from tfadv.methods.controls import Judged
+from tfadv.methods.controls import Judged, over_unlabelled, unlabelled_too
 from tfadv.methods.method import Method, hyperparameter
 from tfadv.methods.verdicts import GENERATED, TRUE, Verdicts, observed, swapped
 from tfadv.networks import moeskops as networks
 from tfadv.networks.dropout import KINDS
 from tfadv.networks.moeskops import DILATED, FCN, Architecture
+from tfrecords.errors import SettingError
 from tfrecords.reading.augmentation import Augmentation
 from tfrecords.reading.batches import Recipe
 from tfrecords.records.manifest import Manifest
@@ -147,12 +148,22 @@ class MoeskopsAdversarial(Moeskops, Judged):
     discriminator_learning_rate: float = hyperparameter(
         1e-5, "3.1: RMSprop, Ld and La, of both networks", POSITIVE, small=1e-4
     )
+    unlabelled: bool = unlabelled_too()
     adversarial_dropout: bool = hyperparameter(
         True,
         "ours: not stated; whether S drops in update 3, where D judges its maps; of three seeds "
         "without, Dice is lower with voxels, and as good with maps (docs/results.md)",
         ANY,
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.unlabelled and self.signal == "shuffled":
+            raise SettingError(
+                "hp.signal",
+                "expected on, off or frozen with hp.unlabelled=true, received 'shuffled': of "
+                "images without label map there is no true one to exchange",
+            )
 
     def build(self, channels: int, outputs: Sequence[str]) -> Players:
         alone = super().build(channels, outputs)
@@ -169,6 +180,9 @@ class MoeskopsAdversarial(Moeskops, Judged):
                 adversarial_update(dropping=self.adversarial_dropout),
             ),
         )
+
+    def recipe(self, manifest: Manifest) -> Recipe:
+        return replace(super().recipe(manifest), unlabelled=self.unlabelled)
 
     def judge(self, discriminator: keras.Model) -> SliceJudge:
         size, inner = networks.DISCRIMINATOR_SIZE, networks.LABEL_SIZE
@@ -217,20 +231,25 @@ def _segmented(players: Networks, batch: Batch) -> tf.Tensor:
     return players["segmentor"](batch["image"], training=True)
 
 
-def _judged(players: Networks, batch: Batch, **options: bool) -> Verdicts:
+def _judged(
+    players: Networks, batch: Batch, others: tf.Tensor | None = None, **options: bool
+) -> Verdicts:
     """D's logits [B, 2] of a minibatch's manual and of its generated label maps.
 
     Each loss uses one of them. D still sees both together, because its batch normalisation would
     remove what tells them apart from a minibatch of one kind: then it stays at chance.
 
     Args:
+        others: unlabelled images, whose maps are the generated ones instead.
         options: of S's pass: training, dropping.
     """
     segmentor, discriminator = players["segmentor"], players["discriminator"]
-    generated = tf.nn.softmax(segmentor(batch["image"], **options))
+    made_of = batch["image"] if others is None else others
+    generated = tf.nn.softmax(segmentor(made_of, **options))
     manual = tf.one_hot(batch["label"], generated.shape[-1])
-    maps = [shown(kind, batch.get("annotated")) for kind in (manual, generated)]
-    images = tf.tile(_central_image(batch["image"]), [2, 1, 1, 1])
+    annotated = batch.get("annotated")
+    maps = [shown(manual, annotated), shown(generated, annotated if others is None else None)]
+    images = tf.concat([_central_image(image) for image in (batch["image"], made_of)], 0)
     logits = discriminator([images, tf.concat(maps, 0)], training=True)
     return Verdicts(*tf.split(logits, 2))
 
@@ -244,8 +263,14 @@ def _manual_loss(scene: Scene) -> tf.Tensor:
     return _discrimination(scene.shared.true, MANUAL)
 
 
-def _generated_loss(scene: Scene) -> tf.Tensor:
-    return _discrimination(scene.shared.generated, MADE)
+def _generated_loss(judged: Callable[..., Verdicts], scene: Scene) -> tf.Tensor:
+    """Args: judged: the update's pass, for unlabelled images."""
+    networks, batch = scene.networks, scene.batch
+    return over_unlabelled(
+        _discrimination(scene.shared.generated, MADE),
+        batch,
+        lambda others: _discrimination(judged(networks, batch, others).generated, MADE),
+    )
 
 
 def odds_of_manual(logits: tf.Tensor) -> tf.Tensor:
@@ -268,12 +293,6 @@ MANUAL_MAPS = Term(
     "discriminator_manual",
     _manual_loss,
     "Ld, the discrimination loss on manual label maps (2.3, update 2)",
-)
-GENERATED_MAPS = Term(
-    "adversarial",
-    _generated_loss,
-    "La, the discrimination loss on S(x) (2.3, update 3)",
-    verdict=True,
 )
 OBSERVED = observed("discriminator", odds_of_manual)
 
@@ -299,11 +318,18 @@ def adversarial_update(*, dropping: bool) -> Update:
     Args:
         dropping: whether S drops.
     """
+    judged = partial(_judged, training=True, dropping=dropping)
+    generated_maps = Term(
+        "adversarial",
+        partial(_generated_loss, judged),
+        "La, the discrimination loss on S(x) (2.3, update 3)",
+        verdict=True,
+    )
     return Update(
         "adversarial",
         {"discriminator": "discriminator", "segmentor": "adversarial"},
-        (GENERATED_MAPS,),
-        partial(_judged, training=True, dropping=dropping),
+        (generated_maps,),
+        judged,
         {name: value for name, value in OBSERVED.items() if name.endswith(GENERATED)},
         ascends=frozenset({"segmentor"}),
         minibatch=2,

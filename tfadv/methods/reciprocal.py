@@ -21,7 +21,7 @@ from tfadv.losses.annotated import shown
 from tfadv.losses.dice import dice_loss
 from tfadv.losses.virtual_adversarial import adversarial_perturbation, bernoulli_divergence
 from tfadv.methods.checks import ANY, COUNT, POSITIVE, at_least, multiple_of, one_of
-from tfadv.methods.controls import Judged
+from tfadv.methods.controls import Judged, over_unlabelled, unlabelled_too
 from tfadv.methods.method import JOINT_DECISION, Method, hyperparameter
 from tfadv.methods.optimizers import torch_rmsprop
 from tfadv.methods.verdicts import Verdicts, observed, swapped
@@ -224,6 +224,7 @@ class ReciprocalCritic(ReciprocalDice, Judged):
 
     critic_width: int = hyperparameter(48, "ours: not stated", COUNT, small=8)
     critic_weight: float = hyperparameter(0.3, "3.4: lambda_c", POSITIVE)
+    unlabelled: bool = unlabelled_too()
     critic_learning_rate: float = hyperparameter(
         5e-5, "4.1: RMSprop, critic: a quarter of F's", POSITIVE, small=2.5e-4
     )
@@ -234,6 +235,9 @@ class ReciprocalCritic(ReciprocalDice, Judged):
             "segmentor_adversarial", _adversarial, words, self.critic_weight, verdict=True
         )
         return (*super().terms(step), adversarial)
+
+    def recipe(self, manifest: Manifest) -> Recipe:
+        return replace(super().recipe(manifest), unlabelled=self.unlabelled)
 
     def build(self, channels: int, outputs: Sequence[str]) -> Players:
         alone = super().build(channels, outputs)
@@ -252,6 +256,8 @@ class ReciprocalCritic(ReciprocalDice, Judged):
 class Reciprocal(ReciprocalCritic, ReciprocalVat):
     name = "reciprocal"
     summary = "3D U-Net: Dice, virtual adversarial training and a voxel-wise critic"
+
+    unlabelled: bool = unlabelled_too(" and the VAT term")
     departures: ClassVar[Sequence[str]] = (
         *ReciprocalCritic.departures,
         *ReciprocalVat.departures[len(ReciprocalDice.departures) :],
@@ -272,8 +278,17 @@ def _judged(networks: Networks, batch: Batch, maps: tf.Tensor) -> Verdicts:
 
 
 def _adversarial(scene: Scene) -> tf.Tensor:
-    verdicts = _judged(scene.networks, scene.batch, scene.shared)
-    return non_saturating_segmentor_loss(verdicts.generated, verdicts.annotated)
+    networks, batch = scene.networks, scene.batch
+    verdicts = _judged(networks, batch, scene.shared)
+    loss = non_saturating_segmentor_loss(verdicts.generated, verdicts.annotated)
+
+    def of_unlabelled(image: tf.Tensor) -> tf.Tensor:
+        maps = tf.sigmoid(networks["segmentor"](image, training=True))
+        # Beside the truth of other images, so that the normalisation is that of all passes.
+        beside = {"label": batch["label"]}
+        return non_saturating_segmentor_loss(_judged(networks, beside, maps).generated)
+
+    return over_unlabelled(loss, batch, of_unlabelled)
 
 
 def _look(networks: Networks, batch: Batch) -> Verdicts:

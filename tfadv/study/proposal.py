@@ -119,7 +119,8 @@ def _chosen(fingerprint: Fingerprint) -> dict[str, str]:
     baseline = max(baselines, key=lambda known: getattr(known.view, "patch_size", 0))
     chosen = {BASELINE: baseline.name, ADVERSARIAL: baseline.partner}
     if fingerprint.unlabelled:
-        for known in filter(_takes_unlabelled, fitting):
+        partner = methods.get(baseline.partner)
+        for known in filter(_takes_unlabelled, (partner, *fitting)):
             chosen.setdefault(UNLABELLED, known.name)
     return chosen
 

@@ -8,14 +8,14 @@ import tensorflow as tf
 
 from tfrecords.errors import SettingError, UserError
 from tfrecords.reading.augmentation import Augmentation
-from tfrecords.reading.crops import crop_of
+from tfrecords.reading.crops import crop_of, from_volume
 from tfrecords.reading.favoured import Favoured
 from tfrecords.reading.normalisation import normalise, stored_statistics
 from tfrecords.reading.owners import Owners
 from tfrecords.reading.parsing import parse
 from tfrecords.reading.record_set import RecordSet
 from tfrecords.reading.streams import Draws, Example, mixed, streams, unlabelled_stream
-from tfrecords.records.views import View
+from tfrecords.records.views import View, Volumes
 from tfrecords.sources.subject import IGNORED
 
 Batch = dict[str, tf.Tensor]
@@ -33,7 +33,7 @@ class Recipe:
         regions: class indices of each region, if labels are to be regions; empty for classes.
         favoured: what is drawn more often; None draws from all examples alike.
         unlabelled: whether every example comes with another one's image, of a subject without label
-            map (volumes only).
+            map. These are held as whole volumes, each of which is read for one example.
     """
 
     view: View
@@ -52,11 +52,6 @@ class Recipe:
                 f"expected none of {self.view}, which cannot be rotated, shifted or mirrored, "
                 f"received {self.augmentation}",
             )
-        if self.unlabelled and self.view.axes != 3:
-            raise SettingError(
-                "unlabelled",
-                f"expected the view volumes, as which they are stored, received {self.view}",
-            )
 
 
 @tf.autograph.experimental.do_not_convert  # Nothing in its maps branches on a tensor: sooner.
@@ -72,8 +67,8 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Batches {"image": [B, h, w, C], "label": [B, h, w]} of the given epochs, one after another.
 
-    Of volumes: [B, d, h, w, C] and [B, d, h, w], and "unlabelled" [B, d, h, w, C] where the recipe
-    wants it. A patch's label is its centre alone. Labels of regions are masks [B, ..., R].
+    Of volumes: [B, d, h, w, C] and [B, d, h, w]. "unlabelled", images alone, where the recipe wants
+    it. A patch's label is its centre alone. Labels of regions are masks [B, ..., R].
 
     Where the record set ignores label values, "annotated", uint8 [B, ...] of the label's voxels, is
     0 where nobody annotated. The label there is the background's, and means nothing.
@@ -99,6 +94,8 @@ def training_batches(
     batch = recipe.minibatch * minibatches
     examples = steps_per_epoch * batch
     crop = crop_of(recipe.view, manifest.view, recipe.size, recipe.augmentation)
+    cut = from_volume(recipe.view)
+    crop_of_cut = crop_of(recipe.view, recipe.view, recipe.size, recipe.augmentation)
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         """(number, example), or (number, example, unlabelled example); see `Draws`."""
@@ -108,17 +105,21 @@ def training_batches(
         together = mixed(drawn[: len(labelled)], [s.share for s in labelled], epoch_seed)
         return tf.data.Dataset.zip(numbers, together, *drawn[len(labelled) :])
 
-    def cropped(example: Example, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def cropped(
+        example: Example, seed: tf.Tensor, *, labelled: bool = True
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         serialised, shard = example
-        parsed = parse(serialised, manifest.image_dtype, recipe.view.axes, len(manifest.modalities))
+        axes = recipe.view.axes if labelled else Volumes.axes
+        parsed = parse(serialised, manifest.image_dtype, axes, len(manifest.modalities))
         statistics = stored_statistics(parsed.statistics, recipe.scheme)
+
+        def normalised(image: tf.Tensor) -> tf.Tensor:
+            return normalise(image, statistics, recipe.scheme)
+
         with tf.control_dependencies([owners.checked(parsed.subject, shard)]):
-            return crop(
-                parsed.image,
-                parsed.label,
-                lambda image: normalise(image, statistics, recipe.scheme),
-                seed,
-            )
+            if labelled:
+                return crop(parsed.image, parsed.label, normalised, seed)
+            return crop_of_cut(*cut(parsed.image, parsed.label, seed), normalised, seed)
 
     def prepare(number: tf.Tensor, labelled: Example, *others: Example) -> Batch:
         example_seed = tf.stack([tf.constant(seed, tf.int64), number])
@@ -130,7 +131,7 @@ def training_batches(
             label = tf.where(annotated, label, tf.zeros_like(label))
         batch["label"] = _regions(label, recipe.regions)
         for other in others:
-            batch["unlabelled"], _ = cropped(other, example_seed)
+            batch["unlabelled"], _ = cropped(other, example_seed, labelled=False)
         return batch
 
     return (

@@ -14,6 +14,57 @@ Normalise = Callable[[tf.Tensor], tf.Tensor]  # An image as stored, or a part of
 Crop = Callable[[tf.Tensor, tf.Tensor, Normalise, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
+# (a volume's image as stored [Z, Y, X, C], its label [Z, Y, X], int64 [2] seed) to an example's.
+FromVolume = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+
+
+@singledispatch
+def from_volume(view: View) -> FromVolume:
+    """How to cut an example of a view from a whole volume, as which unlabelled subjects are held.
+
+    Anywhere in the body's box, with the same chance.
+    """
+    raise TypeError(f"view: expected one that can be cut. Received: {view!r}")
+
+
+@from_volume.register
+def _(view: Volumes) -> FromVolume:
+    return lambda image, label, seed: (image, label)
+
+
+@from_volume.register
+def _(view: Slices) -> FromVolume:
+    def one(image: tf.Tensor, label: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        (z,) = _anywhere(tf.shape(image)[:1], seed)
+        return image[z], label[z]
+
+    return one
+
+
+@from_volume.register
+def _(view: Patches) -> FromVolume:
+    """As large as the view's, with zeros beyond the volume, the label of its centre alone."""
+    rim, inner = view.patch_size // 2, view.label_size // 2
+
+    def one(image: tf.Tensor, label: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        z, y, x = _anywhere(tf.shape(label), seed)
+        size = view.patch_size
+        image = tf.pad(image[z], [[rim, rim], [rim, rim], [0, 0]])[y : y + size, x : x + size]
+        size = view.label_size
+        label = tf.pad(label[z], [[inner, inner]] * 2)[y : y + size, x : x + size]
+        return image, label
+
+    return one
+
+
+def _anywhere(extents: tf.Tensor, seed: tf.Tensor) -> list[tf.Tensor]:
+    """A place along each axis, drawn by a seed that crops and augmentation do not use."""
+    seed = tf.stack([seed[0], -1 - seed[1]])
+    drawn = tf.random.stateless_uniform(tf.shape(extents), seed)
+    place = tf.cast(drawn * tf.cast(extents, tf.float32), tf.int32)
+    return tf.unstack(tf.minimum(place, extents - 1), extents.shape[0])
+
+
 @singledispatch
 def crop_of(view: View, stored: View, size: tuple[int, ...], augmentation: Augmentation) -> Crop:
     """How to crop examples of a view.

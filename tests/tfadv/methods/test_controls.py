@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfadv import methods
 from tfadv.adversarial import AdversarialModel
+from tfadv.training.callbacks import set_random_states
 
 SIZE = 16
 
@@ -91,3 +92,46 @@ def test_the_segmentor_sees_the_same_minibatches_under_all_controls() -> None:
     found = {signal: model(f"signal={signal}").players for signal in ("on", "off", "frozen")}
     assert {players.minibatches for players in found.values()} == {4}
     assert {players.schedule[-1].minibatch for players in found.values()} == {3}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("method", "size", "label", "term"),
+    [
+        ("kohl_hybrid", (16, 16, 1), (16, 16), "segmentor_adversarial"),
+        ("kohl_purely_adversarial", (16, 16, 1), (16, 16), "segmentor_adversarial"),
+        ("moeskops_fcn_adversarial", (51, 51, 1), (21, 21), "adversarial"),
+        ("reciprocal_critic", (16, 16, 16, 1), (16, 16, 16, 2), "segmentor_adversarial"),
+    ],
+)
+def test_unlabelled_images_move_the_verdict_alone(
+    method: str, size: tuple[int, ...], label: tuple[int, ...], term: str
+) -> None:
+    values = ["precision=float32", "unlabelled=true"]
+    configured = methods.get(method).configure("small", values)
+    players = configured.build(1, ("a", "b"))
+    random = np.random.default_rng(0)
+    batch = {
+        "image": tf.constant(random.normal(size=(4, *size)), tf.float32),
+        "label": tf.constant(random.integers(0, 2, (4, *label)), tf.uint8),
+    }
+
+    weights = {name: network.get_weights() for name, network in players.networks.items()}
+
+    def terms(**others: tf.Tensor) -> dict[str, float]:
+        """Of all updates, with the same noise and moving statistics."""
+        found = {}
+        for name, network in players.networks.items():
+            network.set_weights(weights[name])
+        for update in players.schedule:
+            set_random_states(players.networks.values(), 0, 0)
+            outcome = update.outcome(players.networks, batch | others)
+            found |= {name: float(value) for name, value in outcome.terms.items()}
+        return found
+
+    alone, same = terms(), terms(unlabelled=batch["image"])
+    other = terms(unlabelled=1 - batch["image"])
+    assert {name for name in same if same[name] != other[name]} == {term}
+    assert {name for name in alone if alone[name] != other[name]} == {term}
+    # Of the labelled images themselves, both halves are one.
+    assert same[term] == pytest.approx(alone[term], rel=0.05)

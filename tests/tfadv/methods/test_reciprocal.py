@@ -121,13 +121,13 @@ def test_vat_raises_the_divergence_from_the_truth() -> None:
     assert terms[1] > 1.005 * expected
 
 
-def test_unlabelled_images_feed_the_vat_term_alone() -> None:
+def test_unlabelled_images_feed_the_terms_without_labels_alone() -> None:
     players = built("reciprocal", "unlabelled=true")
     first = batch(unlabelled=True)
     second = first | {"unlabelled": 1 - first["unlabelled"]}
     before, after = (segmentor_terms(players, found) for found in (first, second))
     differing = {name for name in before if before[name] != after[name]}
-    assert differing == {"segmentor_vat"}
+    assert differing == {"segmentor_adversarial", "segmentor_vat"}
     critic = players.schedule[0]
     values = [critic.outcome(players.networks, found).terms for found in (first, second)]
     assert values[0] == values[1]
@@ -159,11 +159,11 @@ def test_bad_values_are_refused(override: str, message: str) -> None:
         built("reciprocal", override)
 
 
-def test_unlabelled_subjects_need_the_vat_term() -> None:
+def test_unlabelled_subjects_need_a_term_without_labels() -> None:
     with pytest.raises(
-        UserError, match=r"hp\.unlabelled: reciprocal_critic has no such hyperparameter"
+        UserError, match=r"hp\.unlabelled: reciprocal_dice has no such hyperparameter"
     ):
-        built("reciprocal_critic", "unlabelled=true")
+        built("reciprocal_dice", "unlabelled=true")
 
 
 def test_volumes_are_segmented_whole_or_in_windows() -> None:

@@ -318,9 +318,29 @@ def test_a_batch_holds_the_minibatches_of_a_step(
         np.testing.assert_array_equal(batch["image"], np.concatenate([p["image"] for p in parts]))
 
 
-def test_unlabelled_images_want_volumes() -> None:
-    with pytest.raises(SettingError, match=r"unlabelled: expected the view volumes.*slices"):
-        replace(PLAIN, unlabelled=True)
+@pytest.mark.parametrize("view", [Slices(), Patches(5, 3, 2)])
+def test_unlabelled_images_are_cut_from_volumes(
+    small_dataset: Callable[..., Any],
+    preprocess_here: Callable[..., Manifest],
+    tmp_path: Path,
+    view: View,
+) -> None:
+    data = small_dataset(tmp_path / "data", 6)
+    data.unlabel("s4", "s5")
+    preprocess_here(data.find(unlabelled=True), tmp_path / "records", view=view)
+    records = open_record_set(tmp_path / "records")
+    size = (8, 8) if view.kind == "slices" else (5, 5)
+    recipe = replace(PLAIN, view=view, size=size, minibatch=3, unlabelled=True)
+    folds = records.manifest.folds
+    batches = list(pipeline.training_batches(records, folds, recipe, 0, range(2), 4))
+    unlabelled = np.concatenate([batch["unlabelled"] for batch in batches])
+    labelled = np.concatenate([batch["image"] for batch in batches])
+    assert unlabelled.shape == labelled.shape == (24, *size, labelled.shape[-1])
+    # Other places each time, and the same ones for the same seed.
+    assert len(np.unique(unlabelled.reshape(24, -1), axis=0)) > 12
+    again = pipeline.training_batches(records, folds, recipe, 0, range(2), 4)
+    for batch, same in zip(batches, again, strict=True):
+        np.testing.assert_array_equal(batch["unlabelled"], same["unlabelled"])
 
 
 @pytest.fixture(scope="module")
