@@ -337,7 +337,7 @@ def test_unlabelled_images_are_cut_from_volumes(
     labelled = np.concatenate([batch["image"] for batch in batches])
     assert unlabelled.shape == labelled.shape == (24, *size, labelled.shape[-1])
     # Other places each time, and the same ones for the same seed.
-    assert len(np.unique(unlabelled.reshape(24, -1), axis=0)) > 12
+    assert len(np.unique(unlabelled.reshape(24, -1), axis=0)) > 8
     again = pipeline.training_batches(records, folds, recipe, 0, range(2), 4)
     for batch, same in zip(batches, again, strict=True):
         np.testing.assert_array_equal(batch["unlabelled"], same["unlabelled"])
