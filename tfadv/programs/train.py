@@ -156,6 +156,7 @@ def _chosen() -> _Chosen:
         return _planned(Path(PLAN.value))
     if PRESET.value == "auto":
         return _planned(_own_plan(records))
+    assert METHOD.value is not None  # See _require_one_source.
     return _Chosen(METHOD.value, records, PRESET.value, [])
 
 
