@@ -42,7 +42,8 @@ def test_group_normalisation_of_single_channels_is_instance_normalisation(golden
 def rotate(images: tf.Tensor, angles: tf.Tensor, interpolation: str) -> tf.Tensor:
     """Images [B, H, W, C] about their centres, by the augmentation of slices."""
     size, zeros = tf.shape(images)[1:3], tf.zeros_like(angles)
-    turned = transforms(angles, tf.ones_like(angles), zeros, zeros, size, size)
+    ones = tf.ones_like(angles)
+    turned = transforms(angles, ones, ones, zeros, zeros, size, size)
     return resampled(images, turned, size, interpolation)
 
 

@@ -8,15 +8,22 @@ from tqdm import tqdm
 
 from tfadv.evaluation import boxplots, measures
 from tfadv.evaluation.masks import count_components
-from tfadv.evaluation.scoring import Scores, picture_of, score, segment, whole
+from tfadv.evaluation.scoring import (
+    Scores,
+    mean_dice,
+    picture_of,
+    score,
+    segment,
+    segment_image,
+    whole,
+)
 from tfadv.evaluation.served import Served
 from tfadv.inference.predictor import Predictor
-from tfadv.inference.targets import averaged_regions
 from tfadv.run.work_dir import WorkDir
 from tfrecords.files import write_file
 from tfrecords.geometry.nifti import write_label
 from tfrecords.geometry.resample import to_source
-from tfrecords.reading.record_set import RecordSet
+from tfrecords.reading.record_set import RecordSet, subject_volumes
 from tfrecords.records.manifest import Manifest, SubjectRecord
 
 Row = dict[str, str | float]
@@ -112,10 +119,9 @@ def _subject_row(
     origin: SubjectRecord,
     manifest: Manifest,
 ) -> Row:
-    averaged = averaged_regions(manifest)
     return {
         **_named(origin),
-        "mean_dice": float(np.mean([scores[region]["dice"] for region in averaged])),
+        "mean_dice": mean_dice(scores, manifest),
         "components": count_components(prediction),
         "reference_components": count_components(reference),
     }
@@ -146,5 +152,6 @@ def _median_picture(
     """The subject whose mean Dice is the median: neither the best nor the worst."""
     by_subject = tables.subjects.set_index("subject")["mean_dice"].sort_values()
     name = by_subject.index[len(by_subject) // 2]
-    chosen = next(s for s in segment(predictor, records, folds) if s.volume.subject == name)
+    volume = next(v for v in subject_volumes(records, folds) if v.subject == name)
+    chosen = segment_image(predictor, volume.image, volume, records.manifest)
     return picture_of(chosen, records, f"{name}, mean Dice {by_subject[name]:.2f} (the median)")

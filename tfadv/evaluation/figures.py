@@ -11,6 +11,7 @@ from matplotlib.patches import Patch
 
 from tfrecords.sources.subject import IGNORED
 
+PANELS = 3  # In a row: more would be too small to see.
 COLOURS = mpl.colormaps["tab10"]
 CURVE_MARKERS = "os^Dv"
 
@@ -30,10 +31,12 @@ def comparison(
         reference: class indices [Z, Y, X].
         prediction: class indices [Z, Y, X].
     """
-    z = int(np.argmax(foreground(reference).sum(axis=(1, 2))))
+    z = most_foreground(reference)
     panels = len(modalities) + 2
-    figure = Figure(figsize=(2.6 * panels, 3.2), layout="constrained")
-    axes = figure.subplots(1, panels)
+    rows = -(-panels // PANELS)
+    columns = -(-panels // rows)
+    figure = Figure(figsize=(3.2 * columns, 3.3 * rows + 0.5), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis, name, channel in zip(axes, modalities, np.moveaxis(image[z], -1, 0), strict=False):
         axis.imshow(channel.astype(np.float32), cmap="gray", origin="lower")
         axis.set_title(name, fontsize=9)
@@ -94,6 +97,11 @@ def coloured(labels: np.ndarray, opacity: float) -> np.ndarray:
     colours[labels == IGNORED] = 1.0
     colours[..., 3] = np.where(labels > 0, opacity, 0.0)
     return colours
+
+
+def most_foreground(labels: np.ndarray) -> int:
+    """The axial slice z of class indices [Z, Y, X] that a picture shows."""
+    return int(np.argmax(foreground(labels).sum(axis=(1, 2))))
 
 
 def foreground(labels: np.ndarray) -> np.ndarray:

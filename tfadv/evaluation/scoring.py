@@ -1,7 +1,7 @@
 """Segmenting whole held-out volumes, as a server would, and scoring them."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import tensorflow as tf
@@ -112,6 +112,31 @@ def validation_logs(
         logs[log_key(measure.name, MEAN)] = averaged
         logs |= {log_key(measure.name, region): value for region, value in means.items()}
     return logs
+
+
+def mean_dice(scores: Scores, manifest: Manifest) -> float:
+    """Over `averaged_regions`."""
+    return float(np.mean([scores[region]["dice"] for region in averaged_regions(manifest)]))
+
+
+def best_median_worst(scores: Mapping[str, float]) -> dict[str, str]:
+    """Subjects by the words "best", "median" and "worst"; of one or two subjects, fewer words."""
+    ordered = sorted(scores, key=lambda name: (scores[name], name))
+    words = {"best": ordered[-1], "worst": ordered[0], "median": ordered[len(ordered) // 2]}
+    different = {name: word for word, name in reversed(words.items())}
+    return {word: name for word, name in words.items() if different[name] == word}
+
+
+def shown_slice(segmented: Segmented) -> Segmented:
+    """The axial slice of a subject that pictures show, alone: those of many fit into memory."""
+    volume = segmented.volume
+    z = figures.most_foreground(volume.label)
+    image, label, prediction = (
+        array[z : z + 1].copy() for array in (volume.image, volume.label, segmented.prediction)
+    )
+    first_z, y, x = volume.position
+    place = (first_z + z, y, x)
+    return Segmented(replace(volume, image=image, label=label, position=place), prediction)
 
 
 def picture_of(segmented: Segmented, records: RecordSet, title: str = "") -> bytes:

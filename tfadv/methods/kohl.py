@@ -32,7 +32,8 @@ from tfadv.methods.checks import (
 )
 from tfadv.methods.controls import Judged, over_unlabelled, signal_without_off, unlabelled_too
 from tfadv.methods.favoured import favoured_of
-from tfadv.methods.method import Method, hyperparameter, round_up
+from tfadv.methods.method import hyperparameter, round_up
+from tfadv.methods.variation import Varied
 from tfadv.methods.verdicts import Verdicts, observed, swapped
 from tfadv.networks import kohl as networks
 from tfrecords.reading.augmentation import Augmentation
@@ -44,7 +45,7 @@ DOWNSAMPLING = 16  # Of the segmentor: slices are multiples of it.
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kohl(Method):
+class Kohl(Varied):
     """Values of the paper's section "Training" and "Network Architectures", or ours."""
 
     paper = (
@@ -99,7 +100,7 @@ class Kohl(Method):
             size,
             self.batch_size,
             self.normalisation,
-            Augmentation(self.rotation_rad, self.shift, self.mirror),
+            self.varied(Augmentation(self.rotation_rad, self.shift, self.mirror)),
             favoured=favoured_of(manifest, self.favoured, self.favoured_share),
         )
 

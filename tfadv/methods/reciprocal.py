@@ -22,8 +22,9 @@ from tfadv.losses.dice import dice_loss
 from tfadv.losses.virtual_adversarial import adversarial_perturbation, bernoulli_divergence
 from tfadv.methods.checks import ANY, COUNT, POSITIVE, at_least, multiple_of, one_of
 from tfadv.methods.controls import Judged, over_unlabelled, unlabelled_too
-from tfadv.methods.method import JOINT_DECISION, Method, hyperparameter
+from tfadv.methods.method import JOINT_DECISION, hyperparameter
 from tfadv.methods.optimizers import torch_rmsprop
+from tfadv.methods.variation import Varied
 from tfadv.methods.verdicts import Verdicts, observed, swapped
 from tfadv.networks import reciprocal as networks
 from tfrecords.reading.augmentation import Augmentation
@@ -36,7 +37,7 @@ DOWNSAMPLING = 16  # Of the segmentor: volumes are padded to multiples of it.
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReciprocalDice(Method):
+class ReciprocalDice(Varied):
     """Values of the paper's sections 3.4 and 4.1, or ours: what the ablations share."""
 
     name = "reciprocal_dice"
@@ -123,7 +124,7 @@ class ReciprocalDice(Method):
             (self.crop_size,) * 3,
             self.batch_size,
             self.normalisation,
-            Augmentation(),
+            self.varied(Augmentation()),
             regions=self.targets(manifest).members,
         )
 

@@ -20,7 +20,7 @@ from tfadv.adversarial import Players, Term
 from tfadv.inference.targets import Targets, class_targets, region_targets
 from tfadv.methods.checks import COUNT, POSITIVE, at_least, multiple_of, one_of, scales_with_critic
 from tfadv.methods.controls import Judged, signal_without_off
-from tfadv.methods.method import JOINT_DECISION, Method, hyperparameter, round_up
+from tfadv.methods.method import JOINT_DECISION, hyperparameter, round_up
 from tfadv.methods.optimizers import torch_rmsprop
 from tfadv.methods.segan_updates import (
     SOFTMAX_UPDATE,
@@ -29,6 +29,7 @@ from tfadv.methods.segan_updates import (
     dice_term,
     segmentor_update,
 )
+from tfadv.methods.variation import Varied
 from tfadv.networks import segan as networks
 from tfrecords.reading.augmentation import Augmentation
 from tfrecords.reading.batches import Recipe
@@ -41,7 +42,7 @@ MASKED = "S's maps are zero where all modalities are: there the loss never sees 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Segan(Method):
+class Segan(Varied):
     """Values of the paper's sections 2 and 3, or ours: what all variants share."""
 
     paper = (
@@ -88,7 +89,7 @@ class Segan(Method):
             tuple(self.crop_size or round_up(side, DOWNSAMPLING) for side in (height, width)),
             self.batch_size,
             self.normalisation,
-            Augmentation(shift=self.shift),
+            self.varied(Augmentation(shift=self.shift)),
             regions=() if targets.exclusive else targets.members,
         )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from absl import flags
 
-from tfadv.programs import cli
+from tfadv.programs import cli, early
 from tfadv.programs.start import start_tensorflow
 from tfrecords.errors import UserError
 
@@ -21,6 +21,7 @@ def main(folders: list[str]) -> None:
         raise UserError(
             f"expected two different runs, BASELINE_WORK_DIR OTHER_WORK_DIR, received {folders}"
         )
+    early.require_there(early.RUN, *map(Path, folders))
     start_tensorflow()
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
     from tfadv.evaluation import compare, runs  # noqa: PLC0415

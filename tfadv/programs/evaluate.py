@@ -1,4 +1,4 @@
-"""Scores trained runs, or a model, on held-out subjects: a table, metrics.csv and box plots.
+"""Scores trained runs, or a model, on held-out subjects: tables, pictures, of a run report.html.
 
 python launch/evaluate.py --work_dir runs/kohl_purely_adversarial
 python launch/evaluate.py --work_dir runs/kohl_cross_entropy_folds
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from tfadv.programs import cli
+from tfadv.programs import cli, early
 from tfadv.programs.start import start_tensorflow
 from tfrecords.errors import SettingError
 
@@ -75,6 +75,7 @@ def main(names: list[str]) -> None:
 
 
 def _evaluate_runs(folders: list[Path]) -> None:
+    early.require_there(early.RUN, *folders)
     start_tensorflow()
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
     from tfadv.evaluation.cross_validation import evaluate_all  # noqa: PLC0415
@@ -83,6 +84,7 @@ def _evaluate_runs(folders: list[Path]) -> None:
     from tfadv.run.ensemble import load_ensemble  # noqa: PLC0415
     from tfadv.run.run import load_run  # noqa: PLC0415
     from tfadv.run.work_dir import WorkDir  # noqa: PLC0415
+    from tfadv.study.run_report import write_run_report  # noqa: PLC0415
 
     work_dirs = runs_in(folders)
     folds = cli.comma_list(FOLDS.value)
@@ -95,9 +97,12 @@ def _evaluate_runs(folders: list[Path]) -> None:
                 ensemble.predictor(), run.records, folds or run.settings.test_folds, out
             )
             return
-        run, _, predictor = load_run(work_dirs[0])
-        evaluate(out, predictor, run.records, folds or run.settings.test_folds, **_options())
+        trained = load_run(work_dirs[0])
+        folds = folds or trained.run.settings.test_folds
+        tables = evaluate(out, trained.predictor, trained.run.records, folds, **_options())
+        report = write_run_report(out, trained, work_dirs[0].progress(), tables, folds)
         _tell(out, [out])
+        print(f"report: {report}")
     elif QUALITY.value:
         raise SettingError(
             "quality", "expected one run, or several as a --model with --records and --folds"
@@ -120,6 +125,9 @@ def _evaluate_runs(folders: list[Path]) -> None:
 def _evaluate_model(model_dir: Path) -> None:
     if not RECORDS.value or not FOLDS.value:
         raise SettingError("model", "expected --records and --folds as well")
+    early.require_there(early.MODEL, model_dir)
+    early.require_there(early.RECORDS, Path(RECORDS.value))
+    start_tensorflow()
     from tfadv.evaluation.evaluate import evaluate  # noqa: PLC0415
     from tfadv.evaluation.served import Served  # noqa: PLC0415
     from tfadv.run.work_dir import WorkDir  # noqa: PLC0415

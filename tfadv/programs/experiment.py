@@ -12,6 +12,7 @@ from pathlib import Path
 
 from absl import flags
 
+from tfadv.programs import early
 from tfadv.programs.start import start_tensorflow
 from tfrecords.errors import SettingError, UserError
 
@@ -35,12 +36,13 @@ ONLY = flags.DEFINE_string(
 def main(names: list[str]) -> None:
     if len(names) != 1:
         raise UserError(f"expected one study file, received {names}")
+    path = Path(names[0])
+    early.require_there("a study file (TOML)", path)
     start_tensorflow()
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
     from tfadv.study import plan, processes, runner  # noqa: PLC0415
     from tfadv.study.experiment import open_experiment  # noqa: PLC0415
 
-    path = Path(names[0])
     study = plan.read_study(path)
     experiment = open_experiment(study, Path(OUT_DIR.value or f"experiments/{path.stem}"), path)
     if ONLY.value is not None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from absl import flags
 
-from tfadv.programs import cli
+from tfadv.programs import cli, early
 from tfadv.programs.start import start_tensorflow
 from tfrecords.errors import SettingError
 
@@ -60,6 +60,8 @@ CALIBRATE = flags.DEFINE_bool(
 def main(names: list[str]) -> None:
     if MIRROR_AXES.value and not MIRROR.value:
         raise SettingError("mirror_axes", "expected --mirror as well")
+    folders = [Path(folder) for folder in (*WORK_DIR.value, *names)]
+    early.require_there(early.RUN, *folders)
     start_tensorflow()
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
     from tfadv.evaluation import calibration, component_choice  # noqa: PLC0415
@@ -67,7 +69,7 @@ def main(names: list[str]) -> None:
     from tfadv.run.cross_validation import runs_in, tell_of_unfinished  # noqa: PLC0415
     from tfadv.run.ensemble import load_ensemble  # noqa: PLC0415
 
-    work_dirs = runs_in([Path(folder) for folder in (*WORK_DIR.value, *names)])
+    work_dirs = runs_in(folders)
     ensemble = load_ensemble(work_dirs, MIRROR.value, cli.comma_list(MIRROR_AXES.value))
     if len(work_dirs) > 1:
         tell_of_unfinished(work_dirs)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from absl import flags
 
-from tfadv.programs import cli
+from tfadv.programs import cli, early
 from tfadv.programs.start import start_tensorflow
 
 WORK_DIR = flags.DEFINE_string("work_dir", None, "Run made by launch/train.py.", required=True)
@@ -20,6 +20,7 @@ STEPS = flags.DEFINE_integer("steps", 1000, "Minibatches that the judge learns f
 
 
 def main() -> None:
+    early.require_there(early.RUN, Path(WORK_DIR.value))
     start_tensorflow()
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
     from tfadv.run.work_dir import WorkDir  # noqa: PLC0415

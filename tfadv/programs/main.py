@@ -21,6 +21,7 @@ NAMES = (
     "methods",
     "experiment",
 )
+LOG_INTERVAL_S = "30"
 GOES_ON = "the same command goes on with what is missing"
 
 
@@ -45,6 +46,9 @@ def main(program: str | None = None) -> None:
 
 
 def _run(program: str, arguments: list[str]) -> None:
+    if not sys.stderr.isatty():  # In a log, every state of a progress bar stays.
+        for interval in ("TQDM_MININTERVAL", "TQDM_MAXINTERVAL"):
+            os.environ.setdefault(interval, LOG_INTERVAL_S)
     # Imported here, so that Ctrl-C meanwhile ends in one line as well.
     from tfadv.programs import cli  # noqa: PLC0415
 

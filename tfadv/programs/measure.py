@@ -9,6 +9,7 @@ from pathlib import Path
 
 from absl import flags
 
+from tfadv.programs import early
 from tfadv.programs.start import start_tensorflow
 
 METHOD = flags.DEFINE_string("method", None, "See launch/methods.py. [required]", required=True)
@@ -21,6 +22,8 @@ REPETITIONS = flags.DEFINE_integer("repetitions", 3, "Whose median is told.", 1)
 
 
 def main() -> None:
+    early.require_method(METHOD.value)
+    early.require_there(early.RECORDS, Path(RECORDS.value))
     start_tensorflow()
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
     from tfadv import methods  # noqa: PLC0415

@@ -6,6 +6,7 @@ python launch/methods.py kohl_hybrid --channels 3 --classes 4
 
 from absl import flags
 
+from tfadv.programs import early
 from tfadv.programs.start import start_tensorflow
 
 CHANNELS = flags.DEFINE_integer("channels", 4, "Modalities of the images.", 1)
@@ -15,6 +16,8 @@ HP = flags.DEFINE_multi_string("hp", [], "One hyperparameter: --hp.name=value. R
 
 
 def main(names: list[str]) -> None:
+    for name in names:
+        early.require_method(name)
     start_tensorflow()
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
     from tfadv import methods  # noqa: PLC0415

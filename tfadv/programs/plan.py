@@ -13,7 +13,7 @@ from pathlib import Path
 
 from absl import flags
 
-from tfadv.programs import cli
+from tfadv.programs import cli, early
 from tfadv.programs.start import start_tensorflow
 
 RECORDS = flags.DEFINE_string("records", "records/demo_tumour", "Record set to train on.")
@@ -23,6 +23,7 @@ OUT = flags.DEFINE_string("out", None, "Plan to write. [plans/RECORDS.toml]")
 
 
 def main() -> None:
+    early.require_there(early.RECORDS, Path(RECORDS.value))
     start_tensorflow()
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
     from tfadv.study.proposal import limits_of, propose, write  # noqa: PLC0415

@@ -23,6 +23,7 @@ from typing import Any
 
 from absl import flags
 
+from tfadv.programs import early
 from tfadv.programs.start import start_tensorflow
 from tfrecords.errors import SettingError
 
@@ -74,6 +75,9 @@ def main() -> None:
         raise SettingError("images", f"expected this or --image, received {received}")
     if OVERWRITE.value and IMAGE.value:
         raise SettingError("overwrite", "expected with --images alone: --image always writes anew")
+    early.require_there(early.MODEL, Path(MODEL.value))
+    given = [IMAGES.value] if IMAGES.value else IMAGE.value or []
+    early.require_there("images", *map(Path, given))
     start_tensorflow()
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
     from tfadv.inference.folder import predict_all  # noqa: PLC0415

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from absl import flags
 
-from tfadv.programs import cli
+from tfadv.programs import cli, early
 from tfrecords.errors import SettingError, UserError
 from tfrecords.names import shortened
 from tfrecords.records.manifest import Manifest
 from tfrecords.records.verify import verify
-from tfrecords.records.views import VIEWS, Patches, Slices, View
+from tfrecords.records.views import VIEWS, Patches, Slices, View, Volumes
 from tfrecords.sources import layouts
 from tfrecords.sources.subject import TRAINING, select_modalities
 from tfrecords.writing.preprocessing import Options, preprocess
@@ -71,7 +71,7 @@ UNLABELLED = flags.DEFINE_bool(
     "unlabelled",
     False,
     "Take subjects without a label map as well, as whole volumes: of table, rows with an empty "
-    "label; of decathlon, imagesTs.",
+    "label; of decathlon, imagesTs; of bids, participants who have none.",
 )
 SKIP = flags.DEFINE_bool("skip_invalid", False, "Leave invalid subjects out, and note them.")
 WORKERS = flags.DEFINE_integer("workers", os.cpu_count() or 1, "Worker processes.", 1)
@@ -86,8 +86,14 @@ VERIFY = flags.DEFINE_string(
 )
 SEED = flags.DEFINE_integer("seed", 0, "Of folds, patches and the examples' order.", 0)
 
-# A method to suggest for each view.
-TRAINED_ON = {Slices: "kohl_purely_adversarial", Patches: "moeskops_dilated"}
+# To begin with: a baseline of each view, which soon tells whether the data can be learnt; and of
+# slices with regions, the method that has a map for each.
+BASELINES: dict[type[View], str] = {
+    Slices: "kohl_cross_entropy",
+    Patches: "moeskops_dilated",
+    Volumes: "reciprocal_dice",
+}
+OF_REGIONS = "segan_s3_3c"
 
 
 def main() -> None:
@@ -131,6 +137,7 @@ def _view() -> View:
         raise UserError("--method and --view: expected one of them, received both")
     view = VIEWS[VIEW.value or Slices.kind]()
     if METHOD.value:
+        early.require_method(METHOD.value)
         # Only this flag needs the methods, whose networks import TensorFlow.
         from tfadv import methods  # noqa: PLC0415
 
@@ -209,8 +216,15 @@ def summarise(manifest: Manifest, folder: Path) -> None:
     if UNLABELLED.value:
         print(f"{len(manifest.subjects) - labelled} unlabelled subjects, as whole volumes")
     print(f"{labelled} subjects in {folds} folds, seed {manifest.seed}: {folder}")
-    method = METHOD.value or TRAINED_ON.get(type(manifest.view), "NAME")
-    cli.tell(f"Next: python launch/train.py --method {method} --records {folder}")
+    cli.tell(f"Next: python launch/train.py {_suited(manifest)} --records {folder}")
+
+
+def _suited(manifest: Manifest) -> str:
+    """Flags of a training that suits the record set, and this machine."""
+    kind = type(manifest.view)
+    method = OF_REGIONS if manifest.regions and kind is Slices else BASELINES[kind]
+    gpus = any(Path("/dev").glob("nvidia[0-9]*"))  # Without TensorFlow, which takes seconds.
+    return f"--method {METHOD.value or method}{'' if gpus else ' --preset small'}"
 
 
 def _summarise_patches(manifest: Manifest) -> None:

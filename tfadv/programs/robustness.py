@@ -15,6 +15,7 @@ from pathlib import Path
 
 from absl import flags
 
+from tfadv.programs import early
 from tfadv.programs.start import start_tensorflow
 from tfrecords.errors import UserError
 
@@ -24,6 +25,7 @@ OUT_DIR = flags.DEFINE_string("out_dir", "comparisons/robustness", "Folder to wr
 def main(folders: list[str]) -> None:
     if not folders or len(set(map(Path, folders))) != len(folders):
         raise UserError(f"expected different runs, WORK_DIR [WORK_DIR ...], received {folders}")
+    early.require_there(early.RUN, *map(Path, folders))
     start_tensorflow()
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
     from tfadv.evaluation import robustness  # noqa: PLC0415

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from absl import flags
 
-from tfadv.programs import cli
+from tfadv.programs import cli, early
 from tfadv.programs.start import start_tensorflow
 from tfrecords.errors import SettingError
 
@@ -39,9 +39,8 @@ PLAN = flags.DEFINE_string(
     "File made by launch/plan.py, which gives method, record set and hyperparameters. [none]",
 )
 LINE = flags.DEFINE_string("line", None, "Which of the plan's lines to train. [its first]")
-RECORDS = flags.DEFINE_string(
-    "records", None, "Record set to train on. [the plan's, else records/demo_tumour]"
-)
+DEMO = "records/demo_tumour"
+RECORDS = flags.DEFINE_string("records", None, f"Record set to train on. [the plan's, else {DEMO}]")
 WORK_DIR = flags.DEFINE_string("work_dir", None, "Run to write or resume. [runs/METHOD]")
 PRESET = flags.DEFINE_enum(
     "preset",
@@ -81,6 +80,12 @@ POSITIVE_FRACTION = flags.DEFINE_float(
     "Share of the training subjects of the dataset's first group that train, drawn by the seed; "
     "those of other groups all train.",
 )
+TRACKER = flags.DEFINE_string(
+    "tracker",
+    None,
+    "Your function, as module:function, that starts who is told what TensorBoard shows, such as "
+    "MLflow or W&B: see docs/tensorboard.md. [none]",
+)
 SEED = flags.DEFINE_integer("seed", 0, "Of weights, batches and augmentation.", 0)
 DETERMINISTIC = flags.DEFINE_bool(
     "deterministic", False, "Equal runs, bit for bit; slower on GPUs."
@@ -89,6 +94,7 @@ DETERMINISTIC = flags.DEFINE_bool(
 
 def main() -> None:
     _require_one_source()
+    _require_there()
     start_tensorflow()
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
     from tfadv import methods  # noqa: PLC0415
@@ -132,8 +138,20 @@ def _require_one_source() -> None:
         raise SettingError("method", "expected this, --plan or --preset auto, received none")
 
 
+def _require_there() -> None:
+    """Raises UserError where flags name what is not there, likewise."""
+    if METHOD.value:
+        early.require_method(METHOD.value)
+    if PLAN.value:
+        early.require_there("a plan made by launch/plan.py", Path(PLAN.value))
+    if RECORDS.value or not PLAN.value:
+        early.require_there(early.RECORDS, Path(RECORDS.value or DEMO))
+    if INIT_FROM.value:
+        early.require_there(f"{early.RUN}, or {early.MODEL}", Path(INIT_FROM.value))
+
+
 def _chosen() -> _Chosen:
-    records = Path(RECORDS.value or "records/demo_tumour")
+    records = Path(RECORDS.value or DEMO)
     if PLAN.value:
         return _planned(Path(PLAN.value))
     if PRESET.value == "auto":
@@ -177,11 +195,13 @@ def _auto_dir(records: Path) -> str:
 def _train(work_dir: "WorkDir", run: "Run") -> None:
     from tfadv.run.cross_validation import require_no_folds  # noqa: PLC0415
     from tfadv.training import train  # noqa: PLC0415
+    from tfadv.training.tracker import find_tracker  # noqa: PLC0415
 
     require_no_folds(work_dir)
+    tracker = find_tracker(TRACKER.value) if TRACKER.value else None
     if DETERMINISTIC.value:
         train.make_deterministic()
-    train.train(work_dir, run)
+    train.train(work_dir, run, tracker)
 
 
 def _train_all(folder: Path, method: "Method", records: "RecordSet", held_out: "HeldOut") -> None:

@@ -55,6 +55,23 @@ def learning_curves(validated: pd.DataFrame, title: str, colours: Mapping[str, s
     return figures.encode_png(figure)
 
 
+def panels(epochs: pd.Series, values: Mapping[str, pd.Series]) -> bytes:
+    """A PNG of what one run computed by epoch, a panel for each number."""
+    rows, columns = math.ceil(len(values) / COLUMNS), min(COLUMNS, len(values))
+    figure = Figure(figsize=(4 * columns, 2.4 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis, (name, numbers) in zip(axes, values.items(), strict=False):
+        axis.plot(epochs, numbers)
+        axis.set_title(name, fontsize=9)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.grid(alpha=0.4)
+    for axis in axes[len(values) :]:
+        axis.set_axis_off()
+    for axis in axes[len(values) - columns : len(values)]:
+        axis.set_xlabel("epoch")
+    return figures.encode_png(figure)
+
+
 def gradients(read: pd.DataFrame) -> bytes:
     """A PNG of what the microscope read, a row of panels for each line; bands as in `judgements`.
 

@@ -1,8 +1,6 @@
 """The report's figures, with their titles and captions."""
 
-from base64 import b64encode
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
 
@@ -10,27 +8,29 @@ from tfadv.evaluation import label_maps, measures
 from tfadv.methods.verdicts import GENERATED, TRUE
 from tfadv.study import curves, figures, pictures, readings, statistics
 from tfadv.study.material import Material, percent
+from tfadv.study.page import Shown
 from tfadv.study.plan import Trial
 from tfadv.training.microscope import EVERY
 from tfrecords.names import MEAN
 
-
-class Shown(NamedTuple):
-    """A figure: the name of its file, its title, what to know, its PNG (none: only the caption).
-
-    Attributes:
-        table: below it, the titles of its columns and its rows; none if empty.
-    """
-
-    name: str
-    title: str
-    caption: str
-    png: bytes
-    table: tuple[list[str], list[list[str]]] = ([], [])
-
-    @property
-    def base64(self) -> str:
-        return b64encode(self.png).decode()
+# Name, title and caption of what a study and a single run show alike.
+JUDGEMENTS = (
+    "discriminators",
+    "What the discriminators say",
+    "How likely the discriminator holds maps to be true, on average over an epoch. Where both are "
+    "at chance it cannot tell them apart.",
+)
+GRADIENTS = (
+    "gradients",
+    "What the adversary teaches",
+    f"Every {EVERY} steps, on the same few validation maps. Of each weighted term that moves the "
+    "segmentor: the norm of its gradient, of the weights and at the map (before softmax or "
+    "sigmoid); its cosine to the gradient of the first supervised term, or where there is none to "
+    "that of cross entropy; the cosine of its step at the map to the truth minus the map; of the "
+    "wrong voxels that it moves, the share that it moves towards the truth (chance: 0.5). Of "
+    "judges, how often a true map is held for truer than a generated one (AUC; chance: 0.5). "
+    "Below, means over the second half of the steps.",
+)
 
 
 def all_figures(material: Material) -> list[Shown]:
@@ -119,13 +119,9 @@ def _judgements(material: Material) -> Shown | None:
     if not parts:
         return None
     said = pd.concat([part[["line", "epoch", "true", "generated"]].dropna() for part in parts])
-    caption = (
-        "How likely the discriminator holds maps to be true, on average over an epoch. Where both "
-        "are at chance it cannot tell them apart. Lines are means over runs, bands reach from the "
-        "lowest run to the highest."
-    )
-    title = "What the discriminators say"
-    return Shown("discriminators", title, caption, curves.judgements(said))
+    name, title, caption = JUDGEMENTS
+    caption += " Lines are means over runs, bands reach from the lowest run to the highest."
+    return Shown(name, title, caption, curves.judgements(said))
 
 
 def judges(history: pd.DataFrame) -> list[tuple[str, str]]:
@@ -141,17 +137,9 @@ def _gradients(material: Material) -> Shown | None:
     )
     if read.empty:
         return None
-    caption = (
-        f"Every {EVERY} steps, on the same few validation maps. Of each weighted term that moves "
-        "the segmentor: the norm of its gradient, of the weights and at the map (before softmax or "
-        "sigmoid); its cosine to the gradient of the first supervised term, or where there is none "
-        "to that of cross entropy; the cosine of its step at the map to the truth minus the map; "
-        "of the wrong voxels that it moves, the share that it moves towards the truth (chance: "
-        "0.5). Of judges, how often a true map is held for truer than a generated one (AUC; "
-        "chance: 0.5). Below, means over the second half of the steps, and over runs."
-    )
-    title = "What the adversary teaches"
-    return Shown("gradients", title, caption, curves.gradients(read), readings.table(read))
+    name, title, caption = GRADIENTS
+    caption += " All are means over runs."
+    return Shown(name, title, caption, curves.gradients(read), readings.table(read))
 
 
 def _learning_curves(material: Material) -> Shown | None:

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-import jinja2
 import pandas as pd
 
-from tfadv.study import drawings, statistics, words
+from tfadv.study import drawings, page, statistics, words
 from tfadv.study.material import Material
 from tfadv.study.plan import Study
 from tfrecords.files import write_file
@@ -31,16 +30,10 @@ def write_report(study: Study, folder: Path, results: pd.DataFrame) -> Path:
     (folder / "figures").mkdir(exist_ok=True)
     for figure in filter(lambda figure: figure.png, shown):
         write_file(folder / "figures" / f"{figure.name}.png", figure.png)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("tfadv", "study"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     foremost, others = words.findings(material)
-    html = environment.get_template("report.html.jinja").render(
-        study=study,
+    html = page.render(
+        "report.html.jinja",
+        title=study.title,
         alpha=statistics.ALPHA,
         head=words.head(material),
         lines=words.lines(material),
@@ -52,5 +45,5 @@ def write_report(study: Study, folder: Path, results: pd.DataFrame) -> Path:
         test_tables={region: words.tests(material, region) for region in material.regions},
         figures=shown,
     )
-    write_file(folder / "report.html", html.encode())
+    write_file(folder / "report.html", html)
     return folder / "report.html"

@@ -1,4 +1,4 @@
-"""What happens around the steps: rates, validation, checkpoints, TensorBoard."""
+"""What happens around the steps: rates, validation, checkpoints, what is told meanwhile."""
 
 import math
 import sys
@@ -7,15 +7,16 @@ from collections.abc import Iterable
 
 import keras
 import numpy as np
-import tensorflow as tf
 from absl import logging
 
 from tfadv.evaluation.criterion import MEAN_DICE, Criterion
 from tfadv.evaluation.scoring import (
     Segmented,
-    picture_of,
+    best_median_worst,
+    mean_dice,
     score,
     segment,
+    shown_slice,
     validated,
     validation_logs,
 )
@@ -121,6 +122,10 @@ class Validation(keras.callbacks.Callback):
 
     Args:
         criterion: what chooses the epoch; its measure is among the logs.
+
+    Attributes:
+        shown: after an epoch, the slice of the best, the median and the worst subject by mean Dice,
+            and what to say of it.
     """
 
     def __init__(
@@ -135,19 +140,23 @@ class Validation(keras.callbacks.Callback):
         self.records = records
         self.folds = folds
         self.measures = validated(criterion)
-        self.example: Segmented | None = None
+        self.shown: dict[str, tuple[Segmented, str]] = {}
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         assert logs is not None
         manifest = self.records.manifest
         origins = {subject.name: subject for subject in manifest.subjects}
-        scores = []
-        for number, segmented in enumerate(segment(self.predictor, self.records, self.folds)):
-            origin = origins[segmented.volume.subject]
-            scores.append(score(segmented, origin, manifest, self.measures))
-            if number == 0:
-                self.example = segmented
-        logs |= validation_logs(scores, self.measures, manifest)
+        scores, slices = {}, {}
+        for segmented in segment(self.predictor, self.records, self.folds):
+            name = segmented.volume.subject
+            scores[name] = score(segmented, origins[name], manifest, self.measures)
+            slices[name] = shown_slice(segmented)
+        logs |= validation_logs(list(scores.values()), self.measures, manifest)
+        dice = {name: mean_dice(of, manifest) for name, of in scores.items()}
+        self.shown = {
+            word: (slices[name], f"{name}, mean Dice {dice[name]:.2f} (the {word} of {len(dice)})")
+            for word, name in best_median_worst(dice).items()
+        }
 
 
 class Checkpoints(keras.callbacks.Callback):
@@ -172,36 +181,34 @@ class Checkpoints(keras.callbacks.Callback):
         self.work_dir.save(self.model, progress)
 
 
-class TensorBoard(keras.callbacks.Callback):
-    """Every logged value, and a picture of one validation subject, once an epoch.
+class EpochLine(keras.callbacks.Callback):
+    """Tells each epoch in a line, where nobody watches a progress bar: in a log.
 
-    Losses of both players share the run `train`, what validation measured is in `validation`. So
-    are readings of gradients, whose steps are not epochs but training's.
+    After Checkpoints, which notes the best epoch.
     """
 
-    def __init__(self, work_dir: WorkDir, validation: Validation, progress: Progress) -> None:
+    def __init__(self, progress: Progress, criterion: Criterion, epochs: int) -> None:
         super().__init__()
-        self.validation = validation
         self.progress = progress
-        self.read = len(progress.readings)
-        self.writers = {
-            name: tf.summary.create_file_writer(str(work_dir.tensorboard / name))
-            for name in ("train", "validation")
-        }
+        self.criterion = criterion
+        self.epochs = epochs
+        self.start_s = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self.start_s = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        for name, value in (logs or {}).items():
-            run = "validation" if name.startswith("val_") else "train"
-            with self.writers[run].as_default(step=epoch + 1):
-                tf.summary.scalar(name.removeprefix("val_"), value)
-        with self.writers["validation"].as_default(step=epoch + 1):
-            assert self.validation.example is not None
-            picture = picture_of(self.validation.example, self.validation.records)
-            tf.summary.image("example", tf.io.decode_png(picture, channels=3)[None])
-            for reading in self.progress.readings[self.read :]:
-                for name, value in reading.items():
-                    if name != "step":
-                        tf.summary.scalar(name, value, step=reading["step"])
-        self.read = len(self.progress.readings)
-        for writer in self.writers.values():
-            writer.flush()
+        logs, progress = logs or {}, self.progress
+        schedule = self.model.players.schedule
+        terms = dict.fromkeys(term.name for update in schedule for term in update.terms)
+        logging.info(
+            "epoch %d of %d, %.0f s: %s %.3f (best %.3f in epoch %d); %s",
+            epoch + 1,
+            self.epochs,
+            time.perf_counter() - self.start_s,
+            self.criterion.title,
+            logs[self.criterion.key],
+            progress.best,
+            progress.best_epoch,
+            ", ".join(f"{name} {logs[name]:.4g}" for name in terms),
+        )

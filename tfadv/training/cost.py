@@ -55,7 +55,7 @@ def step_cost(run: Run, repetitions: int) -> Cost:
     )
     batches = run.batches(model, range(-(-steps // run.method.steps_per_epoch)))
     with damage_named(run.records):
-        model.fit(batches, steps_per_epoch=steps, callbacks=[clock], verbose=0)
+        model.fit(batches, steps_per_epoch=steps, callbacks=[clock], verbose=0, shuffle=False)
     return Cost(median(np.diff(ends[WARM_STEPS - 1 :])), _peak_bytes())
 
 

@@ -47,6 +47,7 @@ class Microscope(keras.callbacks.Callback):
         self.seed = run.settings.seed
         self.steps_per_epoch = run.method.steps_per_epoch
         self.first = 0
+        self.verdicts: list[tuple[int, str, np.ndarray]] = []
         built = run.build_players()
         trained = run.method.trained(built)
         self.networks = trained.networks
@@ -71,6 +72,12 @@ class Microscope(keras.callbacks.Callback):
         step = self.first + batch + 1
         if step % EVERY == 0:
             self.progress.readings.append({"step": step, **self.read()})
+            self.verdicts += [(step, tag, odds) for tag, odds in self.said.items()]
+
+    def take_verdicts(self) -> list[tuple[int, str, np.ndarray]]:
+        """Since the last call: step, verdicts/JUDGE/true or generated, and log odds of true."""
+        taken, self.verdicts = self.verdicts, []
+        return taken
 
     def read(self) -> dict[str, float]:
         """Scalars by name: those of `gradients.readings`, and verdicts/JUDGE/auc."""
@@ -79,9 +86,14 @@ class Microscope(keras.callbacks.Callback):
         self._same_noise()
         # First, for the passes of gradients move statistics.
         said = [self.judgements(batch) for batch in self.batches]
+        self.said = {
+            f"verdicts/{judge}/{kind}": np.concatenate([odds[judge][place] for odds in said])
+            for judge in said[0]
+            for place, kind in enumerate(("true", "generated"))
+        }
         found = {
             f"verdicts/{judge}/auc": auc(
-                *(np.concatenate([odds[judge][kind] for odds in said]) for kind in (0, 1))
+                *(self.said[f"verdicts/{judge}/{kind}"] for kind in ("true", "generated"))
             )
             for judge in said[0]
         }

@@ -3,6 +3,8 @@
 record set -> training batches -> AdversarialModel.fit -> (each epoch) validation, checkpoint
 """
 
+import sys
+
 import keras
 import tensorflow as tf
 from absl import logging
@@ -17,10 +19,10 @@ from tfadv.run.work_dir import Progress, WorkDir
 from tfadv.training.callbacks import (
     Checkpoints,
     Duration,
+    EpochLine,
     LearningRates,
     ProgressLine,
     RandomStates,
-    TensorBoard,
     Validation,
 )
 from tfadv.training.microscope import microscopes
@@ -30,6 +32,8 @@ from tfadv.training.stops import (
     StopAtSignal,
     StoppedError,
 )
+from tfadv.training.tensorboard import TensorBoard
+from tfadv.training.tracker import Start, Tracking
 from tfrecords.errors import UserError
 from tfrecords.reading.record_set import damage_named
 from tfrecords.reading.streams import tell_of_favoured
@@ -40,8 +44,11 @@ def make_deterministic() -> None:
     tf.config.experimental.enable_op_determinism()
 
 
-def train(work_dir: WorkDir, run: Run) -> None:
+def train(work_dir: WorkDir, run: Run, tracker: Start | None = None) -> None:
     """Trains, or goes on where an earlier call with the same settings was stopped.
+
+    Args:
+        tracker: starts whoever is to be told of the run; see `tracker`.
 
     Raises:
         UserError: the folder holds another run, another process writes there, or the losses are no
@@ -70,8 +77,12 @@ def train(work_dir: WorkDir, run: Run) -> None:
         logging.info("replicas: %d", strategy.num_replicas_in_sync)
         if progress.epochs:
             logging.info("resuming after epoch %d", progress.epochs)
-        with damage_named(run.records):
-            _fit(work_dir, run, model, progress, criterion)
+        tracking = Tracking(tracker, run.settings, work_dir)
+        try:
+            with damage_named(run.records):
+                _fit(work_dir, run, model, progress, criterion, tracking)
+        finally:
+            tracking.finish()
         logging.info(
             "best epoch %d of %d: %s %.3f",
             progress.best_epoch,
@@ -87,19 +98,33 @@ def _strategy() -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy(gpus) if len(gpus) > 1 else tf.distribute.get_strategy()
 
 
+def watched() -> bool:
+    """Whether somebody sees a progress bar move; in a log, each of its states would stay."""
+    return sys.stdout.isatty() or "ipykernel" in sys.modules
+
+
 def _fit(
-    work_dir: WorkDir, run: Run, model: AdversarialModel, progress: Progress, criterion: Criterion
+    work_dir: WorkDir,
+    run: Run,
+    model: AdversarialModel,
+    progress: Progress,
+    criterion: Criterion,
+    tracking: Tracking,
 ) -> None:
     """Keras' `fit`, which SIGTERM and Ctrl-C end between two steps."""
-    stop, line = StopAtSignal(), ProgressLine()
+    stop, bar = StopAtSignal(), ProgressLine()
     epochs = range(progress.epochs, run.method.epochs)
+    last = bar if watched() else EpochLine(progress, criterion, epochs.stop)
+    callbacks = _callbacks(work_dir, run, model, progress, criterion, tracking)
     try:
         model.fit(
             run.batches(model, epochs),
             initial_epoch=epochs.start,
             epochs=epochs.stop,
             steps_per_epoch=run.method.steps_per_epoch,
-            callbacks=[stop, *_callbacks(work_dir, run, model, progress, criterion), line],
+            callbacks=[stop, *callbacks, last],
+            verbose=int(last is bar),
+            shuffle=False,
         )
     except StoppedError as stopped:
         raise UserError(
@@ -108,26 +133,32 @@ def _fit(
         ) from None
     finally:
         stop.restore()
-        line.end()
+        bar.end()
 
 
 def _callbacks(
-    work_dir: WorkDir, run: Run, model: AdversarialModel, progress: Progress, criterion: Criterion
+    work_dir: WorkDir,
+    run: Run,
+    model: AdversarialModel,
+    progress: Progress,
+    criterion: Criterion,
+    tracking: Tracking,
 ) -> list[keras.callbacks.Callback]:
     validation = Validation(
         run.predictor(model), run.records, run.settings.validation_folds, criterion
     )
     steps = (run.method.epochs - progress.epochs) * run.method.steps_per_epoch
+    microscope = next(microscopes(run, progress), None)
     return [
         StopAtDivergence(),
         StopAtDeadPlayer(model.players),
         RandomStates(run.settings.seed),
         LearningRates(run.method),
         Duration(steps),
-        *microscopes(run, progress),
+        *([microscope] if microscope else []),
         # In this order: what validation finds, the others write.
         validation,
-        TensorBoard(work_dir, validation, progress),
+        TensorBoard(work_dir, run, validation, progress, microscope, tracking),
         Checkpoints(work_dir, progress, criterion),
     ]
 

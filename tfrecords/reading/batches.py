@@ -46,11 +46,17 @@ class Recipe:
     unlabelled: bool = False
 
     def __post_init__(self) -> None:
-        if not self.view.augmentable and self.augmentation != Augmentation():
+        if not self.view.augmentable and self.augmentation.turned:
             raise SettingError(
                 "augmentation",
                 f"expected none of {self.view}, which cannot be rotated, shifted or mirrored, "
                 f"received {self.augmentation}",
+            )
+        if not self.view.variable and self.augmentation.varied:
+            raise SettingError(
+                "augmentation",
+                f"expected none of {self.view}, which cannot be scaled, deformed or varied in "
+                f"intensity, received {self.augmentation}",
             )
 
 

@@ -5,7 +5,16 @@ from functools import singledispatch
 
 import tensorflow as tf
 
-from tfrecords.reading.augmentation import Augmentation, augment, random_crop
+from tfrecords.reading.appearance import vary
+from tfrecords.reading.augmentation import (
+    APPEARANCE,
+    ZOOM,
+    Augmentation,
+    augment,
+    folded,
+    random_crop,
+)
+from tfrecords.reading.distortion import distorted, window_of
 from tfrecords.records.views import Patches, Slices, View, Volumes
 
 Normalise = Callable[[tf.Tensor], tf.Tensor]  # An image as stored, or a part of it.
@@ -73,7 +82,7 @@ def crop_of(view: View, stored: View, size: tuple[int, ...], augmentation: Augme
         view: the wanted one.
         stored: the record set's, which serves it.
         size: of the crop of a slice (height, width) or a volume (depth, height, width).
-        augmentation: what varies the crop, where the view is augmentable.
+        augmentation: what varies the crop, as far as the view allows it.
     """
     raise TypeError(f"view: expected one that can be cropped. Received: {view!r}")
 
@@ -93,11 +102,17 @@ def _(view: Slices, stored: View, size: tuple[int, ...], augmentation: Augmentat
 
 @crop_of.register
 def _(view: Volumes, stored: View, size: tuple[int, ...], augmentation: Augmentation) -> Crop:
+    how = augmentation.scale, augmentation.elastic
+    window = window_of(size, *how)
+
     def somewhere(
         image: tf.Tensor, label: tf.Tensor, normalise: Normalise, seed: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        image, label = random_crop(image, label, size, seed)
-        return normalise(image), label  # A crop is a small part; zeros of padding stay zero.
+        image, label = random_crop(image, label, window, seed)
+        image = normalise(image)  # A crop is a small part; zeros of padding stay zero.
+        if any(how):
+            image, label = distorted(image, label, size, *how, folded(seed, ZOOM))
+        return vary(image, augmentation.appearance, folded(seed, APPEARANCE)), label
 
     return somewhere
 

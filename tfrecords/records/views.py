@@ -43,12 +43,14 @@ class View(ABC):
         of_classes: whether an example is drawn for the class of its central voxel, so that a
             manifest counts them by class.
         augmentable: whether examples can be rotated, shifted and mirrored when they are read.
+        variable: whether they can be scaled and deformed, and vary in intensity.
     """
 
     kind: ClassVar[str]
     axes: ClassVar[int] = 2
     of_classes: ClassVar[bool] = False
     augmentable: ClassVar[bool] = False
+    variable: ClassVar[bool] = False
 
     def __str__(self) -> str:
         return self.kind
@@ -109,6 +111,7 @@ class Slices(View):
 
     kind = "slices"
     augmentable = True
+    variable = True
     foreground: bool = False
 
     def __str__(self) -> str:
@@ -228,6 +231,7 @@ class Volumes(View):
     """Whole volumes, cropped to the body. Every record set holds them, whatever its view."""
 
     kind = "volumes"
+    variable = True
     axes = 3
 
     def served_by(self, found: View) -> bool:

@@ -31,6 +31,8 @@ class Subject:
             the names that mean something.
         channels: of a single 4D file, which modality each channel is, -1 for one that is left out;
             empty where channel i is modality i.
+        patient: whose subjects share a fold, where there may be several of one; empty for this
+            one alone.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Subject:
     group: str = "all"
     fold: str = ""
     channels: tuple[int, ...] = ()
+    patient: str = ""
 
     @property
     def files(self) -> tuple[Path, ...]:

@@ -78,7 +78,7 @@ def _separator(text: str) -> str:
     found = [separator for separator in SEPARATORS if separator in header]
     if len(found) > 1:
         received = " and ".join(SEPARATORS[separator] for separator in found)
-        raise ValueError(f"its header has {received}: expected only one kind of separator")
+        raise ValueError(f"its header has {received}: expected one kind of separator, use commas")
     return found[0] if found else ","
 
 

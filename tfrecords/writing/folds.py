@@ -15,9 +15,9 @@ def assign_folds(
     """Fold of each subject by name: the source's own if it prescribes them, else drawn.
 
     Drawn folds share every group as evenly as they can, and do not depend on the order in which
-    subjects were found. Two kinds of subjects have a fold of their own, whatever is prescribed, and
-    do not change the others' folds: unlabelled ones UNLABELLED, and labelled ones of the groups
-    `training_only` TRAINING.
+    subjects were found. Subjects of one patient share a fold, and count once. Two kinds of subjects
+    have a fold of their own, whatever is prescribed, and do not change the others' folds:
+    unlabelled ones UNLABELLED, and labelled ones of the groups `training_only` TRAINING.
 
     Raises:
         UserError: only some of the other subjects have a prescribed fold, it is UNLABELLED, or
@@ -46,15 +46,24 @@ def _other_folds(subjects: Sequence[Subject], folds: int, seed: int) -> dict[str
         )
     if prescribed:
         return prescribed
-    if len(subjects) < folds:
+    # Of patients whose subjects are in several groups, the least of them.
+    by_group = sorted(subjects, key=lambda subject: subject.group, reverse=True)
+    groups_of = {_patient(subject): subject.group for subject in by_group}
+    if len(groups_of) < folds:
+        what = "patients" if len(groups_of) < len(subjects) else "subjects"
         raise SettingError(
             "folds",
-            f"expected at most {len(subjects)} (subjects that may be held out), received {folds}",
+            f"expected at most {len(groups_of)} ({what} that may be held out), received {folds}",
         )
     groups = defaultdict(list)
-    for subject in subjects:
-        groups[subject.group].append(subject.name)
+    for patient, group in groups_of.items():
+        groups[group].append(patient)
     random = np.random.default_rng(seed)
     # One running counter over all groups, so that small groups do not all fill the first folds.
     names = [n for group in sorted(groups) for n in random.permutation(sorted(groups[group]))]
-    return {str(name): str(i % folds) for i, name in enumerate(names)}
+    drawn = {str(name): str(i % folds) for i, name in enumerate(names)}
+    return {subject.name: drawn[_patient(subject)] for subject in subjects}
+
+
+def _patient(subject: Subject) -> str:
+    return subject.patient or subject.name

@@ -34,8 +34,8 @@ def test_a_subjects_slice_of_most_foreground() -> None:
     plot = picture[: int(0.9 * len(picture))]
     # Seen through at 65 %, on the black image.
     one, two = (where(plot, 0.65 * np.array(figures.COLOURS(index)[:3])) for index in range(2))
-    assert one[:, 1].mean() == pytest.approx(2.5 / 4, abs=0.02)
-    assert two[:, 1].mean() == pytest.approx(3.75 / 4, abs=0.03)
+    assert one[:, 1].mean() == pytest.approx(0.5 / 2, abs=0.02)
+    assert two[:, 1].mean() == pytest.approx(1.75 / 2, abs=0.03)
     assert len(two) == pytest.approx(len(one) / 2, rel=0.1)
 
 

@@ -97,3 +97,21 @@ def test_validation_measures_dice_and_the_criterion() -> None:
     assert [m.name for m in scoring.validated(MEAN_DICE)] == ["dice"]
     found = scoring.validated(Criterion("sensitivity", "mean"))
     assert [m.name for m in found] == ["dice", "sensitivity"]
+
+
+def test_the_best_the_median_and_the_worst_are_different_subjects() -> None:
+    dice = {"a": 0.5, "b": 0.9, "c": 0.1, "d": 0.2, "e": 0.6}
+    assert scoring.best_median_worst(dice) == {"best": "b", "worst": "c", "median": "a"}
+    assert scoring.best_median_worst({"a": 0.5, "b": 0.9}) == {"best": "b", "worst": "a"}
+    assert scoring.best_median_worst({"a": 0.5}) == {"best": "a"}
+
+
+def test_a_subjects_slice_shows_the_same_as_the_whole(records: RecordSet) -> None:
+    segmented = next(scoring.segment(Halves(), records, ("0",)))  # type: ignore[arg-type]
+    alone = scoring.shown_slice(segmented)
+    assert alone.volume.label.shape == (1, *segmented.volume.label.shape[1:])
+    assert np.shares_memory(alone.volume.image, segmented.volume.image) is False
+    assert scoring.picture_of(alone, records) == scoring.picture_of(segmented, records)
+    (most,) = {alone.volume.position[0]} - {segmented.volume.position[0]}
+    z = most - segmented.volume.position[0]
+    np.testing.assert_array_equal(alone.prediction[0], segmented.prediction[z])

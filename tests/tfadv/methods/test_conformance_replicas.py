@@ -48,7 +48,7 @@ def test_two_replicas_train_with_noise(
     if not any(random_layers(network) for network in players.networks.values()):
         pytest.skip("draws nothing: the test without noise is the same")
     if method.name in OF_EACH_PAPER:
-        model.fit(_repeated(method, players, replicas=2), verbose=0)
+        model.fit(_repeated(method, players, replicas=2), verbose=0, shuffle=False)
     else:
         batch = batch_for(tiny(method), players)
         for _ in range(3):
@@ -93,7 +93,11 @@ def _trained_weights(
         model.compile()
     start = {name: weights(network) for name, network in players.networks.items()}
     if fit:
-        model.fit(_repeated(method, players, strategy.num_replicas_in_sync, steps), verbose=0)
+        model.fit(
+            _repeated(method, players, strategy.num_replicas_in_sync, steps),
+            verbose=0,
+            shuffle=False,
+        )
     else:  # Without a graph, whose tracing takes many times as long.
         batch = batch_for(tiny(method), players)
         for _ in range(steps):

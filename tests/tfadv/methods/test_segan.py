@@ -125,7 +125,7 @@ def test_clamp_holds_on_every_replica_after_every_update(
         model = AdversarialModel(players)
         model.compile()
     data = tf.data.Dataset.from_tensor_slices(batch()).repeat(4).batch(4, drop_remainder=True)
-    history = model.fit(data, verbose=0).history
+    history = model.fit(data, verbose=0, shuffle=False).history
     critics = [network for key, network in players.networks.items() if key != "segmentor"]
     for variable in (v for critic in critics for v in critic.trainable_variables):
         copies: Any = mirrored.experimental_local_results(variable.value)

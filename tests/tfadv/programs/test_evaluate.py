@@ -30,5 +30,7 @@ def test_tells_the_scores_and_where_they_are(run: WorkDir, tmp_path: Path, launc
     lines = result.stdout.splitlines()
     assert f"tables: {run.metrics}, {run.subjects}" in lines
     assert f"label maps: {run.predictions}" in lines
+    assert f"report: {run.folder / 'report.html'}" in lines
+    assert (run.folder / "report.html").is_file()
     assert lines[-1] == f"Next: python launch/export.py --work_dir {run.folder}"
     assert run.metrics.is_file()

@@ -50,7 +50,7 @@ def run(launch: Run, tmp_path: Path) -> Run:
         (["--method=any", "--view=slices"], "--method and --view: expected one of them"),
         (
             ["--dataset=brats", "--unlabelled"],
-            "--unlabelled: expected --dataset decathlon or table",
+            "--unlabelled: expected --dataset bids or decathlon or table",
         ),
         (["positional"], "expected flags alone, received ['positional']"),
     ],
@@ -96,7 +96,9 @@ def test_a_run_tells_what_it_wrote_and_what_comes_next(
     assert "slices: 20 examples in 3 shards" in result.stdout
     assert "volumes: 4 examples in 3 shards" in result.stdout
     assert "4 subjects in 2 folds, seed 3: records/table" in result.stdout
-    assert "launch/train.py" in result.stdout
+    next_line = result.stdout.splitlines()[-1]
+    assert next_line.startswith("Next: python launch/train.py --method kohl_cross_entropy")
+    assert (" --preset small " in next_line) == (not any(Path("/dev").glob("nvidia[0-9]*")))
 
 
 def test_a_run_tells_which_subjects_only_train_and_how_many_slices_are_left(
@@ -156,6 +158,7 @@ def test_a_run_tells_the_patches_of_each_class_and_the_subjects_without_any(
     assert result.returncode == 0, result.stderr
     view = load_manifest(tmp_path / "records" / "table").view
     assert view == Patches(25, 21, 3)
+    assert "Next: python launch/train.py --method moeskops_dilated " in result.stdout
     assert "class background: 24 patches\n" in result.stdout
     assert "class label_1: 21 patches\n" in result.stdout
     assert "class label_1: no patches of 1 of 8 subjects, which lack it: s0\n" in result.stdout

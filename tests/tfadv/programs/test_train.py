@@ -1,6 +1,7 @@
 """Training as a user runs it, killed and resumed."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -16,6 +17,25 @@ from tfadv.run.work_dir import WorkDir
 
 Small = tuple[object, Path]
 Launch = Callable[..., subprocess.CompletedProcess[str]]
+
+
+TRACKER = """
+class Tracker:
+    def __init__(self, settings):
+        self.file = open("told.txt", "w")
+        print(settings["method"], settings["width"], file=self.file)
+
+    def log(self, step, values):
+        for name in values:
+            print(step, name, file=self.file)
+
+    def finish(self):
+        print("finished", file=self.file)
+        self.file.close()
+
+
+start = Tracker
+"""
 
 
 def training(records: Path, work_dir: Path, *more: object) -> list[object]:
@@ -92,12 +112,21 @@ def arrays(work_dir: Path) -> dict[str, np.ndarray]:
 def test_killed_training_ends_with_the_same_weights(
     small_records: Small, tmp_path: Path, command: Callable[..., list[str]], launch: Launch
 ) -> None:
-    """SIGKILL after the first epoch, at whatever moment."""
+    """SIGKILL after the first epoch, at whatever moment. The other run tells a tracker."""
     records = small_records[1]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    done = launch("train", *training(records, whole))
+    (tmp_path / "my_tracker.py").write_text(TRACKER)
+    flags = (*training(records, whole), "--tracker=my_tracker:start")
+    done = launch("train", *flags, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert f"Next: python launch/evaluate.py --work_dir {whole}" in done.stdout
+    # What would move in a terminal is a line for each epoch in a log.
+    assert not {"\b", "\r", "\x1b"} & set(done.stdout)
+    assert len(re.findall(r"^epoch \d of 3, ", done.stdout, re.MULTILINE)) == 3
+    settings, *told, last = (tmp_path / "told.txt").read_text().splitlines()
+    assert settings == "kohl_purely_adversarial 4"
+    assert {"4 discriminator/true", "12 segmentor/adversarial", "12 dice/mean"} <= set(told)
+    assert last == "finished"
     process = subprocess.Popen(
         command("train", *training(records, killed)),
         stdout=subprocess.DEVNULL,

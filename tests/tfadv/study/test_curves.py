@@ -91,3 +91,12 @@ def test_readings_of_nothing_and_below_zero_are_drawn() -> None:
         for what, value in (("norm", 0.0), ("cosine", -0.5), ("auc", np.nan))
     ]
     assert len(where(pixels(curves.gradients(pd.DataFrame(rows))), COLOURS["a"]))
+
+
+def test_a_run_has_a_panel_for_each_number() -> None:
+    """The last of four begins a second row."""
+    values = {name: pd.Series([0.0, 1.0]) for name in "abcd"}
+    picture = pixels(curves.panels(pd.Series([1, 2]), values))
+    drawn = where(picture, COLOURS["a"])
+    places = {(int(2 * y), int(3 * x)) for y, x in drawn}
+    assert places == {(0, 0), (0, 1), (0, 2), (1, 0)}

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,8 @@ from tfadv.run.work_dir import Progress, WorkDir
 from tfadv.study import drawings, figures, statistics, words
 from tfadv.study.material import Material
 from tfadv.study.plan import Line, Study
-from tfadv.training.callbacks import TensorBoard, Validation
+from tfadv.training.callbacks import Validation
+from tfadv.training.tensorboard import TensorBoard
 from tfrecords.reading.record_set import RecordSet
 
 # Of one voxel missed in a hundred it is 0.01.
@@ -82,9 +84,13 @@ def test_it_chooses_the_epoch_and_has_its_curve(
     assert criterion.improves(0.4, best=0.5)
     assert logs["val_missed_share"] == 0.5
     assert logs["val_missed_share_label_1"] == 0.0
-    TensorBoard(WorkDir(tmp_path), validation, Progress()).on_epoch_end(0, logs)
+    run: Any = SimpleNamespace(settings=None, method=None)
+    callback = TensorBoard(WorkDir(tmp_path), run, validation, Progress())
+    model: Any = SimpleNamespace(players=SimpleNamespace(schedule=[]), trackers={})
+    callback.set_model(model)
+    callback.on_epoch_end(0, logs)
     events = EventAccumulator(str(tmp_path / "tensorboard" / "validation")).Reload()
-    for tag, value in (("missed_share", 0.5), ("missed_share_label_2", 1.0)):
+    for tag, value in (("missed_share/mean", 0.5), ("missed_share/label_2", 1.0)):
         (event,) = events.Tensors(tag)
         assert tf.make_ndarray(event.tensor_proto) == value
 

@@ -93,7 +93,12 @@ def test_a_whole_report(small_records: tuple[Any, Path], tmp_path: Path) -> None
     study, results = written(small_records, tmp_path, gain=0.1)
     path = report.write_report(study, tmp_path, results)
     assert path == tmp_path / "report.html"
-    page = Text(path.read_text())
+    content = path.read_text()
+    page = Text(content)
+    # On a phone: every table but the one of names and texts, which wraps, scrolls by itself.
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in content
+    scrolling = re.findall(r'<div class="wide [^"]*">\s*<table>', content)
+    assert len(scrolling) == content.count("<table>") - 1 > 3
     assert str(page).startswith(" A <b> & c")  # Escaped.
     assert "runs 24 of 24 finished" in str(page)
     assert "4 (100 %), 2 (50 %)" in str(page)

@@ -1,5 +1,6 @@
 """What happens around the steps: the epoch that is kept, and the rates."""
 
+import logging
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,9 +9,9 @@ import pytest
 
 from tfadv import methods
 from tfadv.adversarial import AdversarialModel
-from tfadv.evaluation.criterion import Criterion
+from tfadv.evaluation.criterion import MEAN_DICE, Criterion
 from tfadv.run.work_dir import Progress
-from tfadv.training.callbacks import Checkpoints, LearningRates
+from tfadv.training.callbacks import Checkpoints, EpochLine, LearningRates
 
 
 @pytest.mark.parametrize(
@@ -51,3 +52,19 @@ def test_every_optimizer_has_its_rate_in_the_logs() -> None:
         "critic_WT_learning_rate": 1e-4,
         "critic_TC_learning_rate": 1e-4,
     }
+
+
+def test_a_log_has_a_line_for_each_epoch(caplog: pytest.LogCaptureFixture) -> None:
+    """Of what chooses it and of what players descend, and of nothing else that is logged."""
+    method = methods.get("kohl_hybrid").configure("small", ["width=2", "discriminator_width=2"])
+    callback = EpochLine(Progress(1, 1, 0.75, [{"epoch": 1}]), MEAN_DICE, epochs=8)
+    callback.set_model(AdversarialModel(method.build(1, ("a", "b"))))
+    callback.on_epoch_begin(1)
+    losses = {"discriminator_loss": 1.25, "segmentor_cross_entropy": 0.5}
+    losses["segmentor_adversarial"] = 0.69314
+    with caplog.at_level(logging.INFO, logger="absl"):
+        callback.on_epoch_end(1, losses | {"val_dice": 0.5, "discriminator_true": 0.9})
+    assert caplog.messages == [
+        "epoch 2 of 8, 0 s: validation Dice: mean 0.500 (best 0.750 in epoch 1); "
+        "discriminator_loss 1.25, segmentor_adversarial 0.6931, segmentor_cross_entropy 0.5"
+    ]

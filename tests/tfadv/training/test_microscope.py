@@ -81,6 +81,10 @@ def test_readings_are_in_the_table_and_in_tensorboard(watched: tuple[Run, WorkDi
         assert [event.step for event in events] == [2, 4, 6]
         values = [float(tf.make_ndarray(event.tensor_proto)) for event in events]
         np.testing.assert_allclose(values, table[name], rtol=1e-6)
+    for kind in ("true", "generated"):
+        events = logged.Tensors(f"verdicts/discriminator/{kind}")
+        assert [event.step for event in events] == [2, 4, 6]
+        assert tf.make_ndarray(events[0].tensor_proto)[:, 2].sum() == 8  # 4 minibatches of 2.
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tfadv import methods
 from tfadv.run.run import Run
 from tfadv.run.work_dir import WorkDir
+from tfadv.training import train as training
 from tfadv.training.microscope import validation_batches
 from tfadv.training.stops import StopAtSignal
 from tfadv.training.train import _announce, _strategy, train
@@ -113,9 +114,13 @@ def test_divergence_stops_with_step_term_and_advice(records: RecordSet, tmp_path
 
 
 def test_what_ends_an_epoch_is_told_on_a_line_of_its_own(
-    records: RecordSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    records: RecordSet,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Not on the progress bar's, which is written before the second step's end is looked at."""
+    monkeypatch.setattr(training, "watched", lambda: True)
     with pytest.raises(UserError, match="epoch 1, step 2: "):
         tiny_run("run", tmp_path, records, "learning_rate=1e30", "steps_per_epoch=4")
     assert re.search(r"1/4.*\n$", capsys.readouterr().out)
@@ -169,17 +174,18 @@ def test_a_run_writes_history_and_tensorboard(run: WorkDir) -> None:
     assert history["epoch"].tolist() == [1, 2]
     assert history["segmentor_learning_rate"].tolist() == [1e-3, 1e-3]
     assert history["segmentor_cross_entropy"].is_monotonic_decreasing
-    expected = {"segmentor_cross_entropy", "segmentor_gradient_norm", "segmentor_learning_rate"}
+    expected = {"segmentor/cross_entropy", "gradient_norm/segmentor", "learning_rate/segmentor"}
     accumulators = {}
     for name in ("train", "validation"):
         accumulators[name] = EventAccumulator(str(run.tensorboard / name)).Reload()
     assert expected <= set(accumulators["train"].Tags()["tensors"])
     tags = set(accumulators["validation"].Tags()["tensors"])
-    assert {"dice", "dice_label_1", "dice_label_2", "example"} <= tags
-    tensor = accumulators["validation"].Tensors("example")[-1].tensor_proto
+    assert {"dice/mean", "dice/label_1", "dice/label_2", "subjects/best", "subjects/worst"} <= tags
+    assert [event.step for event in accumulators["validation"].Tensors("dice/mean")] == [20, 40]
+    tensor = accumulators["validation"].Tensors("subjects/best")[-1].tensor_proto
     width, height, png = tf.make_ndarray(tensor)
     assert png.startswith(b"\x89PNG")
-    assert int(width) > int(height) > 100
+    assert min(int(width), int(height)) > 600
 
 
 def test_learning_rate_halves() -> None:

@@ -1,8 +1,21 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import ndimage
 
-from tfrecords.reading.augmentation import Augmentation, augment, random_crop
+from tfrecords.reading.appearance import Appearance, vary
+from tfrecords.reading.augmentation import (
+    APPEARANCE,
+    ELASTIC,
+    ZOOM,
+    Augmentation,
+    augment,
+    folded,
+    random_crop,
+)
+from tfrecords.reading.distortion import displacement, zoom_of
 
 RANDOM = np.random.default_rng(0)
 SIZE = (12, 15)
@@ -184,3 +197,47 @@ def test_smaller_volumes_are_padded_alike_at_both_sides() -> None:
     filled = np.argwhere(crop)
     np.testing.assert_array_equal(filled.min(axis=0), [1, 0, 1])
     np.testing.assert_array_equal(filled.max(axis=0), [2, 1, 4])
+
+
+def test_a_scaled_slice_is_a_crop_of_a_slice_that_is_larger() -> None:
+    """In whole numbers: where things grow by 2, every second pixel is a voxel."""
+    augmentation = Augmentation(scale=0.5)
+    seed = tf.constant([3, 1], tf.int64)
+    zoom = float(zoom_of(0.5, folded(seed, ZOOM))[0])
+    found = draw(1, (9, 12), augmentation)
+    y, x = np.meshgrid(np.arange(9) - 4, np.arange(12) - 5.5, indexing="ij")
+    where = np.stack([y / zoom + 4 + 1, x / zoom + 5.5 + 1])
+    expected = ndimage.map_coordinates(IMAGE[..., 0], where, order=1, mode="grid-constant")
+    np.testing.assert_allclose(found[..., 0], expected, atol=1e-4)
+    labels = ndimage.map_coordinates(LABEL, where, order=0, mode="grid-constant")
+    assert np.mean(found[..., 2] != labels) < 0.02
+
+
+def test_a_deformed_slice_is_moved_by_its_field_in_one_resampling() -> None:
+    """Beside mirroring, rotation and shift: the field comes on top of where these look."""
+    turned = Augmentation(rotation_rad=0.5, shift=2, mirror=True)
+    seed = tf.constant([3, 7], tf.int64)
+    field = displacement(SIZE, 1.5, folded(seed, ELASTIC)).numpy()
+    coordinates = np.stack(np.indices(SIZE), axis=-1).astype(np.float32)
+    places, _ = augment(tf.constant(coordinates + 1000), tf.constant(LABEL), SIZE, turned, seed)
+    where = np.moveaxis(places.numpy() - 1000 + field, -1, 0)
+    found = draw(7, SIZE, replace(turned, elastic=1.5))
+    expected = ndimage.map_coordinates(IMAGE[..., 1], where, order=1, mode="grid-constant")
+    inside = (places.numpy() > 1000).all(-1)  # Elsewhere they are mixed with the zeros beyond.
+    assert inside.mean() > 0.4
+    np.testing.assert_allclose(found[..., 1][inside], expected[inside], atol=1e-3)
+
+
+def test_intensities_are_varied_last_and_labels_are_not() -> None:
+    appearance = Appearance(noise=0.5, share=1.0)
+    turned = Augmentation(rotation_rad=0.5, shift=2, mirror=True)
+    before, after = (
+        draw(4, augmentation=turned),
+        draw(4, augmentation=replace(turned, appearance=appearance)),
+    )
+    np.testing.assert_array_equal(before[..., 2], after[..., 2])
+    expected = vary(
+        tf.constant(before[..., :2]), appearance, folded(tf.constant([3, 4], tf.int64), APPEARANCE)
+    )
+    np.testing.assert_array_equal(after[..., :2], expected)
+    assert np.abs(after - before).max() > 0.1

@@ -10,6 +10,7 @@ import pytest
 
 from tfrecords.errors import SettingError, UserError
 from tfrecords.reading import batches as pipeline
+from tfrecords.reading.appearance import Appearance
 from tfrecords.reading.augmentation import Augmentation
 from tfrecords.reading.batches import Recipe
 from tfrecords.reading.favoured import Favoured
@@ -301,6 +302,18 @@ def test_augmentation_that_a_view_cannot_do_is_refused(
 ) -> None:
     with pytest.raises(SettingError, match=f"augmentation: expected none of {view}.*Augmentation"):
         replace(PLAIN, view=view, augmentation=augmentation)
+
+
+@pytest.mark.parametrize(
+    "augmentation",
+    [Augmentation(scale=0.1), Augmentation(elastic=1), Augmentation(appearance=Appearance(blur=1))],
+)
+def test_patches_are_not_varied_for_only_their_centres_are_labelled(
+    augmentation: Augmentation,
+) -> None:
+    with pytest.raises(SettingError, match="which cannot be scaled, deformed or varied in"):
+        replace(PLAIN, view=Patches(7, 3), augmentation=augmentation)
+    assert replace(PLAIN, view=Volumes(), augmentation=augmentation).view.axes == 3
 
 
 @pytest.mark.parametrize("favoured", [None, high(0.6), LABEL_1])

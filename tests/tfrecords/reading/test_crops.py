@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfrecords.reading.appearance import Appearance
 from tfrecords.reading.augmentation import Augmentation
 from tfrecords.reading.batches import Recipe
 from tfrecords.reading.crops import crop_of
@@ -83,6 +84,35 @@ def test_a_crop_is_that_of_the_normalised_whole_to_the_bit(
         for one, other in zip(found, expected, strict=True):
             np.testing.assert_array_equal(one, other)
     assert set(seen[1:]) == {(*shape, 2) if isinstance(view, Slices) else (*size, 2)}
+
+
+@pytest.mark.parametrize(
+    ("view", "size"), [(Slices(), (14, 12)), (Volumes(), (4, 14, 12))], ids=str
+)
+def test_slices_and_volumes_are_varied_alike(view: View, size: tuple[int, ...]) -> None:
+    """Scaled, deformed and made noisy, by the seed, to a size that is known beforehand."""
+    every = Augmentation(scale=0.3, elastic=1.0, appearance=Appearance(noise=0.3, share=1.0))
+    shape = (8, 40, 30)[-view.axes :]
+    random = np.random.default_rng(0)
+    image, label = random.uniform(1, 9, (*shape, 2)), random.integers(0, 9, shape, np.uint8)
+    given = tf.constant(image, tf.float32), tf.constant(label)
+
+    def crop(number: int, augmentation: Augmentation) -> tuple[tf.Tensor, tf.Tensor]:
+        varied = crop_of(view, view, size, augmentation)
+        draw = tf.function(lambda seed: varied(*given, lambda image: image, seed))
+        found = draw(tf.constant([0, number], tf.int64))
+        assert (found[0].shape, found[1].shape) == ((*size, 2), size)
+        return found
+
+    once, again, other = crop(1, every), crop(1, every), crop(2, every)
+    for one, two in zip(once, again, strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert np.abs(once[0] - other[0]).max() > 1
+    scaled = replace(every, appearance=Appearance())
+    np.testing.assert_array_equal(crop(1, scaled)[1], once[1])
+    plain = crop(1, Augmentation())[1]
+    assert np.mean(plain != once[1]) > 0.3
+    assert set(np.unique(once[1])) <= set(range(9))
 
 
 def test_larger_patches_are_cropped_to_their_centres(

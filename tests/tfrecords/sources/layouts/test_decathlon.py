@@ -380,7 +380,7 @@ def test_another_number_of_training_cases_is_told(
 
 
 def test_layouts_without_such_subjects_are_refused_with_those_that_have_them() -> None:
-    message = "^unlabelled: expected --dataset decathlon or table, received mrbrains13$"
+    message = "^unlabelled: expected --dataset bids or decathlon or table, received mrbrains13$"
     with pytest.raises(UserError, match=message):
         layouts.find("mrbrains13", None, unlabelled=True)
 
