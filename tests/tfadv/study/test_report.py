@@ -108,7 +108,7 @@ def test_a_whole_report(small_records: tuple[Any, Path], tmp_path: Path) -> None
     assert re.search(
         rf"{found}adversarial \(95 % interval 0\.\d+ to 0\.\d+, 6 subjects, ", str(page)
     )
-    assert "corrected Wilcoxon p = 0.062)" in str(page)
+    assert "corrected Wilcoxon p = 0.062; over 2 seeds and subjects" in str(page)
     assert "No difference between lines holds after correction (4 tested). None could" in str(page)
     assert "adversarial adversarial 0.12 0.456" in str(page)
     assert "adversarial discriminator 0.789" in str(page)
