@@ -4,7 +4,8 @@ import math
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from itertools import product
+from typing import Any, Final
 
 import cc3d
 import numpy as np
@@ -13,6 +14,7 @@ import surface_distance
 from tfrecords.sources.subject import IGNORED
 
 CONNECTIVITY: Final = 26
+BOUNDARY_MM: Final = 1.0
 Spacing = tuple[float, float, float]
 
 
@@ -68,21 +70,38 @@ class Masks:
     def surface_distances_mm(self) -> tuple[float, float]:
         """The 95 % Hausdorff distance and the mean of the two directed average distances."""
         # The library must not see an empty mask: release 0.1 then asks for the `np.Inf` of NumPy 1.
-        empty = not self.in_reference, not self.in_prediction
-        if all(empty):
+        if not self.in_reference and not self.in_prediction:
             return 0.0, 0.0
-        if any(empty):
+        if self._one_empty:
             charged_mm = self._diagonal_mm if self.empty_mm is None else self.empty_mm
             return charged_mm, charged_mm
+        hausdorff95_mm = surface_distance.compute_robust_hausdorff(self._distances, 95)
+        directed_mm = surface_distance.compute_average_surface_distance(self._distances)
+        return float(hausdorff95_mm), float(np.mean(directed_mm))
+
+    @property
+    def boundary_dice(self) -> float:
+        """The share of both surfaces that is within BOUNDARY_MM of the other one."""
+        if not self.in_reference and not self.in_prediction:
+            return 1.0
+        if self._one_empty:
+            return 0.0
+        return float(
+            surface_distance.compute_surface_dice_at_tolerance(self._distances, BOUNDARY_MM)
+        )
+
+    @property
+    def _one_empty(self) -> bool:
+        return not self.in_reference or not self.in_prediction
+
+    @cached_property
+    def _distances(self) -> Any:
         with warnings.catch_warnings():
             # Release 0.1 calls SciPy's functions by their old names, which SciPy 2 removes.
             warnings.filterwarnings("ignore", "Please (import|use)", DeprecationWarning)
-            distances = surface_distance.compute_surface_distances(
+            return surface_distance.compute_surface_distances(
                 self.reference, self.prediction, self.spacing_mm
             )
-        hausdorff95_mm = surface_distance.compute_robust_hausdorff(distances, 95)
-        directed_mm = surface_distance.compute_average_surface_distance(distances)
-        return float(hausdorff95_mm), float(np.mean(directed_mm))
 
     @property
     def _diagonal_mm(self) -> float:
@@ -98,6 +117,23 @@ def connected(labels: np.ndarray) -> int:
     """The number of 3D components of a mask, or of the labels that are not 0."""
     _, count = cc3d.connected_components(labels, connectivity=CONNECTIVITY, return_N=True)
     return int(count)
+
+
+def euler_characteristic(mask: np.ndarray) -> int:
+    """Components minus tunnels plus cavities of a mask [Z, Y, X]; a ball has 1.
+
+    Of the union of closed voxels, which hang together by a face, an edge or a corner as components
+    do: corners minus edges plus faces minus voxels, each that any voxel of the mask has.
+    """
+    padded = np.pad(mask, 1)
+    total = 0
+    for spread in product((False, True), repeat=3):
+        cells = padded
+        for axis in np.flatnonzero(spread):
+            before = np.delete(cells, -1, axis)
+            cells = before | np.delete(cells, 0, axis)
+        total += (-1) ** (3 - sum(spread)) * int(np.count_nonzero(cells))
+    return total
 
 
 def count_components(labels: np.ndarray) -> int:

@@ -12,15 +12,21 @@ Surfaces are sampled at voxel corners, each weighted by the surface's area there
     average_surface_distance_mm  the mean of the two directed means (MASD in "Metrics Reloaded";
                                  not ASSD, which pools both surfaces); between curved
                                  surfaces it falls short by about half a voxel
+    boundary_dice                the share of both surfaces that is within 1 mm of the other
+
+What overlap does not see:
+
+    volume_error                 the prediction's volume minus the reference's, by the reference's
+    euler                        Euler characteristic: components minus tunnels plus cavities
 
 Components are 26-connected (faces, edges, corners): ours, Moeskops et al. 2017 state none.
 
 Empty masks:
 
-    reference  prediction  dice  sensitivity  specificity  precision  distances
-    empty      empty       1     nan          1            nan        0
-    empty      not         0     nan          < 1          0          empty_mm
-    not        empty       0     0            1            nan        empty_mm
+    reference  prediction  both dice  sensitivity  specificity  precision  distances
+    empty      empty       1          nan          1            nan        0
+    empty      not         0          nan          < 1          0          empty_mm
+    not        empty       0          0            1            nan        empty_mm
 
 A region that is absent and not predicted is a success, so dice and distances say so. When one is
 empty no distance exists, yet a failure must cost something: nan would drop out of a mean and reward
@@ -43,7 +49,7 @@ from typing import Literal
 
 import numpy as np
 
-from tfadv.evaluation.masks import Masks, Spacing, connected
+from tfadv.evaluation.masks import Masks, Spacing, connected, euler_characteristic
 from tfrecords.geometry.overlap import dice
 
 
@@ -130,6 +136,14 @@ MEASURES = (
         better="lower",
         scale="distance",
     ),
+    Measure("boundary_dice", "boundary Dice (1 mm)", lambda masks: masks.boundary_dice),
+    Measure(
+        "volume_error",
+        "relative volume error",
+        lambda masks: _ratio(masks.in_prediction - masks.in_reference, masks.in_reference),
+        better="neither",
+        scale="linear",
+    ),
     Measure(
         "reference_volume_ml",
         "volume in the reference (ml)",
@@ -158,6 +172,22 @@ MEASURES = (
         "reference_components",
         "components in the reference",
         lambda masks: float(connected(masks.reference)),
+        digits=1,
+        better="neither",
+        scale="linear",
+    ),
+    Measure(
+        "euler",
+        "Euler characteristic",
+        lambda masks: float(euler_characteristic(masks.prediction)),
+        digits=1,
+        better="neither",
+        scale="linear",
+    ),
+    Measure(
+        "reference_euler",
+        "Euler characteristic of the reference",
+        lambda masks: float(euler_characteristic(masks.reference)),
         digits=1,
         better="neither",
         scale="linear",

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from tfadv.evaluation import masks
-from tfadv.evaluation.masks import Masks, count_components, where_annotated
+from tfadv.evaluation.masks import (
+    Masks,
+    count_components,
+    euler_characteristic,
+    where_annotated,
+)
 from tfrecords.sources.subject import IGNORED
 
 UNIT_MM = (1.0, 1.0, 1.0)
@@ -77,3 +82,40 @@ def test_label_maps_and_bad_spacings_are_refused() -> None:
         Masks(mask, mask, (0.0, 1.0, 1.0))
     with pytest.raises(ValueError, match=r"integers.*float64"):
         count_components(np.zeros((2, 2, 2)))
+
+
+def shape_of(*boxes: tuple[int, int, int, int, int, int]) -> np.ndarray:
+    """Cubes (from z, to z, from y, ...) set in turn, every second one taken out again."""
+    mask = np.zeros((9, 9, 9), bool)
+    for number, (z, zz, y, yy, x, xx) in enumerate(boxes):
+        mask[z:zz, y:yy, x:xx] = not number % 2
+    return mask
+
+
+@pytest.mark.parametrize(
+    ("mask", "expected"),
+    [
+        (shape_of(), 0),
+        (shape_of((4, 5, 4, 5, 4, 5)), 1),
+        (shape_of((0, 9, 0, 9, 0, 9)), 1),
+        (shape_of((1, 8, 1, 8, 1, 8), (3, 6, 3, 6, 3, 6)), 2),  # A cavity.
+        (shape_of((1, 8, 1, 8, 1, 8), (0, 9, 3, 6, 3, 6)), 0),  # A tunnel.
+        (np.eye(9, dtype=bool)[None].repeat(1, 0), 1),  # One component, by corners.
+    ],
+)
+def test_euler_characteristic_counts_components_tunnels_and_cavities(
+    mask: np.ndarray, expected: int
+) -> None:
+    assert euler_characteristic(mask) == expected
+
+
+def test_boundary_dice_of_plates_one_voxel_apart() -> None:
+    plate, other = np.zeros((2, 6, 8, 8), bool)
+    plate[2:4], other[3:5] = True, True
+    assert Masks(plate, other, (1.0, 1.0, 1.0)).boundary_dice == pytest.approx(1.0)
+    assert Masks(plate, plate, (3.0, 1.0, 1.0)).boundary_dice == 1.0
+    # Their rims alone lie within 1 mm then.
+    assert Masks(plate, other, (3.0, 1.0, 1.0)).boundary_dice < 0.6
+    empty = np.zeros_like(plate)
+    assert Masks(empty, empty, (1.0, 1.0, 1.0)).boundary_dice == 1.0
+    assert Masks(empty, plate, (1.0, 1.0, 1.0)).boundary_dice == 0.0

@@ -136,7 +136,8 @@ def test_components_join_across_edges_and_corners() -> None:
 def test_both_masks_empty() -> None:
     empty = np.zeros((4, 5, 6), bool)
     values = list(region_metrics(empty, empty, UNIT_MM).values())
-    assert values == pytest.approx([1, math.nan, 1, math.nan, 0, 0, 0, 0, 0, 0], nan_ok=True)
+    expected = [1, math.nan, 1, math.nan, 0, 0, 1, math.nan, 0, 0, 0, 0, 0, 0]
+    assert values == pytest.approx(expected, nan_ok=True)
 
 
 def test_one_mask_empty_costs_the_diagonal() -> None:
@@ -144,10 +145,12 @@ def test_one_mask_empty_costs_the_diagonal() -> None:
     empty, voxel = np.zeros(shape, bool), box(shape, (0, 0, 0))
     invented = list(region_metrics(empty, voxel, ANISOTROPIC_MM).values())
     assert invented == pytest.approx(
-        [0, math.nan, 179 / 180, 0, 13, 13, 0, VOXEL_ML, 1, 0], nan_ok=True
+        [0, math.nan, 179 / 180, 0, 13, 13, 0, math.nan, 0, VOXEL_ML, 1, 0, 1, 0], nan_ok=True
     )
     missed = list(region_metrics(voxel, empty, ANISOTROPIC_MM).values())
-    assert missed == pytest.approx([0, 0, 1, math.nan, 13, 13, VOXEL_ML, 0, 0, 1], nan_ok=True)
+    assert missed == pytest.approx(
+        [0, 0, 1, math.nan, 13, 13, 0, -1, VOXEL_ML, 0, 0, 1, 0, 1], nan_ok=True
+    )
 
 
 def test_empty_mm_is_charged_where_exactly_one_mask_is_empty() -> None:
