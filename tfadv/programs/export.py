@@ -10,6 +10,9 @@ probabilities, then decides once. Add --mirror and it averages over mirrored vol
 serving_default(volume: float32 [Z, Y, X, C], raw intensities) gives label (uint8 [Z, Y, X]) and
 probabilities (float32 [Z, Y, X, K]). What a client must know stands in assets/description.json,
 the runs, what chose them and what was measured for --largest_component among it.
+
+--format=onnx writes one file instead, MODEL.onnx, with the same input and answers, for onnxruntime
+without TensorFlow. The description stands in its metadata, and beside it as MODEL.json.
 """
 
 from pathlib import Path
@@ -26,7 +29,12 @@ WORK_DIR = flags.DEFINE_multi_string(
     "Run or cross-validation made by launch/train.py; more may follow. [required]",
     required=True,
 )
-OUT_DIR = flags.DEFINE_string("out_dir", None, "Model to write. [models/METHOD]")
+OUT_DIR = flags.DEFINE_string(
+    "out_dir", None, "Model to write. [models/METHOD; of --format=onnx models/METHOD.onnx]"
+)
+FORMAT = flags.DEFINE_enum(
+    "format", "savedmodel", ["savedmodel", "onnx"], "A folder for TensorFlow, or one ONNX file."
+)
 MIRROR = flags.DEFINE_bool(
     "mirror",
     False,
@@ -51,6 +59,12 @@ LARGEST = flags.DEFINE_bool(
 def main(names: list[str]) -> None:
     if MIRROR_AXES.value and not MIRROR.value:
         raise SettingError("mirror_axes", "expected --mirror as well")
+    is_onnx = FORMAT.value == "onnx"
+    named = OUT_DIR.value
+    if named and is_onnx != named.endswith(".onnx"):
+        raise SettingError(
+            "out_dir", f"expected a name ending in .onnx with --format=onnx alone, received {named}"
+        )
     start_tensorflow()
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
     from tfadv.evaluation import component_choice  # noqa: PLC0415
@@ -65,9 +79,18 @@ def main(names: list[str]) -> None:
     components = component_choice.choose(ensemble) if LARGEST.value else []
     for note in components:
         print(component_choice.sentence(note))
-    out_dir = Path(OUT_DIR.value or f"models/{ensemble.first.method.name}")
+    default = f"models/{ensemble.first.method.name}" + (".onnx" if is_onnx else "")
+    out_dir = Path(OUT_DIR.value or default)
     predictor = ensemble.predictor(components)
-    export(predictor, ensemble.describe(predictor, components), out_dir)
+    description = ensemble.describe(predictor, components)
+    of_runs = f", of {len(work_dirs)} runs" if len(work_dirs) > 1 else ""
+    if is_onnx:
+        from tfadv.inference.onnx_file import export_onnx  # noqa: PLC0415
+
+        export_onnx(predictor, description, out_dir)
+        print(f"model: {out_dir}{of_runs}, with its description in {out_dir.with_suffix('.json')}")
+        return
+    export(predictor, description, out_dir)
     images = " ".join(f"--image {name}.nii.gz" for name in ensemble.first.manifest.modalities)
-    print(f"model: {out_dir}" + (f", of {len(work_dirs)} runs" if len(work_dirs) > 1 else ""))
+    print(f"model: {out_dir}{of_runs}")
     cli.tell(f"Next: python launch/predict.py --model {out_dir} {images} --output label.nii.gz")
