@@ -1,6 +1,10 @@
 """What a model refuses of a raw volume. The checks are in its graph, so that a server has them."""
 
+import re
+
 import tensorflow as tf
+
+CHECKED = "checked"  # The node that checks begin with.
 
 
 def checked(volume: tf.Tensor, channels: int) -> tf.Tensor:
@@ -15,7 +19,7 @@ def checked(volume: tf.Tensor, channels: int) -> tf.Tensor:
     """
     # A saved signature does not hold its callers to its shape. With a shape that is known here,
     # TensorFlow would find the checks fulfilled and drop them.
-    volume = tf.raw_ops.PlaceholderWithDefault(input=volume, shape=[None] * 4)
+    volume = tf.raw_ops.PlaceholderWithDefault(input=volume, shape=[None] * 4, name=CHECKED)
     shape = tf.shape(volume)
     # One after another: the first that fails speaks.
     volume = _after(
@@ -63,4 +67,9 @@ def not_empty(volume: tf.Tensor) -> tf.Tensor:
 def _after(holds: tf.Tensor, expected: str, received: tf.Tensor, volume: tf.Tensor) -> tf.Tensor:
     check = tf.debugging.Assert(holds, [expected, received], summarize=4)
     with tf.control_dependencies([check] if check is not None else []):
-        return tf.identity(volume)
+        shape = tf.shape(volume)
+        # ONNX has no assertions: there, a shape that the volume cannot have stops it, by this name.
+        wanted = tf.where(holds, shape, shape + 1)
+        same = tf.reshape(volume, wanted, name=re.sub(r"\W+", "_", expected))
+    same.set_shape(volume.shape)
+    return same

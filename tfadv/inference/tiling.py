@@ -72,7 +72,7 @@ class WholeVolume(Tiling):
 
     def apply(self, network: Network, image: tf.Tensor, outputs: int) -> tf.Tensor:
         shape = tf.shape(image)[:3]
-        missing = -shape % self.multiple
+        missing = _missing(shape, self.multiple)
         before = missing // 2
         maps = network(pad(image, before, missing - before)[None])[0]
         begin = tf.concat([before, [0]], 0)
@@ -134,7 +134,7 @@ class SlidingWindow(Tiling):
 def some_at_a_time(network: Network, slices: tf.Tensor, outputs: int, number: int) -> tf.Tensor:
     """The network's maps [Z, y, x, outputs] of slices [Z, Y, X, C]."""
     depth = tf.shape(slices)[0]
-    slices = tf.pad(slices, [[0, -depth % number], [0, 0], [0, 0], [0, 0]])
+    slices = tf.pad(slices, [[0, _missing(depth, number)], [0, 0], [0, 0], [0, 0]])
     groups = tf.reshape(slices, tf.concat([[-1, number], tf.shape(slices)[1:]], 0))
     groups.set_shape([None, number, *slices.shape[1:]])
     signature = tf.TensorSpec([number, None, None, outputs], tf.float32)
@@ -142,6 +142,14 @@ def some_at_a_time(network: Network, slices: tf.Tensor, outputs: int, number: in
     maps = tf.reshape(maps, tf.concat([[-1], tf.shape(maps)[2:]], 0))
     maps.set_shape([None, None, None, outputs])
     return maps[:depth]
+
+
+def _missing(extents: tf.Tensor, multiple: int) -> tf.Tensor:
+    """What extents lack of the next multiple.
+
+    Not `-extents % multiple`: tf2onnx leaves the remainder of a negative number negative.
+    """
+    return (multiple - extents % multiple) % multiple
 
 
 def pad(tensor: tf.Tensor, before: tf.Tensor, after: tf.Tensor) -> tf.Tensor:
@@ -179,7 +187,11 @@ def _overlapped(
             over, beyond = tf.split(part, [common, size[axis] - common], axis)
             return number + 1, tf.concat([before, under + over, beyond], axis)
 
-        nothing = tf.zeros([*tf.unstack(size[:axis]), 0, *tf.unstack(shape[axis + 1 :]), channels])
+        # None yet along this axis: the first start, whose 0 nobody knows before. Of a shape that is
+        # known, tf2onnx believes that it stays.
+        nothing = tf.zeros(
+            [*tf.unstack(size[:axis]), starts[0], *tf.unstack(shape[axis + 1 :]), channels]
+        )
         _, total = tf.while_loop(
             lambda number, _: number < tf.size(starts),
             append,

@@ -12,6 +12,9 @@ probabilities (float32 [Z, Y, X, K]) and quality (float32 [N]), what the model s
 map: entropy, of several runs their agreement, and the verdicts of discriminators and of judges
 (launch/judge.py). What a client must know stands in assets/description.json, the runs, what chose
 them and what was measured for --largest_component and --calibrate among it.
+
+--format=onnx writes one file instead, MODEL.onnx, with the same input and answers, for onnxruntime
+without TensorFlow. The description stands in its metadata, and beside it as MODEL.json.
 """
 
 from pathlib import Path
@@ -28,7 +31,12 @@ WORK_DIR = flags.DEFINE_multi_string(
     "Run or cross-validation made by launch/train.py; more may follow. [required]",
     required=True,
 )
-OUT_DIR = flags.DEFINE_string("out_dir", None, "Model to write. [models/METHOD]")
+OUT_DIR = flags.DEFINE_string(
+    "out_dir", None, "Model to write. [models/METHOD; of --format=onnx models/METHOD.onnx]"
+)
+FORMAT = flags.DEFINE_enum(
+    "format", "savedmodel", ["savedmodel", "onnx"], "A folder for TensorFlow, or one ONNX file."
+)
 MIRROR = flags.DEFINE_bool(
     "mirror",
     False,
@@ -60,6 +68,12 @@ CALIBRATE = flags.DEFINE_bool(
 def main(names: list[str]) -> None:
     if MIRROR_AXES.value and not MIRROR.value:
         raise SettingError("mirror_axes", "expected --mirror as well")
+    is_onnx = FORMAT.value == "onnx"
+    named = OUT_DIR.value
+    if named and is_onnx != named.endswith(".onnx"):
+        raise SettingError(
+            "out_dir", f"expected a name ending in .onnx with --format=onnx alone, received {named}"
+        )
     folders = [Path(folder) for folder in (*WORK_DIR.value, *names)]
     early.require_there(early.RUN, *folders)
     start_tensorflow()
@@ -79,9 +93,18 @@ def main(names: list[str]) -> None:
     expected = calibration.calibrate(ensemble) if CALIBRATE.value else None
     if expected:
         print(calibration.sentence(expected))
-    out_dir = Path(OUT_DIR.value or f"models/{ensemble.first.method.name}")
+    default = f"models/{ensemble.first.method.name}" + (".onnx" if is_onnx else "")
+    out_dir = Path(OUT_DIR.value or default)
     predictor = ensemble.predictor(components)
-    export(predictor, ensemble.describe(predictor, components, expected), out_dir)
+    description = ensemble.describe(predictor, components, expected)
+    of_runs = f", of {len(work_dirs)} runs" if len(work_dirs) > 1 else ""
+    if is_onnx:
+        from tfadv.inference.onnx_file import export_onnx  # noqa: PLC0415
+
+        export_onnx(predictor, description, out_dir)
+        print(f"model: {out_dir}{of_runs}, with its description in {out_dir.with_suffix('.json')}")
+        return
+    export(predictor, description, out_dir)
     images = " ".join(f"--image {name}.nii.gz" for name in ensemble.first.manifest.modalities)
-    print(f"model: {out_dir}" + (f", of {len(work_dirs)} runs" if len(work_dirs) > 1 else ""))
+    print(f"model: {out_dir}{of_runs}")
     cli.tell(f"Next: python launch/predict.py --model {out_dir} {images} --output label.nii.gz")

@@ -2,13 +2,16 @@
 
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tfadv.inference.model import read_description
+from tfadv.run.run import Run
 from tfadv.run.work_dir import WorkDir
 
+ROUNDED: dict[str, bool | int | float | str] = {"precision": "mixed_bfloat16"}
 Launch = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -36,3 +39,30 @@ def test_several_runs_follow_the_flag(
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith(f"model: {model}, of 2 runs\n")
     assert [member.mirrored for member in read_description(model).members] == 2 * [("x",)]
+
+
+@pytest.mark.slow
+def test_a_run_of_bfloat16_becomes_an_onnx_file(
+    run: WorkDir, tmp_path: Path, tfadv: Launch
+) -> None:
+    work_dir = WorkDir(tmp_path / "run")
+    begun = replace(run.settings(), hyperparameters=run.settings().hyperparameters | ROUNDED)
+    model = Run.open(begun).build_model()
+    progress = run.restore(model)
+    work_dir.begin(begun)
+    work_dir.save(model, replace(progress, best_epoch=progress.epochs))
+    path = tmp_path / "models" / "a.onnx"
+    result = tfadv("export", "--work_dir", work_dir.folder, "--format=onnx", "--out_dir", path)
+    assert result.returncode == 0, result.stderr
+    remark, said = result.stdout.splitlines()
+    assert remark.startswith(f"{path}: computes in float32, not in bfloat16")
+    assert said == f"model: {path}, with its description in {path.with_suffix('.json')}"
+    assert path.is_file()
+
+
+@pytest.mark.parametrize("flags", [("--out_dir=a.onnx",), ("--format=onnx", "--out_dir=a")])
+def test_a_name_tells_the_format(flags: tuple[str, ...], tfadv: Launch) -> None:
+    result = tfadv("export", "--work_dir=x", *flags)
+    assert result.returncode == 1
+    expected = "--out_dir: expected a name ending in .onnx with --format=onnx alone, received a"
+    assert result.stderr.startswith(f"error: {expected}")

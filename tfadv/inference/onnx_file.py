@@ -1,0 +1,72 @@
+"""A predictor as one ONNX file, which runtimes of that format run without TensorFlow."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from absl import logging
+
+from tfadv.inference.export import VERSION, Description
+from tfadv.inference.members import Member
+from tfadv.inference.onnx_conversion import convert
+from tfadv.inference.predictor import Predictor
+from tfrecords.errors import SettingError
+from tfrecords.files import file_checksum, write_json, writing
+
+ENDING = ".onnx"
+LARGEST_BYTES = 2_000_000_000  # Of weights: the file is a protocol buffer, below 2 GiB.
+
+
+def export_onnx(predictor: Predictor, description: Description, path: Path) -> None:
+    """Writes MODEL.onnx, which gives of a volume the label map and probabilities of a SavedModel.
+
+    It says nothing of the label map's quality: judges and agreement are not in it.
+
+    Its metadata hold the description as JSON, by the name `description`; so does MODEL.json beside
+    it, with the file's SHA-256. Networks compute in float32.
+
+    Args:
+        path: MODEL.onnx.
+
+    Raises:
+        SettingError: there is something of that name that this did not write, or there are more
+            weights than a file of this format can hold.
+    """
+    beside = path.with_suffix(".json")
+    description = replace(description, quality=(), calibration=None)
+    if path.exists() and not (path.is_file() and beside.is_file()):
+        raise SettingError(
+            "out_dir", f"{path} exists and has no {beside.name} beside it; choose another name"
+        )
+    _require_fit(predictor.members)
+    if any(_rounds(member) for member in predictor.members):
+        logging.info(
+            "%s: computes in float32, not in bfloat16 as in training: labels may differ from a "
+            "SavedModel's where two are about as likely",
+            path,
+        )
+    model = convert(predictor)
+    model.metadata_props.add(key="description", value=json.dumps(asdict(description)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path) as temporary:
+        temporary.write_bytes(model.SerializeToString())
+        # First: a file without its description would be taken for somebody else's.
+        files = {path.name: file_checksum(temporary)}
+        write_json(beside, replace(description, files=files), VERSION)
+
+
+def _require_fit(members: Sequence[Member]) -> None:
+    weights = (weight for member in members for weight in member.segmentor.weights)
+    needed = sum(4 * math.prod(weight.shape) for weight in weights)
+    if needed > LARGEST_BYTES:
+        raise SettingError(
+            "format",
+            f"expected weights of at most {LARGEST_BYTES} bytes, which an ONNX file can hold, "
+            f"received {needed}; export fewer runs, or give --format=savedmodel",
+        )
+
+
+def _rounds(member: Member) -> bool:
+    return any(layer.compute_dtype != "float32" for layer in member.segmentor._flatten_layers())
