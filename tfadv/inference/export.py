@@ -1,7 +1,5 @@
 """A segmentor as a SavedModel that needs no code of ours, with what a client must know of it."""
 
-import os
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -11,7 +9,7 @@ import tensorflow as tf
 
 from tfadv.inference.calibration import Calibration
 from tfadv.inference.predictor import Predictor
-from tfrecords.errors import SettingError
+from tfadv.inference.versions import publish, require_versions
 from tfrecords.files import file_checksum, write_json
 from tfrecords.records.manifest import Manifest
 from tfrecords.sources.subject import LabelClass
@@ -157,20 +155,21 @@ def kind(made: Description | Manifest) -> dict[str, object]:
     }
 
 
-def export(predictor: Predictor, description: Description, out_dir: Path) -> None:
+def export(predictor: Predictor, description: Description, out_dir: Path) -> Path:
     """Writes serving_default(volume) -> {label, probabilities, quality}, and its description.
 
-    Atomic: `out_dir` is complete, or what it was before.
+    Args:
+        out_dir: the model's folder of versions.
+
+    Returns:
+        The new version's folder in it; see `publish`.
 
     Raises:
-        SettingError: `out_dir` exists and is not a SavedModel.
+        SettingError: `out_dir` exists and holds something else.
     """
-    if out_dir.exists() and not (out_dir / "saved_model.pb").is_file():
-        raise SettingError(
-            "out_dir", f"{out_dir} exists and is no SavedModel; choose another folder"
-        )
-    out_dir.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out_dir.parent, prefix=".export-") as folder:
+    require_versions(out_dir)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out_dir, prefix=".export-") as folder:
         path = Path(folder) / DESCRIPTION
         write_json(path, description, VERSION)
         predictor.description = tf.saved_model.Asset(str(path))
@@ -183,6 +182,4 @@ def export(predictor: Predictor, description: Description, out_dir: Path) -> Non
             if path.is_file() and path != described
         }
         write_json(described, replace(description, files=files), VERSION)
-        if out_dir.exists():
-            os.replace(out_dir, Path(folder) / "old")
-        shutil.move(new, out_dir)
+        return publish(new, out_dir)

@@ -47,7 +47,10 @@ def read_description(model_dir: Path) -> Description:
     """
     path = model_dir / "assets" / DESCRIPTION
     if not path.is_file():
-        raise UserError(f"{path}: no such file; expected a model made by launch/export.py")
+        raise UserError(
+            f"{path}: no such file; expected a model made by launch/export.py, "
+            "or the folder of its versions"
+        )
     description = read_json(path, Description, VERSION, REMEDY)
     spacings_mm = description.spacing_mm, description.wanted_spacing_mm
     for fault in faults_of_choices(description.orientation, *spacings_mm, description.crop):

@@ -7,6 +7,9 @@ python launch/export.py --work_dir runs/kohl_cross_entropy_folds --mirror --larg
 Of several runs, and of a cross-validation's (train --all_folds), the model averages the
 probabilities, then decides once. Add --mirror and it averages over mirrored volumes as well.
 
+Each export is a new version, a folder in --out_dir named 1, 2 and so on; none is ever replaced.
+Whoever takes a model takes such a folder, of which the latest version counts, or a version's own.
+
 serving_default(volume: float32 [Z, Y, X, C], raw intensities) gives label (uint8 [Z, Y, X]),
 probabilities (float32 [Z, Y, X, K]) and quality (float32 [N]), what the model says of its label
 map: entropy, of several runs their agreement, and the verdicts of discriminators and of judges
@@ -28,7 +31,9 @@ WORK_DIR = flags.DEFINE_multi_string(
     "Run or cross-validation made by launch/train.py; more may follow. [required]",
     required=True,
 )
-OUT_DIR = flags.DEFINE_string("out_dir", None, "Model to write. [models/METHOD]")
+OUT_DIR = flags.DEFINE_string(
+    "out_dir", None, "The model's folder, to which a version is added. [models/METHOD]"
+)
 MIRROR = flags.DEFINE_bool(
     "mirror",
     False,
@@ -64,6 +69,7 @@ def main(names: list[str]) -> None:
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
     from tfadv.evaluation import calibration, component_choice  # noqa: PLC0415
     from tfadv.inference.export import export  # noqa: PLC0415
+    from tfadv.inference.versions import require_versions  # noqa: PLC0415
     from tfadv.run.cross_validation import runs_in, tell_of_unfinished  # noqa: PLC0415
     from tfadv.run.ensemble import load_ensemble  # noqa: PLC0415
 
@@ -71,15 +77,16 @@ def main(names: list[str]) -> None:
     ensemble = load_ensemble(work_dirs, MIRROR.value, cli.comma_list(MIRROR_AXES.value))
     if len(work_dirs) > 1:
         tell_of_unfinished(work_dirs)
+    out_dir = Path(OUT_DIR.value or f"models/{ensemble.first.method.name}")
+    require_versions(out_dir)
     components = component_choice.choose(ensemble) if LARGEST.value else []
     for note in components:
         print(component_choice.sentence(note))
     expected = calibration.calibrate(ensemble) if CALIBRATE.value else None
     if expected:
         print(calibration.sentence(expected))
-    out_dir = Path(OUT_DIR.value or f"models/{ensemble.first.method.name}")
     predictor = ensemble.predictor(components)
-    export(predictor, ensemble.describe(predictor, components, expected), out_dir)
+    version = export(predictor, ensemble.describe(predictor, components, expected), out_dir)
     images = " ".join(f"--image {name}.nii.gz" for name in ensemble.first.manifest.modalities)
-    print(f"model: {out_dir}" + (f", of {len(work_dirs)} runs" if len(work_dirs) > 1 else ""))
+    print(f"model: {version}" + (f", of {len(work_dirs)} runs" if len(work_dirs) > 1 else ""))
     cli.tell(f"Next: python launch/predict.py --model {out_dir} {images} --output label.nii.gz")

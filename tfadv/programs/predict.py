@@ -27,7 +27,10 @@ from tfadv.programs.start import start_tensorflow
 from tfrecords.errors import SettingError
 
 MODEL = flags.DEFINE_string(
-    "model", None, "Model made by launch/export.py. [required]", required=True
+    "model",
+    None,
+    "Model made by launch/export.py: a version, or the folder of all, for the latest. [required]",
+    required=True,
 )
 IMAGE = flags.DEFINE_multi_string(
     "image", None, "One file, or folder of a DICOM series, per modality. [required, or --images]"
@@ -79,8 +82,9 @@ def main() -> None:
     from tfadv.inference.folder import predict_all  # noqa: PLC0415
     from tfadv.inference.prediction import predict  # noqa: PLC0415
     from tfadv.inference.trust import TABLE  # noqa: PLC0415
+    from tfadv.inference.versions import latest  # noqa: PLC0415
 
-    model, output = Path(MODEL.value), Path(OUTPUT.value)
+    model, output = latest(Path(MODEL.value)), Path(OUTPUT.value)
     how: dict[str, Any] = {
         "resample": RESAMPLE.value,
         "save_probabilities": SAVE.value,

@@ -87,10 +87,10 @@ def test_the_models_labels_are_evaluations(
     work_dir = WorkDir(tmp_path / "run")
     work_dir.folder.mkdir()
     evaluate.evaluate(work_dir, predictor, records, manifest.folds, save_predictions=True)
-    export(predictor, describe(predictor, manifest, []), tmp_path / "model")
+    model_dir = export(predictor, describe(predictor, manifest, []), tmp_path / "model")
     for name in data.table["subject"]:
         images = [data.path(name, modality) for modality in modalities]
-        predict(tmp_path / "model", images, tmp_path / f"{name}.nii.gz")
+        predict(model_dir, images, tmp_path / f"{name}.nii.gz")
         expected = label_of(work_dir.predictions / f"{name}.nii.gz")
         assert set(np.unique(expected)) == {0, 1, 2}
         np.testing.assert_array_equal(label_of(tmp_path / f"{name}.nii.gz"), expected)
