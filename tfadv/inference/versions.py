@@ -19,7 +19,7 @@ def latest(model: Path) -> Path:
     """
     if is_model(model):
         return model
-    return model / str(max(numbers, default="")) if (numbers := _numbers(model)) else model
+    return model / str(max(numbers)) if (numbers := _numbers(model)) else model
 
 
 def is_model(folder: Path) -> bool:
@@ -44,7 +44,8 @@ def require_versions(folder: Path) -> None:
     if not folder.exists() or _numbers(folder):
         return
     found = "a model itself" if is_model(folder) else "something else"
-    if not folder.is_dir() or any(folder.iterdir()):
+    # What an export that was killed left has a name with a point first.
+    if not folder.is_dir() or any(not path.name.startswith(".") for path in folder.iterdir()):
         raise SettingError(
             "out_dir",
             f"expected a folder of a model's versions, or none yet, received {folder}, which is "

@@ -13,10 +13,13 @@ Whoever takes a model takes such a folder, of which the latest version counts, o
 serving_default(volume: float32 [Z, Y, X, C], raw intensities) gives label (uint8 [Z, Y, X]),
 probabilities (float32 [Z, Y, X, K]) and quality (float32 [N]), what the model says of its label
 map: entropy, of several runs their agreement, and the verdicts of discriminators and of judges
-(launch/judge.py). What a client must know stands in assets/description.json, the runs, what chose
-them and what was measured for --largest_component and --calibrate among it.
+(launch/judge.py); without_probabilities gives the others alone. What a client must know stands in
+assets/description.json: the runs, what chose them, what was measured of their validation and test
+subjects, for --largest_component and --calibrate among it. README.md, the model's card, says it in
+words.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from absl import flags
@@ -68,6 +71,7 @@ def main(names: list[str]) -> None:
     start_tensorflow()
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
     from tfadv.evaluation import calibration, component_choice  # noqa: PLC0415
+    from tfadv.evaluation.held_out import held_out_scores  # noqa: PLC0415
     from tfadv.inference.export import export  # noqa: PLC0415
     from tfadv.inference.versions import require_versions  # noqa: PLC0415
     from tfadv.run.cross_validation import runs_in, tell_of_unfinished  # noqa: PLC0415
@@ -86,7 +90,9 @@ def main(names: list[str]) -> None:
     if expected:
         print(calibration.sentence(expected))
     predictor = ensemble.predictor(components)
-    version = export(predictor, ensemble.describe(predictor, components, expected), out_dir)
+    description = ensemble.describe(predictor, components, expected)
+    scores = held_out_scores(ensemble, components)
+    version = export(predictor, replace(description, scores=scores), out_dir)
     images = " ".join(f"--image {name}.nii.gz" for name in ensemble.first.manifest.modalities)
     print(f"model: {version}" + (f", of {len(work_dirs)} runs" if len(work_dirs) > 1 else ""))
     cli.tell(f"Next: python launch/predict.py --model {out_dir} {images} --output label.nii.gz")

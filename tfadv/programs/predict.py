@@ -80,11 +80,12 @@ def main() -> None:
     start_tensorflow()
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
     from tfadv.inference.folder import predict_all  # noqa: PLC0415
+    from tfadv.inference.model import local  # noqa: PLC0415
     from tfadv.inference.prediction import predict  # noqa: PLC0415
     from tfadv.inference.trust import TABLE  # noqa: PLC0415
     from tfadv.inference.versions import latest  # noqa: PLC0415
 
-    model, output = latest(Path(MODEL.value)), Path(OUTPUT.value)
+    model, output = local(latest(Path(MODEL.value))), Path(OUTPUT.value)
     how: dict[str, Any] = {
         "resample": RESAMPLE.value,
         "save_probabilities": SAVE.value,

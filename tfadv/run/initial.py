@@ -10,7 +10,7 @@ import numpy as np
 from absl import logging
 
 from tfadv.adversarial import AdversarialModel
-from tfadv.inference.export import DESCRIPTION
+from tfadv.inference.description import DESCRIPTION
 from tfadv.inference.model import read_description
 from tfadv.inference.versions import is_version_of, latest
 from tfadv.inference.weights import named_weights, saved_weights

@@ -12,7 +12,9 @@ import pytest
 
 from tfadv.evaluation.evaluate import evaluate
 from tfadv.evaluation.served import Served
-from tfadv.inference.export import ComponentNote, export
+from tfadv.inference.description import ComponentNote
+from tfadv.inference.export import export
+from tfadv.inference.model import local
 from tfadv.inference.prediction import predict
 from tfadv.run.ensemble import load_ensemble
 from tfadv.run.run import load_run
@@ -84,7 +86,7 @@ def test_prediction_gives_what_evaluation_gives(
     tables = evaluate(out, Served(model_dir), records, ("0",), save_predictions=True)
     for name in tables.subjects["subject"]:
         images = [sources / f"{name[1:]}_{modality}.nii.gz" for modality in ("t1", "t2")]
-        predict(model_dir, images, tmp_path / f"{name}.nii.gz")
+        predict(local(model_dir), images, tmp_path / f"{name}.nii.gz")
         np.testing.assert_array_equal(
             label_of(tmp_path / f"{name}.nii.gz"), label_of(out.predictions / f"{name}.nii.gz")
         )

@@ -23,7 +23,9 @@ def test_description_tells_channels_classes_grid_and_the_run(model_dir: Path, ru
     assert member.selected_by == "mean"
     assert 0 < member.epoch <= 2
     assert member.validation == run.progress().best
-    files = {path.relative_to(model_dir).as_posix() for path in model_dir.rglob("*.*")}
+    files = {
+        path.relative_to(model_dir).as_posix() for path in model_dir.rglob("*") if path.is_file()
+    }
     assert {"saved_model.pb", "fingerprint.pb", "variables/variables.index"} < files
     assert set(description.files) == files - {"assets/description.json"}
 

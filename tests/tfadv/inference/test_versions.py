@@ -94,7 +94,7 @@ def test_many_exports_at_once_get_a_number_each(made: Made, tmp_path: Path) -> N
 
 def test_what_is_no_folder_of_versions_is_refused(made: Made, tmp_path: Path) -> None:
     require_versions(tmp_path / "none")
-    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / ".export-killed").mkdir(parents=True)
     require_versions(tmp_path / "empty")
     made("a/1")
     (tmp_path / "a" / "model-settings.json").write_text("{}")

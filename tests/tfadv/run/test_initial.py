@@ -13,7 +13,7 @@ import pytest
 
 from tfadv import methods
 from tfadv.adversarial import AdversarialModel
-from tfadv.inference.export import DESCRIPTION
+from tfadv.inference.description import DESCRIPTION
 from tfadv.inference.weights import named_weights
 from tfadv.run.initial import (
     FirstWeights,
