@@ -2,7 +2,7 @@
 # make test   .venv, then the test suite; slow conformance tests of one method of each paper
 # make variants   those tests of all other methods
 # make quick  the tests that are not marked slow
-# make lint   ruff and mypy
+# make lint   ruff, mypy, and hadolint of the Dockerfiles
 # make docs   the documentation site, from docs/ and the docstrings, in build/site
 # make server   serving/.venv, in which serving/serve.py runs (docs/serving.md)
 # make campaign   damaged, hostile and impossible input, full disks and kills: half an hour;
@@ -59,6 +59,7 @@ lint: .venv/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/hadolint Dockerfile serving/Dockerfile
 
 build/docs/.installed: docs/requirements.txt
 	$(PYTHON) -m venv build/docs
