@@ -2,8 +2,9 @@
 # make test   .venv, then the test suite; slow conformance tests of one method of each paper
 # make variants   those tests of all other methods
 # make quick  the tests that are not marked slow
-# make lint   ruff and mypy
+# make lint   ruff, mypy, and hadolint of the Dockerfiles
 # make docs   the documentation site, from docs/ and the docstrings, in build/site
+# make server   serving/.venv, in which serving/serve.py runs (docs/serving.md)
 # make campaign   damaged, hostile and impossible input, full disks and kills: half an hour;
 #                 make campaign SHARE=0.02: a fiftieth, one trial of each category at least
 
@@ -17,7 +18,7 @@ MODEL ?= models/demo
 SHARE ?= 1
 SUBJECT := data/demo_tumour/tumour_000/tumour_000
 
-.PHONY: demo test variants quick campaign lint docs clean
+.PHONY: demo test variants quick campaign lint docs server clean
 
 .venv/.installed: requirements.txt requirements-dev.txt pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -58,6 +59,7 @@ lint: .venv/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/hadolint Dockerfile serving/Dockerfile
 
 build/docs/.installed: docs/requirements.txt
 	$(PYTHON) -m venv build/docs
@@ -66,6 +68,14 @@ build/docs/.installed: docs/requirements.txt
 
 docs: build/docs/.installed
 	NO_MKDOCS_2_WARNING=1 build/docs/bin/mkdocs build --strict
+
+server: serving/.venv/.installed
+
+serving/.venv/.installed: serving/requirements.txt
+	$(PYTHON) -m venv serving/.venv
+	serving/.venv/bin/pip install --quiet --upgrade pip
+	serving/.venv/bin/pip install --quiet -r serving/requirements.txt
+	touch $@
 
 clean:
 	rm -rf records runs models predictions comparisons experiments data/demo_tumour data/demo_tissue data/prostate

@@ -49,3 +49,13 @@ def test_dependencies_are_those_of_requirements() -> None:
     wanted = [line for line in lines if line and not line.startswith("#")]
     assert len(wanted) > 10
     assert all(re.fullmatch(r"[\w-]+[<>=][\w.,<>=]+", line) for line in wanted)
+
+
+def test_the_server_runs_the_same_tensorflow() -> None:
+    """In an environment of its own, from requirements of its own."""
+    own = (ROOT / "serving" / "requirements.txt").read_text().splitlines()
+    shared = {"tensorflow", "tensorflow-serving-api"}
+    wanted = (ROOT / "requirements.txt").read_text().splitlines()
+    pinned = {line for line in wanted if line.partition("==")[0] in shared}
+    assert len(pinned) == 2
+    assert pinned <= set(own)

@@ -154,30 +154,41 @@ def read_json(path: Path, kind: type[Content], version: int, remedy: str) -> Con
         UserError: unreadable, not JSON, of another version, edited, or with wrong entries.
     """
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        found = content.pop(VERSION, None)
+        text = path.read_text(encoding="utf-8")
     except PermissionError as error:
         raise UserError(
             f"{path}: {error.strerror}; ask its owner for the right to read it"
         ) from None
-    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"{path}: expected a JSON object, received: {error}. {remedy}") from None
+    return parse_json(text, path, kind, version, remedy)
+
+
+def parse_json(
+    text: str | bytes, place: Path | str, kind: type[Content], version: int, remedy: str
+) -> Content:
+    """As `read_json`, of a text that was found at a place."""
+    try:
+        content: dict[str, Any] = json.loads(text)
+        found = content.pop(VERSION, None)
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
+        raise UserError(f"{place}: expected a JSON object, received: {error}. {remedy}") from None
     if found != version:
         raise UserError(
-            f"{path}: expected format version {version}, received {found}. It was written by "
+            f"{place}: expected format version {version}, received {found}. It was written by "
             f"another version of tfadv. {remedy}"
         )
     if content.pop(CHECKSUM, None) != json_checksum(content):
         raise UserError(
-            f"{path}: expected the entries that were written, received others (their checksum "
+            f"{place}: expected the entries that were written, received others (their checksum "
             f"differs): the file was edited or damaged. {remedy}"
         )
     try:
         return TypeAdapter(kind).validate_python(content)
     except SettingError as error:  # Of a dataclass that checks itself.
-        raise UserError(f"{path}: {error}. {remedy}") from None
+        raise UserError(f"{place}: {error}. {remedy}") from None
     except ValidationError as error:
-        raise UserError(f"{path}: {first_fault(error)}. {remedy}") from None
+        raise UserError(f"{place}: {first_fault(error)}. {remedy}") from None
 
 
 def first_fault(error: ValidationError) -> str:

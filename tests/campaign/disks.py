@@ -101,7 +101,7 @@ def _writes(material: Material, program: str, folder: Path, taken: Path | None =
         made = folder / "m"
         return Writes(
             ("--work_dir", run, "--out_dir", made),
-            lambda: same.model(made) == same.model(material.model),
+            lambda: same.model(made / "1") == same.model(material.model),
         )
     made = folder / "label.nii.gz"
     return Writes(

@@ -13,6 +13,7 @@ from tests.campaign.inside import Inside
 from tests.campaign.material import ENDINGS, Material, copied, preprocess_flags
 from tests.campaign.mutations import ODD_VALUES, Random, damage, edit_json
 from tests.campaign.outcome import Outcome, Result, Trial, count, judged, launched
+from tfadv.inference.model import local
 from tfadv.inference.prediction import predict
 
 # Of subjects and groups: no file may be called so.
@@ -64,7 +65,7 @@ def _predicted(material: Material, inside: Inside, ending: str, seed: int, folde
 
 def predicted(model: Path, images: Sequence[Path], output: Path) -> str:
     """A digest of the label map that is written."""
-    predict(model, images, output)
+    predict(local(model), images, output)
     made = same.label_map(output)
     return hashlib.sha256(made["voxels"] + made["affine"]).hexdigest()
 

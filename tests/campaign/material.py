@@ -106,7 +106,7 @@ class Material:
         """The run's exported model."""
         folder = self.folder / "model"
         must("export", "--work_dir", self.run, "--out_dir", folder)
-        return folder
+        return folder / "1"
 
     @cached_property
     def label(self) -> Path:

@@ -134,11 +134,10 @@ def other_run(run: WorkDir, tmp_path_factory: pytest.TempPathFactory) -> WorkDir
 @pytest.fixture(scope="session")
 def model_dir(run: WorkDir, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """That run, exported."""
-    folder = tmp_path_factory.mktemp("models") / "model"
     ensemble = load_ensemble([run])
     predictor = ensemble.predictor()
-    export(predictor, ensemble.describe(predictor), folder)
-    return folder
+    folder = tmp_path_factory.mktemp("models") / "model"
+    return export(predictor, ensemble.describe(predictor), folder)
 
 
 @pytest.fixture

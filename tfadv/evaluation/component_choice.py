@@ -7,7 +7,7 @@ from tqdm import tqdm
 from tfadv.evaluation import measures
 from tfadv.evaluation.scoring import Segmented, score
 from tfadv.inference.components import decide
-from tfadv.inference.export import ComponentNote
+from tfadv.inference.description import ComponentNote
 from tfadv.inference.targets import averaged_regions
 from tfadv.run.ensemble import Ensemble
 from tfrecords.reading.record_set import subject_volumes

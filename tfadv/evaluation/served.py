@@ -6,7 +6,7 @@ from pathlib import Path
 import tensorflow as tf
 from absl import logging
 
-from tfadv.inference.export import kind
+from tfadv.inference.description import kind
 from tfadv.inference.model import load, read_description
 from tfrecords.errors import UserError
 from tfrecords.names import differences, shortened

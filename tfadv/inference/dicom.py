@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfadv.inference.export import Description
+from tfadv.inference.description import Description
 from tfrecords.errors import UserError
 from tfrecords.files import writing
 from tfrecords.geometry.dicom import read_series

@@ -1,118 +1,30 @@
 """A segmentor as a SavedModel that needs no code of ours, with what a client must know of it."""
 
-import os
-import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import tensorflow as tf
 
 from tfadv.inference.calibration import Calibration
+from tfadv.inference.card import CARD, card
+from tfadv.inference.description import (
+    DESCRIPTION,
+    NOTHING,
+    VERSION,
+    ComponentNote,
+    Description,
+    MemberNote,
+    Seen,
+)
+from tfadv.inference.maker import maker
 from tfadv.inference.predictor import Predictor
-from tfrecords.errors import SettingError
-from tfrecords.files import file_checksum, write_json
+from tfadv.inference.signatures import signatures
+from tfadv.inference.versions import publish, require_versions
+from tfadv.inference.warm_up import write_warm_up
+from tfrecords.files import file_checksum, write_file, write_json
 from tfrecords.records.manifest import Manifest
-from tfrecords.sources.subject import LabelClass
-
-DESCRIPTION = "description.json"
-VERSION = 4  # Of the description.
-
-
-@dataclass(frozen=True)
-class MemberNote:
-    """The run that a member of a model comes from.
-
-    Attributes:
-        epoch: the one whose weights it has, and the best by `selected_by`, which is `validation`
-            then.
-        mirrored: axes along which it sees volumes mirrored, too.
-    """
-
-    method: str
-    hyperparameters: dict[str, bool | int | float | str]
-    seed: int = 0
-    training_folds: tuple[str, ...] = ()
-    validation_folds: tuple[str, ...] = ()
-    test_folds: tuple[str, ...] = ()
-    selected_by: str = ""
-    epoch: int = 0
-    validation: float | None = None
-    mirrored: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class ComponentNote:
-    """What the validation subjects say of keeping one map's largest component alone.
-
-    Attributes:
-        map: one of `Description.maps`.
-        subjects: scored, each by the members that it validated.
-        dice, dice_of_largest: their mean Dice without and with it, all other maps as they are.
-        kept: whether the model keeps the largest component of this map alone.
-    """
-
-    map: str
-    subjects: int
-    dice: float
-    dice_of_largest: float
-    kept: bool
-
-
-@dataclass(frozen=True)
-class Seen:
-    """Whose images a model knows: `SubjectRecord.fingerprint` of each.
-
-    Attributes:
-        training: those that trained any member.
-        validation: of the others, those that chose any member's epoch.
-    """
-
-    training: tuple[str, ...] = ()
-    validation: tuple[str, ...] = ()
-
-
-NOTHING = Seen()
-
-
-@dataclass(frozen=True)
-class Description:
-    """A model's channels, classes and grid, and what it was trained by.
-
-    Attributes:
-        maps: names of what the probabilities stand for.
-        exclusive: whether these are classes, of which each voxel has one.
-        spacing_mm, wanted_spacing_mm, crop: see `Manifest`.
-        members: their probabilities are averaged.
-        quality: names of what the model says of its label maps; see `inference.quality`.
-        calibration: what Dice to expect when it says so; None where that was not measured.
-        files: the SHA-256 of each of the model's other files, as `export` wrote them.
-    """
-
-    dataset: str
-    modalities: tuple[str, ...]
-    classes: tuple[LabelClass, ...]
-    regions: dict[str, tuple[str, ...]]
-    maps: tuple[str, ...]
-    exclusive: bool
-    orientation: str
-    spacing_mm: tuple[float, float, float]
-    wanted_spacing_mm: tuple[float, float, float] | None
-    crop: tuple[int, int, int] | None
-    image_dtype: str
-    normalisation: str
-    members: tuple[MemberNote, ...]
-    components: tuple[ComponentNote, ...] = ()
-    seen: Seen = NOTHING
-    quality: tuple[str, ...] = ()
-    calibration: Calibration | None = None
-    files: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def methods(self) -> str:
-        """Names of the members' methods, each once."""
-        return ", ".join(dict.fromkeys(member.method for member in self.members))
 
 
 def describe(
@@ -136,46 +48,39 @@ def describe(
         manifest.crop,
         manifest.image_dtype,
         predictor.scheme,
+        manifest.licence,
         tuple(members),
         tuple(components),
-        seen,
-        predictor.quality,
-        calibration,
+        seen=seen,
+        quality=predictor.quality,
+        calibration=calibration,
+        maker=maker(),
     )
 
 
-def kind(made: Description | Manifest) -> dict[str, object]:
-    """What a volume must be for a model, and what its label map is, by their names in messages."""
-    return {
-        "modalities": made.modalities,
-        "classes": [(c.name, *c.labels) for c in made.classes],
-        "regions": made.regions,
-        "orientation": made.orientation,
-        "spacing": made.wanted_spacing_mm,
-        "crop": made.crop,
-        "type of images": made.image_dtype,
-    }
+def export(predictor: Predictor, description: Description, out_dir: Path) -> Path:
+    """Writes a SavedModel of all `signatures`, its description among the assets, and a card.
 
+    Args:
+        out_dir: the model's folder of versions.
 
-def export(predictor: Predictor, description: Description, out_dir: Path) -> None:
-    """Writes serving_default(volume) -> {label, probabilities, quality}, and its description.
-
-    Atomic: `out_dir` is complete, or what it was before.
+    Returns:
+        The new version's folder in it; see `publish`.
 
     Raises:
-        SettingError: `out_dir` exists and is not a SavedModel.
+        SettingError: `out_dir` exists and holds something else.
     """
-    if out_dir.exists() and not (out_dir / "saved_model.pb").is_file():
-        raise SettingError(
-            "out_dir", f"{out_dir} exists and is no SavedModel; choose another folder"
-        )
-    out_dir.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out_dir.parent, prefix=".export-") as folder:
+    require_versions(out_dir)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out_dir, prefix=".export-") as folder:
         path = Path(folder) / DESCRIPTION
         write_json(path, description, VERSION)
         predictor.description = tf.saved_model.Asset(str(path))
         new = Path(folder) / "model"
-        tf.saved_model.save(predictor, str(new), {"serving_default": predictor.serve})
+        asked = signatures(predictor)
+        tf.saved_model.save(predictor, str(new), asked)
+        write_warm_up(new, asked)
+        write_file(new / CARD, card(description).encode())
         described = new / "assets" / DESCRIPTION
         files = {
             path.relative_to(new).as_posix(): file_checksum(path)
@@ -183,6 +88,4 @@ def export(predictor: Predictor, description: Description, out_dir: Path) -> Non
             if path.is_file() and path != described
         }
         write_json(described, replace(description, files=files), VERSION)
-        if out_dir.exists():
-            os.replace(out_dir, Path(folder) / "old")
-        shutil.move(new, out_dir)
+        return publish(new, out_dir)

@@ -1,4 +1,4 @@
-"""Label maps of all subjects of a folder or a table, by an exported model in one process.
+"""Label maps of all subjects of a folder or a table, by a model, in one process.
 
 subjects.find ──► prepared, by workers ──► the model, here ──► predictions, by a thread
 """
@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 from absl import logging
 
-from tfadv.inference.export import Description
-from tfadv.inference.model import Segment, checksum_of, load, read_description
+from tfadv.inference.description import Description
 from tfadv.inference.prediction import ended, intake_of, like, on_source, tell
 from tfadv.inference.predictions import Origin, Predictions
 from tfadv.inference.prepared import Intake, Prepared, prepared_or_fault
+from tfadv.inference.segmented import Model, Segment
 from tfadv.inference.subjects import Found, find
 from tfadv.inference.trust import TABLE, require_calibrated, write_table
 from tfrecords.errors import SettingError, UserError
@@ -39,7 +39,7 @@ class Counts(NamedTuple):
 
 
 def predict_all(
-    model_dir: Path,
+    model: Model,
     images: Path,
     folder: Path,
     *,
@@ -63,23 +63,23 @@ def predict_all(
         flag_below: a Dice; label maps of which less is to be expected are flagged.
 
     Raises:
-        UserError: no such model, or a damaged one; no subjects; or, at the end, some failed.
+        UserError: no subjects; or, at the end, some failed.
         SettingError: see `Predictions`.
     """
-    description = read_description(model_dir)
+    description = model.description
     if folder.is_file() or is_nifti(folder) or folder.resolve() == images.resolve():
         raise SettingError("output", f"expected a folder beside --images, received {folder}")
     require_calibrated(description, flag_below)
     found = find(images, description.modalities)
     failed = _told(found, images)
-    origin = Origin(checksum_of(model_dir), resample)
+    origin = Origin(model.checksum, resample)
     predictions = Predictions(folder, origin, probabilities=save_probabilities)
     predictions.require_own_files(found.subjects, found.inputs)
     folder.mkdir(parents=True, exist_ok=True)
     with alone(folder):
         missing = predictions.begin(found.subjects, overwrite=overwrite)
         if missing:
-            segmented = partial(_segmented, load(model_dir, description), description)
+            segmented = partial(_segmented, model.open(save_probabilities), description)
             intake = intake_of(description, resample=resample)
             failed |= _predict(missing, intake, segmented, predictions)
         flagged = write_table(folder, description, predictions.said(), flag_below)

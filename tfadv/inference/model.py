@@ -4,38 +4,33 @@ A SavedModel is a program: what it does is not bounded by what it says. So its f
 before TensorFlow loads it. That tells damage and strangers; it does not tell whom to trust.
 """
 
-import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from tfadv.inference.export import DESCRIPTION, VERSION, Description
+from tfadv.inference.description import (
+    DESCRIPTION,
+    REMEDY,
+    VERSION,
+    Description,
+    require_possible,
+)
+from tfadv.inference.segmented import Model, Segment, Segmented, refusal
 from tfrecords.errors import UserError
 from tfrecords.files import checksum_holds, file_checksum, read_json
-from tfrecords.records.relations import faults_of_choices
 
-REMEDY = "Export the run again"
 OUTPUTS = {"label", "probabilities", "quality"}
 
 
-class Segmented(NamedTuple):
-    """What a model makes of a volume.
+def local(model_dir: Path) -> Model:
+    """A model in a folder, which is loaded when it is opened.
 
-    Attributes:
-        label: uint8 [Z, Y, X], the dataset's own label values.
-        probabilities: float32 [Z, Y, X, K], of the description's `maps`.
-        quality: float32 [N], of its `quality`.
+    Raises:
+        UserError: see `read_description`; so does opening it, see `load`.
     """
-
-    label: np.ndarray
-    probabilities: np.ndarray
-    quality: np.ndarray
-
-
-Segment = Callable[[np.ndarray], Segmented]
+    description = read_description(model_dir)
+    return Model(description, checksum_of(model_dir), lambda _: load(model_dir, description))
 
 
 def read_description(model_dir: Path) -> Description:
@@ -47,11 +42,12 @@ def read_description(model_dir: Path) -> Description:
     """
     path = model_dir / "assets" / DESCRIPTION
     if not path.is_file():
-        raise UserError(f"{path}: no such file; expected a model made by launch/export.py")
+        raise UserError(
+            f"{path}: no such file; expected a model made by launch/export.py, "
+            "or the folder of its versions"
+        )
     description = read_json(path, Description, VERSION, REMEDY)
-    spacings_mm = description.spacing_mm, description.wanted_spacing_mm
-    for fault in faults_of_choices(description.orientation, *spacings_mm, description.crop):
-        raise UserError(f"{path}: {fault}. {REMEDY}")
+    require_possible(description, path)
     _require_files(model_dir, description)
     return description
 
@@ -117,9 +113,8 @@ def load(model_dir: Path, description: Description) -> Segment:
             shape = "x".join(map(str, volume.shape))
             raise UserError(f"{model_dir}: out of memory for a volume of {shape} voxels") from error
         except tf.errors.InvalidArgumentError as error:
-            refused = re.search(r"assertion failed: \[(.*?):\] (\[.*?\])\s*$", error.message, re.M)
-            if refused is None:
-                raise
-            raise UserError(f"{model_dir}: {refused[1]}: {refused[2]}") from error
+            if refused := refusal(error.message):
+                raise UserError(f"{model_dir}: {refused}") from error
+            raise
 
     return segment

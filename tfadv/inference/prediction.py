@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
+from tfadv.inference.description import Description
 from tfadv.inference.dicom import is_segmentation, write_segmentation
-from tfadv.inference.export import Description
-from tfadv.inference.model import checksum_of, load, read_description
 from tfadv.inference.prepared import Intake, Prepared, prepare
+from tfadv.inference.segmented import Model
 from tfadv.inference.trust import require_calibrated, words
 from tfrecords.errors import SettingError
 from tfrecords.geometry.grid import Grid
@@ -21,7 +21,7 @@ from tfrecords.sources.subject import Subject
 
 
 def predict(
-    model_dir: Path,
+    model: Model,
     images: Sequence[Path],
     output: Path,
     *,
@@ -42,24 +42,23 @@ def predict(
         flag_below: a Dice; the words have a warning where less is to be expected.
 
     Raises:
-        UserError: no such model, or a damaged one, images that preprocessing would refuse, or other
-            modalities than the model's.
+        UserError: images that preprocessing would refuse, or other modalities than the model's.
         SettingError: `output` is one of the images or in it, or neither of the two.
     """
-    description = read_description(model_dir)
+    description = model.description
     require_calibrated(description, flag_below)
     outputs = [output, probabilities_file(output)][: 1 + save_probabilities]
     _require_possible(outputs, images)
     subject = Subject("", tuple(images), None)
     prepared = prepare(intake_of(description, resample=resample), subject, _read)
     tell(prepared)
-    found = load(model_dir, description)(prepared.volume)
+    found = model.open(save_probabilities)(prepared.volume)
     if save_probabilities:
         maps = on_source(found.probabilities, description, prepared)
         write_maps(outputs[1], maps, like(subject, prepared))
     label = to_source(found.label, prepared.working, prepared.source)
     if is_segmentation(output):
-        write_segmentation(output, label, images[0], description, checksum_of(model_dir))
+        write_segmentation(output, label, images[0], description, model.checksum)
     else:
         write_label(output, label, like(subject, prepared))
     return words(description, found.quality, flag_below)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfadv.inference.export import Description
+from tfadv.inference.description import Description
 from tfrecords.errors import SettingError
 from tfrecords.files import write_file
 

@@ -31,7 +31,10 @@ WORK_DIR = flags.DEFINE_multi_string(
     "Run or cross-validation made by launch/train.py; more may follow. [required, or --model]",
 )
 MODEL = flags.DEFINE_string(
-    "model", None, "Model made by launch/export.py, with --records and --folds. [none]"
+    "model",
+    None,
+    "Model made by launch/export.py, with --records and --folds: a version, or the folder of "
+    "all, for the latest. [none]",
 )
 RECORDS = flags.DEFINE_string("records", None, "Of a model: record set to score it on. [none]")
 FOLDS = flags.DEFINE_string("folds", None, "Comma-separated. [the run's test folds]")
@@ -39,7 +42,7 @@ OUT_DIR = flags.DEFINE_string(
     "out_dir",
     None,
     "Folder of the tables. [the run's or cross-validation's; of several evaluations/METHOD, of a "
-    "model evaluations/MODEL]",
+    "model evaluations/MODEL-VERSION]",
 )
 EMPTY_MM = flags.DEFINE_float(
     "empty_mm",
@@ -122,21 +125,23 @@ def _evaluate_runs(folders: list[Path]) -> None:
     cli.tell(f"Next: python launch/export.py --work_dir {' '.join(map(str, folders))}")
 
 
-def _evaluate_model(model_dir: Path) -> None:
+def _evaluate_model(given: Path) -> None:
     if not RECORDS.value or not FOLDS.value:
         raise SettingError("model", "expected --records and --folds as well")
-    early.require_there(early.MODEL, model_dir)
+    early.require_there(early.MODEL, given)
     early.require_there(early.RECORDS, Path(RECORDS.value))
     start_tensorflow()
     from tfadv.evaluation.evaluate import evaluate  # noqa: PLC0415
     from tfadv.evaluation.served import Served  # noqa: PLC0415
+    from tfadv.inference.versions import latest, name_of  # noqa: PLC0415
     from tfadv.run.work_dir import WorkDir  # noqa: PLC0415
     from tfrecords.reading.record_set import open_record_set  # noqa: PLC0415
 
     records, folds = open_record_set(Path(RECORDS.value)), cli.comma_list(FOLDS.value)
+    model_dir = latest(given)
     served = Served(model_dir)
     served.require_unseen(records, folds)
-    out = WorkDir(Path(OUT_DIR.value or f"evaluations/{model_dir.resolve().name}"))
+    out = WorkDir(Path(OUT_DIR.value or f"evaluations/{name_of(model_dir)}"))
     if QUALITY.value:
         _measure_quality(served, records, folds, out)
         return

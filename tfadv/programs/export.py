@@ -7,16 +7,22 @@ python launch/export.py --work_dir runs/kohl_cross_entropy_folds --mirror --larg
 Of several runs, and of a cross-validation's (train --all_folds), the model averages the
 probabilities, then decides once. Add --mirror and it averages over mirrored volumes as well.
 
+Each export is a new version, a folder in --out_dir named 1, 2 and so on; none is ever replaced.
+Whoever takes a model takes such a folder, of which the latest version counts, or a version's own.
+
 serving_default(volume: float32 [Z, Y, X, C], raw intensities) gives label (uint8 [Z, Y, X]),
 probabilities (float32 [Z, Y, X, K]) and quality (float32 [N]), what the model says of its label
 map: entropy, of several runs their agreement, and the verdicts of discriminators and of judges
-(launch/judge.py). What a client must know stands in assets/description.json, the runs, what chose
-them and what was measured for --largest_component and --calibrate among it.
+(launch/judge.py); without_probabilities gives the others alone. What a client must know stands in
+assets/description.json: the runs, what chose them, what was measured of their validation and test
+subjects, for --largest_component and --calibrate among it. README.md, the model's card, says it in
+words.
 
 --format=onnx writes one file instead, MODEL.onnx, with the same input and answers, for onnxruntime
 without TensorFlow. The description stands in its metadata, and beside it as MODEL.json.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from absl import flags
@@ -32,7 +38,10 @@ WORK_DIR = flags.DEFINE_multi_string(
     required=True,
 )
 OUT_DIR = flags.DEFINE_string(
-    "out_dir", None, "Model to write. [models/METHOD; of --format=onnx models/METHOD.onnx]"
+    "out_dir",
+    None,
+    "The model's folder, to which a version is added. [models/METHOD; of --format=onnx "
+    "models/METHOD.onnx, a file]",
 )
 FORMAT = flags.DEFINE_enum(
     "format", "savedmodel", ["savedmodel", "onnx"], "A folder for TensorFlow, or one ONNX file."
@@ -79,7 +88,9 @@ def main(names: list[str]) -> None:
     start_tensorflow()
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
     from tfadv.evaluation import calibration, component_choice  # noqa: PLC0415
+    from tfadv.evaluation.held_out import held_out_scores  # noqa: PLC0415
     from tfadv.inference.export import export  # noqa: PLC0415
+    from tfadv.inference.versions import require_versions  # noqa: PLC0415
     from tfadv.run.cross_validation import runs_in, tell_of_unfinished  # noqa: PLC0415
     from tfadv.run.ensemble import load_ensemble  # noqa: PLC0415
 
@@ -87,16 +98,19 @@ def main(names: list[str]) -> None:
     ensemble = load_ensemble(work_dirs, MIRROR.value, cli.comma_list(MIRROR_AXES.value))
     if len(work_dirs) > 1:
         tell_of_unfinished(work_dirs)
+    default = f"models/{ensemble.first.method.name}" + (".onnx" if is_onnx else "")
+    out_dir = Path(OUT_DIR.value or default)
+    if not is_onnx:
+        require_versions(out_dir)
     components = component_choice.choose(ensemble) if LARGEST.value else []
     for note in components:
         print(component_choice.sentence(note))
     expected = calibration.calibrate(ensemble) if CALIBRATE.value else None
     if expected:
         print(calibration.sentence(expected))
-    default = f"models/{ensemble.first.method.name}" + (".onnx" if is_onnx else "")
-    out_dir = Path(OUT_DIR.value or default)
     predictor = ensemble.predictor(components)
-    description = ensemble.describe(predictor, components, expected)
+    described = ensemble.describe(predictor, components, expected)
+    description = replace(described, scores=held_out_scores(ensemble, components))
     of_runs = f", of {len(work_dirs)} runs" if len(work_dirs) > 1 else ""
     if is_onnx:
         from tfadv.inference.onnx_file import export_onnx  # noqa: PLC0415
@@ -104,7 +118,7 @@ def main(names: list[str]) -> None:
         export_onnx(predictor, description, out_dir)
         print(f"model: {out_dir}{of_runs}, with its description in {out_dir.with_suffix('.json')}")
         return
-    export(predictor, description, out_dir)
+    version = export(predictor, description, out_dir)
     images = " ".join(f"--image {name}.nii.gz" for name in ensemble.first.manifest.modalities)
-    print(f"model: {out_dir}{of_runs}")
+    print(f"model: {version}{of_runs}")
     cli.tell(f"Next: python launch/predict.py --model {out_dir} {images} --output label.nii.gz")

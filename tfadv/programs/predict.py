@@ -3,6 +3,8 @@
 python launch/predict.py --model models/kohl_hybrid --image t1.nii.gz --output label.nii.gz
 python launch/predict.py --model models/kohl_hybrid --images FOLDER --output predictions
 
+python launch/predict.py --server grpc://localhost:8081/kohl_hybrid --images FOLDER --output labels
+
 Give one --image per modality, in the order of the model's assets/description.json. Or give a folder
 of subjects as --images, which are laid out in one of these ways, where NAME are the modalities':
 
@@ -15,11 +17,12 @@ the columns subject and one for each NAME. A folder's predictions.csv says what 
 each label map and, of a model exported with --calibrate, what Dice to expect.
 
 A model is a TensorFlow SavedModel, and that is a program: use those of people whom you trust. A
-folder whose files are not those that were exported is refused.
+folder whose files are not those that were exported is refused. A model at a server, as in
+docs/serving.md, gives the same label maps; all but the network is done here, without TensorFlow.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
@@ -27,8 +30,20 @@ from tfadv.programs import early
 from tfadv.programs.start import start_tensorflow
 from tfrecords.errors import SettingError
 
+if TYPE_CHECKING:
+    from tfadv.inference.segmented import Model
+
 MODEL = flags.DEFINE_string(
-    "model", None, "Model made by launch/export.py. [required]", required=True
+    "model",
+    None,
+    "Model made by launch/export.py: a version, or the folder of all, for the latest. [required, "
+    "or --server]",
+)
+SERVER = flags.DEFINE_string(
+    "server",
+    None,
+    "Model at a server: grpc://HOST:PORT/NAME, or with grpcs, http or https; /VERSION may follow. "
+    "Where it is away, it is asked again for two minutes. [required, or --model]",
 )
 IMAGE = flags.DEFINE_multi_string(
     "image", None, "One file, or folder of a DICOM series, per modality. [required, or --images]"
@@ -70,21 +85,23 @@ OUTPUT = flags.DEFINE_string(
 
 
 def main() -> None:
+    if bool(MODEL.value) == bool(SERVER.value):
+        received = "both" if SERVER.value else "none"
+        raise SettingError("model", f"expected this or --server, received {received}")
     if bool(IMAGE.value) == bool(IMAGES.value):
         received = "both" if IMAGES.value else "none"
         raise SettingError("images", f"expected this or --image, received {received}")
     if OVERWRITE.value and IMAGE.value:
         raise SettingError("overwrite", "expected with --images alone: --image always writes anew")
-    early.require_there(early.MODEL, Path(MODEL.value))
     given = [IMAGES.value] if IMAGES.value else IMAGE.value or []
     early.require_there("images", *map(Path, given))
-    start_tensorflow()
-    # Imported here, so that --help and wrong flags do not wait for TensorFlow.
+    model = _at_server(SERVER.value) if SERVER.value else _in_folder(MODEL.value or "")
+    # Imported here, so that --help and wrong flags do not wait for them.
     from tfadv.inference.folder import predict_all  # noqa: PLC0415
     from tfadv.inference.prediction import predict  # noqa: PLC0415
     from tfadv.inference.trust import TABLE  # noqa: PLC0415
 
-    model, output = Path(MODEL.value), Path(OUTPUT.value)
+    output = Path(OUTPUT.value)
     how: dict[str, Any] = {
         "resample": RESAMPLE.value,
         "save_probabilities": SAVE.value,
@@ -97,3 +114,21 @@ def main() -> None:
     else:
         said = predict(model, [Path(image) for image in IMAGE.value or ()], output, **how)
         print(f"label map: {output}\n{said}")
+
+
+def _in_folder(given: str) -> "Model":
+    early.require_there(early.MODEL, Path(given))
+    start_tensorflow()
+    from tfadv.inference.model import local  # noqa: PLC0415
+    from tfadv.inference.versions import latest  # noqa: PLC0415
+
+    return local(latest(Path(given)))
+
+
+def _at_server(given: str) -> "Model":
+    from tfadv.inference.address import Address  # noqa: PLC0415
+
+    address = Address.parse(given)
+    from tfadv.inference.server import remote  # noqa: PLC0415
+
+    return remote(address)

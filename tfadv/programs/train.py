@@ -65,8 +65,8 @@ ALL_FOLDS = flags.DEFINE_bool(
 INIT_FROM = flags.DEFINE_string(
     "init_from",
     None,
-    "Run or exported model to begin with: weights that fit by network, variable and shape; others "
-    "start afresh. [random weights]",
+    "Run, or exported model (its latest version, or one), to begin with: weights that fit by "
+    "network, variable and shape; others start afresh. [random weights]",
 )
 SELECT_BY = flags.DEFINE_string(
     "select_by",

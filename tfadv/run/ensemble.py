@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from absl import logging
 
 from tfadv.inference.calibration import Calibration
-from tfadv.inference.export import ComponentNote, Description, MemberNote, Seen, describe, kind
+from tfadv.inference.description import (
+    TEST,
+    VALIDATION,
+    ComponentNote,
+    Description,
+    MemberNote,
+    Seen,
+    kind,
+)
+from tfadv.inference.export import describe
 from tfadv.inference.predictor import Predictor
 from tfadv.inference.quality import DISCRIMINATOR, JUDGE, Judges
 from tfadv.inference.targets import Targets
@@ -180,4 +189,13 @@ def _note(work_dir: WorkDir, trained: Trained, mirrored: tuple[int, ...]) -> Mem
         progress.best_epoch,
         progress.best,
         tuple(AXES[axis] for axis in mirrored),
+        {
+            "training": len(trained.run.subjects),
+            VALIDATION: _count(trained.run, settings.validation_folds),
+            TEST: _count(trained.run, settings.test_folds),
+        },
     )
+
+
+def _count(run: Run, folds: Sequence[str]) -> int:
+    return sum(subject.fold in folds for subject in run.manifest.subjects)

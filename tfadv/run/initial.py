@@ -10,8 +10,9 @@ import numpy as np
 from absl import logging
 
 from tfadv.adversarial import AdversarialModel
-from tfadv.inference.export import DESCRIPTION
+from tfadv.inference.description import DESCRIPTION
 from tfadv.inference.model import read_description
+from tfadv.inference.versions import is_version_of, latest
 from tfadv.inference.weights import named_weights, saved_weights
 from tfadv.run.run import Run, load_run
 from tfadv.run.settings import Initial, Settings
@@ -45,6 +46,8 @@ class Inherited:
 def initial_of(source: Path, work_dir: WorkDir) -> Initial:
     """What is noted of a source for a run. Once that has an epoch, the source may be gone.
 
+    Of a folder of versions, a run goes on with the one that was the latest when it began.
+
     Raises:
         SettingError: there is neither a run nor a model.
         UserError: it is damaged, or no epoch of the run is finished.
@@ -52,9 +55,10 @@ def initial_of(source: Path, work_dir: WorkDir) -> Initial:
     where = str(source.resolve())
     if work_dir.progress().epochs:
         settings = work_dir.settings()
-        if settings.init_from == where:
-            return Initial(where, settings.init_sha256)
-    return Initial(where, _checksum(source))
+        if where == settings.init_from or is_version_of(Path(settings.init_from), Path(where)):
+            return Initial(settings.init_from, settings.init_sha256)
+    source = latest(source)
+    return Initial(str(source.resolve()), _checksum(source))
 
 
 def _checksum(source: Path) -> str:

@@ -139,6 +139,14 @@ class WorkDir:
             return Progress()
         return read_json(self._progress, Progress, VERSION, REMEDY)
 
+    @property
+    def is_evaluated(self) -> bool:
+        """Whether its tables are there, and made after its last epoch."""
+        tables = (self.metrics, self.subjects)
+        return all(table.is_file() for table in tables) and all(
+            table.stat().st_mtime >= self._progress.stat().st_mtime for table in tables
+        )
+
     def save(self, model: AdversarialModel, progress: Progress) -> None:
         """The state after an epoch; what an earlier epoch left goes once this one is complete.
 

@@ -108,6 +108,7 @@ class Manifest:
         ignored: source label values of voxels that nobody annotated, IGNORED in the shards.
         favoured: groups, classes and regions whose examples importance sampling favours where
             nobody says otherwise; the first group if there are none.
+        licence: of the data, as the source states it; empty where it does not.
     """
 
     dataset: str
@@ -129,6 +130,7 @@ class Manifest:
     skipped: dict[str, tuple[str, ...]]
     ignored: tuple[int, ...] = ()
     favoured: tuple[str, ...] = ()
+    licence: str = ""
 
     @property
     def folds(self) -> tuple[str, ...]:

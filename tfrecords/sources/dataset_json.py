@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from annotated_types import MinLen
 from pydantic import (
+    AliasChoices,
     BaseModel,
     ConfigDict,
     Field,
@@ -56,6 +57,7 @@ class Content(BaseModel):
     training: list[ListedCase] | None = None
     dataset: dict[str, NamedCase] | None = None
     test: Any = None
+    licence: Annotated[Any, Field(validation_alias=AliasChoices("licence", "license"))] = None
     training_cases: Any = Field(None, alias="numTraining")
 
     @field_validator("training", mode="before")

@@ -68,6 +68,7 @@ class Dataset:
         ignored: source label values of voxels that nobody annotated; no class has them.
         favoured: groups, classes and regions whose examples importance sampling favours where
             nobody says otherwise; the first group if there are none.
+        licence: of the data, as the source states it; empty where it does not.
 
     Raises:
         UserError: its parts do not fit together, or names cannot be those of files or of flags'
@@ -82,6 +83,7 @@ class Dataset:
     groups: tuple[str, ...] = ("all",)
     ignored: tuple[int, ...] = ()
     favoured: tuple[str, ...] = ()
+    licence: str = ""
 
     def __post_init__(self) -> None:
         _require_names("modalities", self.modalities, ",:")

@@ -277,6 +277,7 @@ def _describe(
         {},
         dataset.ignored,
         dataset.favoured,
+        dataset.licence,
     )
 
 

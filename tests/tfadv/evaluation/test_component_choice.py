@@ -7,7 +7,7 @@ from scipy import ndimage
 from tfadv.evaluation import component_choice
 from tfadv.evaluation.component_choice import choose, sentence
 from tfadv.evaluation.scoring import segment
-from tfadv.inference.export import ComponentNote
+from tfadv.inference.description import ComponentNote
 from tfadv.run.ensemble import load_ensemble
 from tfadv.run.work_dir import WorkDir
 from tfrecords.geometry.overlap import dice

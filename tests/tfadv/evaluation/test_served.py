@@ -12,7 +12,9 @@ import pytest
 
 from tfadv.evaluation.evaluate import evaluate
 from tfadv.evaluation.served import Served
-from tfadv.inference.export import ComponentNote, export
+from tfadv.inference.description import ComponentNote
+from tfadv.inference.export import export
+from tfadv.inference.model import local
 from tfadv.inference.prediction import predict
 from tfadv.run.ensemble import load_ensemble
 from tfadv.run.run import load_run
@@ -78,12 +80,13 @@ def test_prediction_gives_what_evaluation_gives(
     ensemble = load_ensemble([run, other_run], mirror=mirror)
     components = [ComponentNote(name, 1, 0, 1, largest) for name in ("label_1", "label_2")]
     predictor = ensemble.predictor(components)
-    export(predictor, ensemble.describe(predictor, components), tmp_path / "model")
+    description = ensemble.describe(predictor, components)
+    model_dir = export(predictor, description, tmp_path / "model")
     out = WorkDir(tmp_path / "scores")
-    tables = evaluate(out, Served(tmp_path / "model"), records, ("0",), save_predictions=True)
+    tables = evaluate(out, Served(model_dir), records, ("0",), save_predictions=True)
     for name in tables.subjects["subject"]:
         images = [sources / f"{name[1:]}_{modality}.nii.gz" for modality in ("t1", "t2")]
-        predict(tmp_path / "model", images, tmp_path / f"{name}.nii.gz")
+        predict(local(model_dir), images, tmp_path / f"{name}.nii.gz")
         np.testing.assert_array_equal(
             label_of(tmp_path / f"{name}.nii.gz"), label_of(out.predictions / f"{name}.nii.gz")
         )

@@ -11,7 +11,7 @@ import pytest
 from tests.series import save, write_series
 from tfadv.inference.dicom import write_segmentation
 from tfadv.inference.folder import Counts, predict_all
-from tfadv.inference.model import read_description
+from tfadv.inference.model import local, read_description
 from tfadv.inference.prediction import predict
 from tfrecords.errors import SettingError, UserError
 from tfrecords.sources.subject import LabelClass
@@ -70,7 +70,7 @@ def expected(
 ) -> np.ndarray:
     """The label map [X, Y, Z] of the first subject as NIfTI."""
     path = tmp_path_factory.mktemp("plain") / "label.nii.gz"
-    predict(model_dir, [sources / f"0_{name}.nii.gz" for name in ("t1", "t2")], path)
+    predict(local(model_dir), [sources / f"0_{name}.nii.gz" for name in ("t1", "t2")], path)
     return np.asarray(nib.Nifti1Image.from_filename(path).dataobj)
 
 
@@ -80,7 +80,7 @@ def test_a_segmentation_lies_on_its_series(
     """Each class in the voxels that the same image as NIfTI gives it."""
     folders = [tmp_path / "t1", tmp_path / "t2"]
     written = [series_of(*pair) for pair in zip(arrays_of(sources, 0), folders, strict=True)]
-    predict(model_dir, folders, tmp_path / "label.dcm", save_probabilities=True)
+    predict(local(model_dir), folders, tmp_path / "label.dcm", save_probabilities=True)
     masks = segments_of(tmp_path / "label.dcm", written[0])
     assert list(masks) == ["label_1", "label_2"]
     for value, mask in enumerate(masks.values(), 1):
@@ -119,13 +119,13 @@ def test_folders_of_series_are_subjects(
     images, out = tmp_path / "images", tmp_path / "out"
     for array, name in zip(arrays_of(sources, 0), ("t1", "t2"), strict=True):
         series_of(array, images / "s0" / name)
-    assert predict_all(model_dir, images, out) == Counts(1, 0)
+    assert predict_all(local(model_dir), images, out) == Counts(1, 0)
     found = nib.Nifti1Image.from_filename(out / "s0.nii.gz")
     np.testing.assert_array_equal(np.asarray(found.dataobj)[:, ::-1, ::-1], expected)
     np.testing.assert_allclose(found.affine @ (0, 29, 5, 1), (0, 0, 0, 1), atol=1e-5)
-    assert predict_all(model_dir, images, out) == Counts(0, 1)
+    assert predict_all(local(model_dir), images, out) == Counts(0, 1)
     with pytest.raises(SettingError, match="output: expected a folder without images"):
-        predict_all(model_dir, images, images / "s0" / "t1")
+        predict_all(local(model_dir), images, images / "s0" / "t1")
 
 
 def test_what_cannot_be_a_segmentation_is_one_line(
@@ -133,15 +133,15 @@ def test_what_cannot_be_a_segmentation_is_one_line(
 ) -> None:
     plain = [sources / f"0_{name}.nii.gz" for name in ("t1", "t2")]
     with pytest.raises(SettingError, match=r"output: expected .* DICOM series .*0_t1.nii.gz"):
-        predict(model_dir, plain, tmp_path / "label.dcm")
+        predict(local(model_dir), plain, tmp_path / "label.dcm")
     folders = [tmp_path / "t1", tmp_path / "t2"]
     for array, folder in zip(arrays_of(sources, 0), folders, strict=True):
         series_of(array, folder)
     for output in (folders[0] / "label.dcm", folders[1] / "x" / "label.nii.gz"):
         with pytest.raises(SettingError, match=r"output: expected a file that is none of the imag"):
-            predict(model_dir, folders, output)
+            predict(local(model_dir), folders, output)
     for slice_ in series_of(arrays_of(sources, 0)[0], folders[0]):
         save(slice_, PatientID=None)
     with pytest.raises(UserError, match=r"expected a series that a DICOM segmentation can refer"):
-        predict(model_dir, folders, tmp_path / "label.dcm")
+        predict(local(model_dir), folders, tmp_path / "label.dcm")
     assert not (tmp_path / "label.dcm").exists()

@@ -14,6 +14,7 @@ import tensorflow as tf
 from tfadv.evaluation import evaluate
 from tfadv.inference.export import describe, export
 from tfadv.inference.members import Member
+from tfadv.inference.model import local
 from tfadv.inference.prediction import predict
 from tfadv.inference.predictor import Predictor
 from tfadv.inference.targets import class_targets
@@ -87,10 +88,10 @@ def test_the_models_labels_are_evaluations(
     work_dir = WorkDir(tmp_path / "run")
     work_dir.folder.mkdir()
     evaluate.evaluate(work_dir, predictor, records, manifest.folds, save_predictions=True)
-    export(predictor, describe(predictor, manifest, []), tmp_path / "model")
+    model_dir = export(predictor, describe(predictor, manifest, []), tmp_path / "model")
     for name in data.table["subject"]:
         images = [data.path(name, modality) for modality in modalities]
-        predict(tmp_path / "model", images, tmp_path / f"{name}.nii.gz")
+        predict(local(model_dir), images, tmp_path / f"{name}.nii.gz")
         expected = label_of(work_dir.predictions / f"{name}.nii.gz")
         assert set(np.unique(expected)) == {0, 1, 2}
         np.testing.assert_array_equal(label_of(tmp_path / f"{name}.nii.gz"), expected)

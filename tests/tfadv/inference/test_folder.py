@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from tfadv.inference import folder
+from tfadv.inference import folder, model
 from tfadv.inference.folder import Counts, predict_all
-from tfadv.inference.model import Segment, Segmented, load, read_description
+from tfadv.inference.model import load, local, read_description
 from tfadv.inference.prediction import predict
+from tfadv.inference.segmented import Segment, Segmented
 from tfrecords.errors import SettingError, UserError
 from tfrecords.files import alone
 
@@ -45,7 +46,7 @@ def expected(
     made = tmp_path_factory.mktemp("expected")
     for number in NUMBERS:
         images = [sources / f"{number}_{name}.nii.gz" for name in ("t1", "t2")]
-        predict(model_dir, images, made / f"s{number}.nii.gz")
+        predict(local(model_dir), images, made / f"s{number}.nii.gz")
     return {f"s{number}": label_of(made / f"s{number}.nii.gz") for number in NUMBERS}
 
 
@@ -64,7 +65,7 @@ def here(segment: Segment, monkeypatch: pytest.MonkeyPatch) -> None:
         yield from ((index, function(items[index])) for index in reversed(range(len(items))))
 
     monkeypatch.setattr(folder, "parallel_map", map_here)
-    monkeypatch.setattr(folder, "load", lambda *_: segment)
+    monkeypatch.setattr(model, "load", lambda *_: segment)
 
 
 def require_equal(made: Path, expected: dict[str, np.ndarray], names: Iterable[str]) -> None:
@@ -77,7 +78,7 @@ def test_each_label_map_is_that_of_its_subject_alone(
     cohort: Path, model_dir: Path, expected: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
     """In workers, as users have it."""
-    assert predict_all(model_dir, cohort, tmp_path / "a" / "out") == Counts(3, 0)
+    assert predict_all(local(model_dir), cohort, tmp_path / "a" / "out") == Counts(3, 0)
     require_equal(tmp_path / "a" / "out", expected, expected)
     written = nib.Nifti1Image.from_filename(tmp_path / "a" / "out" / "s1.nii.gz")
     image = nib.Nifti1Image.from_filename(cohort / "s1_0000.nii.gz")
@@ -96,13 +97,13 @@ def test_files_of_other_formats_and_a_table(
             for key in image.GetMetaDataKeys():
                 image.EraseMetaData(key)
             sitk.WriteImage(image, str(images / f"s{number}" / f"{name}.{ending}"))
-    assert predict_all(model_dir, images, tmp_path / "of_folder") == Counts(3, 0)
+    assert predict_all(local(model_dir), images, tmp_path / "of_folder") == Counts(3, 0)
     require_equal(tmp_path / "of_folder", expected, expected)
     rows = [f"s{n},{sources}/{n}_t1.nii.gz,{sources}/{n}_t2.nii.gz" for n in NUMBERS]
     table = tmp_path / "subjects.csv"
     table.write_text("\n".join(("subject,t1,t2", *rows, "x,y,z")))
     with pytest.raises(UserError, match=r"1 of 4 subjects failed, .* above: x\. "):
-        predict_all(model_dir, table, tmp_path / "of_table")
+        predict_all(local(model_dir), table, tmp_path / "of_table")
     require_equal(tmp_path / "of_table", expected, expected)
 
 
@@ -110,7 +111,7 @@ def test_files_of_other_formats_and_a_table(
 def test_probabilities_lie_on_the_image_and_make_its_labels(
     cohort: Path, model_dir: Path, expected: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
-    predict_all(model_dir, cohort, tmp_path, save_probabilities=True)
+    predict_all(local(model_dir), cohort, tmp_path, save_probabilities=True)
     image = nib.Nifti1Image.from_filename(tmp_path / "s0_probabilities.nii.gz")
     maps = np.asarray(image.dataobj)
     assert maps.dtype == np.float32
@@ -118,7 +119,7 @@ def test_probabilities_lie_on_the_image_and_make_its_labels(
     np.testing.assert_allclose(maps.sum(axis=-1), 1, atol=1e-5)
     single = tmp_path / "single" / "label.nii.gz"
     images = [cohort / f"s0_000{place}.nii.gz" for place in (0, 1)]
-    predict(model_dir, images, single, save_probabilities=True)
+    predict(local(model_dir), images, single, save_probabilities=True)
     np.testing.assert_array_equal(
         label_of(tmp_path / "single" / "label_probabilities.nii.gz"), maps
     )
@@ -139,7 +140,7 @@ def test_a_subject_that_fails_is_named_and_the_others_go_on(
     (images / "notes.txt").write_text("")
     out = tmp_path / "out"
     with pytest.raises(UserError, match=r"2 of 3 subjects failed, .* above: s2, s1\. The others'"):
-        predict_all(model_dir, images, out)
+        predict_all(local(model_dir), images, out)
     left_out, incomplete, damaged = caplog.messages
     assert left_out.endswith(f"nobody's images: {images / 'notes.txt'}")
     assert incomplete.startswith("s2: expected a file for each of 0000, 0001, received")
@@ -149,17 +150,17 @@ def test_a_subject_that_fails_is_named_and_the_others_go_on(
 
     shutil.copy(cohort / "s2_0001.nii.gz", images)
     (images / "s1_0001.nii.gz").write_bytes(whole)
-    assert predict_all(model_dir, images, out) == Counts(2, 1)
+    assert predict_all(local(model_dir), images, out) == Counts(2, 1)
     require_equal(out, expected, expected)
     assert (out / "s0.nii.gz").stat().st_mtime_ns == before
-    assert predict_all(model_dir, images, out) == Counts(0, 3)
+    assert predict_all(local(model_dir), images, out) == Counts(0, 3)
 
 
 @pytest.mark.usefixtures("here")
 def test_a_subject_that_the_model_refuses_is_named(
     cohort: Path, model_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    segment = folder.load(model_dir, read_description(model_dir))
+    segment = model.load(model_dir, read_description(model_dir))
     refused = iter([False, True, False])
 
     def picky(volume: np.ndarray) -> Segmented:
@@ -167,9 +168,9 @@ def test_a_subject_that_the_model_refuses_is_named(
             raise UserError("no")
         return segment(volume)
 
-    monkeypatch.setattr(folder, "load", lambda *_: picky)
+    monkeypatch.setattr(model, "load", lambda *_: picky)
     with pytest.raises(UserError, match=r"1 of 3 subjects failed, .*: s1\."):
-        predict_all(model_dir, cohort, tmp_path)
+        predict_all(local(model_dir), cohort, tmp_path)
     assert sorted(path.name for path in tmp_path.glob("*.gz")) == ["s0.nii.gz", "s2.nii.gz"]
 
 
@@ -183,16 +184,16 @@ def test_a_failure_of_the_disk_ends_it_and_the_same_command_goes_on(
     with monkeypatch.context() as patch:
         patch.setattr("tfadv.inference.predictions.write_label", full)
         with pytest.raises(OSError, match="No space"):
-            predict_all(model_dir, cohort, tmp_path)
+            predict_all(local(model_dir), cohort, tmp_path)
     assert list(tmp_path.glob("*.gz")) == []
-    assert predict_all(model_dir, cohort, tmp_path) == Counts(3, 0)
+    assert predict_all(local(model_dir), cohort, tmp_path) == Counts(3, 0)
 
 
 @pytest.mark.usefixtures("here")
 def test_the_next_subject_is_segmented_while_one_is_written(
     cohort: Path, model_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    segment = folder.load(model_dir, read_description(model_dir))
+    segment = model.load(model_dir, read_description(model_dir))
     calls, second = [], threading.Event()
 
     def counted(volume: np.ndarray) -> Segmented:
@@ -207,16 +208,16 @@ def test_the_next_subject_is_segmented_while_one_is_written(
         assert second.wait(30)
         write(self, *args)
 
-    monkeypatch.setattr(folder, "load", lambda *_: counted)
+    monkeypatch.setattr(model, "load", lambda *_: counted)
     monkeypatch.setattr(folder.Predictions, "write", waiting)
-    assert predict_all(model_dir, cohort, tmp_path) == Counts(3, 0)
+    assert predict_all(local(model_dir), cohort, tmp_path) == Counts(3, 0)
 
 
 def test_an_image_that_ends_its_reader_costs_its_subject_alone(
     cohort: Path, model_dir: Path, segment: Segment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """ITK's, by a line of 5000 bytes in a header."""
-    monkeypatch.setattr(folder, "load", lambda *_: segment)
+    monkeypatch.setattr(model, "load", lambda *_: segment)
     images = shutil.copytree(cohort, tmp_path / "images")
     for number in (0, 1):
         (images / f"s{number}_0001.nii.gz").unlink()
@@ -224,7 +225,7 @@ def test_an_image_that_ends_its_reader_costs_its_subject_alone(
     content = (images / "s0_0001.nrrd").read_bytes()
     (images / "s0_0001.nrrd").write_bytes(content.replace(b"encoding", b"x" * 5000, 1))
     with pytest.raises(UserError, match=r"2 of 3 subjects failed, .*: s1, s0\."):
-        predict_all(model_dir, images, tmp_path / "out")
+        predict_all(local(model_dir), images, tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").glob("*.gz")] == ["s2.nii.gz"]
 
 
@@ -234,7 +235,7 @@ def test_a_folder_is_written_by_one_process_and_holds_no_image(
 ) -> None:
     for output in (tmp_path / "x.nii.gz", cohort / "s0_0000.nii.gz", cohort / ".." / cohort.name):
         with pytest.raises(SettingError, match="output: expected a folder beside --images"):
-            predict_all(model_dir, cohort, output)
+            predict_all(local(model_dir), cohort, output)
     with alone(tmp_path), pytest.raises(UserError, match="another process writes there"):
-        predict_all(model_dir, cohort, tmp_path)
+        predict_all(local(model_dir), cohort, tmp_path)
     assert not (cohort / ".lock").exists()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfadv.inference import export, model
+from tfadv.inference import description, model
 from tfadv.inference.model import load, read_description
 from tfrecords.errors import UserError
 from tfrecords.files import CHECKSUM, VERSION, file_checksum, write_json
@@ -135,7 +135,7 @@ def test_an_error_of_another_cause_passes_through(
     model_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     segment = load(model_dir, read_description(model_dir))
-    monkeypatch.setattr(model.re, "search", lambda *_: None)
+    monkeypatch.setattr(model, "refusal", lambda _: "")
     with pytest.raises(model.tf.errors.InvalidArgumentError):
         segment(np.zeros((3, 32, 32, 2)))
 
@@ -154,7 +154,9 @@ def test_a_description_changed_at_random_is_refused_or_read(
     for _ in range(400):
         changed = mutated(content, random)
         if isinstance(changed, dict):
-            write_json(path, changed, export.VERSION)  # Its checksum holds; its content may not.
+            write_json(
+                path, changed, description.VERSION
+            )  # Its checksum holds; its content may not.
         else:
             path.write_text(json.dumps(changed))
         try:

@@ -17,7 +17,9 @@ import SimpleITK as sitk
 import tensorflow as tf
 
 from tfadv.evaluation import evaluate
-from tfadv.inference.export import DESCRIPTION, describe
+from tfadv.inference.description import DESCRIPTION
+from tfadv.inference.export import describe
+from tfadv.inference.model import local
 from tfadv.inference.prediction import predict
 from tfadv.run.run import load_run
 from tfadv.run.work_dir import WorkDir
@@ -49,13 +51,13 @@ def test_images_of_another_spacing_are_segmented_with_a_warning(
     sources: Path, model_dir: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     plain = [sources / f"0_{name}.nii.gz" for name in ("t1", "t2")]
-    predict(model_dir, plain, tmp_path / "label.nii.gz")
+    predict(local(model_dir), plain, tmp_path / "label.nii.gz")
     assert caplog.messages == []
     coarse = [tmp_path / path.name for path in plain]
     for source, target in zip(plain, coarse, strict=True):
         array = np.asarray(nib.Nifti1Image.from_filename(source).dataobj)
         nib.save(nib.Nifti1Image(array, np.diag([1, 1, 1.5, 1])), target)
-    predict(model_dir, coarse, tmp_path / "coarse.nii.gz")
+    predict(local(model_dir), coarse, tmp_path / "coarse.nii.gz")
     (message,) = caplog.messages
     assert message.startswith("the model was trained at (1.0, 1.0, 1.0) mm; ")
     assert str(coarse[0]) in message
@@ -70,14 +72,14 @@ def test_label_map_lies_on_its_image(
 ) -> None:
     """The same labels in the same places of the anatomy, whatever the file's axes."""
     plain = [sources / f"0_{name}.nii.gz" for name in ("t1", "t2")]
-    predict(model_dir, plain, tmp_path / "plain.nii.gz")
+    predict(local(model_dir), plain, tmp_path / "plain.nii.gz")
     expected = nib.Nifti1Image.from_filename(tmp_path / "plain.nii.gz")
     assert set(np.unique(np.asarray(expected.dataobj))) == {0, 1, 2}
 
     images = [tmp_path / f"{name}.nii.gz" for name in ("t1", "t2")]
     for source, target in zip(plain, images, strict=True):
         rewrite(source, target, axes, rotation_deg)
-    predict(model_dir, images, tmp_path / "label.nii.gz")
+    predict(local(model_dir), images, tmp_path / "label.nii.gz")
     written = nib.Nifti1Image.from_filename(tmp_path / "label.nii.gz")
     image = nib.Nifti1Image.from_filename(images[0])
     assert written.shape == image.shape
@@ -101,9 +103,9 @@ def test_images_of_other_grids_are_brought_onto_the_first(
     rewrite(tmp_path / "wide.nii.gz", tmp_path / "other.nii.gz", "PIR")
     images = [first, tmp_path / "other.nii.gz"]
     with pytest.raises(UserError, match=r"grid .* differs from"):
-        predict(model_dir, images, tmp_path / "label.nii.gz")
-    predict(model_dir, images, tmp_path / "label.nii.gz", resample=True)
-    predict(model_dir, [first, sources / "0_t2.nii.gz"], tmp_path / "plain.nii.gz")
+        predict(local(model_dir), images, tmp_path / "label.nii.gz")
+    predict(local(model_dir), images, tmp_path / "label.nii.gz", resample=True)
+    predict(local(model_dir), [first, sources / "0_t2.nii.gz"], tmp_path / "plain.nii.gz")
     np.testing.assert_array_equal(
         label_of(tmp_path / "label.nii.gz"), label_of(tmp_path / "plain.nii.gz")
     )
@@ -120,7 +122,7 @@ def test_prediction_equals_evaluation(
     for path in saved:
         number = path.name[1]
         images = [sources / f"{number}_{name}.nii.gz" for name in ("t1", "t2")]
-        predict(model_dir, images, tmp_path / path.name)
+        predict(local(model_dir), images, tmp_path / path.name)
         np.testing.assert_array_equal(label_of(tmp_path / path.name), label_of(path))
 
 
@@ -136,7 +138,7 @@ def test_image_is_resampled_as_in_preprocessing(
     assert json.loads(path.read_text())["wanted_spacing_mm"] is None
     rewrite_json(path, {"wanted_spacing_mm": [2.0, 2.0, 0.0]})
     images = [sources / f"0_{name}.nii.gz" for name in ("t1", "t2")]
-    predict(folder, images, tmp_path / "label.nii.gz")
+    predict(local(folder), images, tmp_path / "label.nii.gz")
     label = label_of(tmp_path / "label.nii.gz")
     assert label.shape == label_of(images[0]).shape
     np.testing.assert_array_equal(label, label[::2, ::2].repeat(2, 0).repeat(2, 1))
@@ -152,7 +154,7 @@ def test_beyond_a_crop_is_background(
     folder = shutil.copytree(model_dir, tmp_path / "model")
     rewrite_json(folder / "assets" / DESCRIPTION, {"crop": [16, 10, 6]})
     images = [sources / f"0_{name}.nii.gz" for name in ("t1", "t2")]
-    predict(folder, images, tmp_path / "label.nii.gz", save_probabilities=True)
+    predict(local(folder), images, tmp_path / "label.nii.gz", save_probabilities=True)
     label, maps = (label_of(tmp_path / f"label{name}.nii.gz") for name in ("", "_probabilities"))
     np.testing.assert_array_equal(maps.argmax(axis=-1), label)
     beyond = np.ones(label.shape, bool)
@@ -220,7 +222,7 @@ def test_what_preprocessing_refuses_is_refused(
     spoilt = spoil(sources / "0_t2.nii.gz", tmp_path / "spoilt.nii.gz", change)
     images = [sources / "0_t1.nii.gz", spoilt]
     with pytest.raises(UserError, match=f"^{spoilt}: .*{message}"):
-        predict(model_dir, images, tmp_path / "label.nii.gz", resample=resample)
+        predict(local(model_dir), images, tmp_path / "label.nii.gz", resample=resample)
     assert not (tmp_path / "label.nii.gz").exists()
 
 
@@ -230,7 +232,7 @@ def test_damaged_images_are_refused(sources: Path, model_dir: Path, tmp_path: Pa
     damaged = tmp_path / "damaged.nii.gz"
     damaged.write_bytes(content)
     with pytest.raises(UserError, match=f"^{damaged}: cannot be read .its data are damaged"):
-        predict(model_dir, [sources / "0_t1.nii.gz", damaged], tmp_path / "label.nii.gz")
+        predict(local(model_dir), [sources / "0_t1.nii.gz", damaged], tmp_path / "label.nii.gz")
 
 
 def test_an_image_that_ends_its_reader_is_named(
@@ -244,15 +246,15 @@ def test_an_image_that_ends_its_reader_is_named(
         for key in image.GetMetaDataKeys():
             image.EraseMetaData(key)
         sitk.WriteImage(image, str(target))
-    predict(model_dir, plain, tmp_path / "plain.nii.gz")
-    predict(model_dir, images, tmp_path / "label.nii.gz")
+    predict(local(model_dir), plain, tmp_path / "plain.nii.gz")
+    predict(local(model_dir), images, tmp_path / "label.nii.gz")
     np.testing.assert_array_equal(
         label_of(tmp_path / "label.nii.gz"), label_of(tmp_path / "plain.nii.gz")
     )
     long = images[1].read_bytes().replace(b"encoding", b"x" * 5000, 1)
     images[1].write_bytes(long)
     with pytest.raises(UserError) as error:
-        predict(model_dir, images, tmp_path / "none.nii.gz")
+        predict(local(model_dir), images, tmp_path / "none.nii.gz")
     assert str(error.value) == (
         f"{images[1]}: reading it ended the process by SIGSEGV; fetch or write it anew"
     )
@@ -269,7 +271,7 @@ def test_headers_that_leave_places_open_are_warned_of(
         image.set_sform(None, 0)
         image.to_filename(tmp_path / f"{name}.nii.gz")
         images.append(tmp_path / f"{name}.nii.gz")
-    predict(model_dir, images, tmp_path / "label.nii.gz")
+    predict(local(model_dir), images, tmp_path / "label.nii.gz")
     starts = [f"{path}: its header has neither a qform nor an sform" for path in images]
     assert all(m.startswith(s) for m, s in zip(caplog.messages, starts, strict=True))
 
@@ -280,7 +282,7 @@ def test_probabilities_are_not_written_over_an_image(
     images = [tmp_path / "a_probabilities.nii.gz", sources / "0_t2.nii.gz"]
     shutil.copy(sources / "0_t1.nii.gz", images[0])
     with pytest.raises(SettingError, match="output: expected a file that is none of the images"):
-        predict(model_dir, images, tmp_path / "a.nii.gz", save_probabilities=True)
+        predict(local(model_dir), images, tmp_path / "a.nii.gz", save_probabilities=True)
 
 
 @pytest.mark.parametrize("link", [None, os.link, os.symlink])
@@ -297,20 +299,20 @@ def test_an_image_is_never_written_over(
         link(images[1], output)
     before = images[1].read_bytes()
     with pytest.raises(SettingError, match="output: expected a file that is none of the images"):
-        predict(model_dir, images, output)
+        predict(local(model_dir), images, output)
     assert images[1].read_bytes() == before
 
 
 def test_errors_say_what_to_do(sources: Path, model_dir: Path, tmp_path: Path) -> None:
     image = sources / "0_t1.nii.gz"
     with pytest.raises(UserError, match=r"no such file; expected a model made by launch/export"):
-        predict(tmp_path, [image], tmp_path / "label.nii.gz")
+        predict(local(tmp_path), [image], tmp_path / "label.nii.gz")
     with pytest.raises(UserError, match=r"0_t1.nii.gz: expected 2 modalities, received 1"):
-        predict(model_dir, [image], tmp_path / "label.nii.gz")
+        predict(local(model_dir), [image], tmp_path / "label.nii.gz")
     with pytest.raises(UserError, match=r"ending in .nii or .nii.gz, or in .dcm"):
-        predict(model_dir, [image, image], tmp_path / "label.png")
+        predict(local(model_dir), [image, image], tmp_path / "label.png")
     rewrite(image, tmp_path / "turned.nii.gz", "LAS")
     with pytest.raises(UserError, match=r"turned.nii.gz: grid .*LAS.* differs from .*0_t1"):
-        predict(model_dir, [image, tmp_path / "turned.nii.gz"], tmp_path / "label.nii.gz")
+        predict(local(model_dir), [image, tmp_path / "turned.nii.gz"], tmp_path / "label.nii.gz")
     with pytest.raises(UserError, match=r"missing.nii.gz: no such file"):
-        predict(model_dir, [image, tmp_path / "missing.nii.gz"], tmp_path / "label.nii.gz")
+        predict(local(model_dir), [image, tmp_path / "missing.nii.gz"], tmp_path / "label.nii.gz")

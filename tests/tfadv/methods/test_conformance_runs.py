@@ -37,8 +37,8 @@ def test_resumed_equals_undisturbed_and_export_equals_predict(
         np.testing.assert_array_equal(one, other)
 
     trained, _, predictor = load_run(whole)
-    export(predictor, describe(predictor, trained.manifest, []), tmp_path / "model")
-    serve = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"]
+    model_dir = export(predictor, describe(predictor, trained.manifest, []), tmp_path / "model")
+    serve = tf.saved_model.load(str(model_dir)).signatures["serving_default"]
     for volume in subject_volumes(trained.records, trained.settings.test_folds):
         image = tf.constant(volume.image.astype(np.float32))
         expected, served = predictor.predict(image), serve(volume=image)

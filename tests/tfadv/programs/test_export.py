@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tfadv.inference.model import read_description
+from tfadv.inference.versions import latest
 from tfadv.run.run import Run
 from tfadv.run.work_dir import WorkDir
 
@@ -23,10 +24,10 @@ def test_tells_the_model_and_how_to_use_it(run: WorkDir, tmp_path: Path, tfadv: 
     images = "--image t1.nii.gz --image t2.nii.gz"
     # And nothing of what TensorFlow has to say about it.
     assert result.stdout.splitlines() == [
-        f"model: {model}",
+        f"model: {model / '1'}",
         f"Next: tfadv predict --model {model} {images} --output label.nii.gz",
     ]
-    assert (model / "saved_model.pb").is_file()
+    assert (model / "1" / "saved_model.pb").is_file()
 
 
 @pytest.mark.slow
@@ -37,8 +38,8 @@ def test_several_runs_follow_the_flag(
     folders = ("--work_dir", run.folder, other_run.folder)
     result = launch("export", *folders, "--mirror", "--mirror_axes=x", "--out_dir", model)
     assert result.returncode == 0, result.stderr
-    assert result.stdout.startswith(f"model: {model}, of 2 runs\n")
-    assert [member.mirrored for member in read_description(model).members] == 2 * [("x",)]
+    assert result.stdout.startswith(f"model: {model / '1'}, of 2 runs\n")
+    assert [member.mirrored for member in read_description(latest(model)).members] == 2 * [("x",)]
 
 
 @pytest.mark.slow

@@ -95,6 +95,12 @@ def test_help_and_wrong_flags_do_not_wait_for_tensorflow(program: str) -> None:
         ("experiment", [], "expected one study file"),
         ("measure", [], "--method"),
         ("predict", ["--model", "m", "--image", "i", "stray"], "--output"),
+        ("predict", ["--output=o", "--image=i"], "--model: expected this or --server, received no"),
+        (
+            "predict",
+            ["--output=o", "--image=i", "--server=x"],
+            "--server: expected grpc://HOST:PORT",
+        ),
         ("train", ["--method=kohl_hybrid", "stray"], "expected flags alone, received ['stray']"),
         (
             "evaluate",

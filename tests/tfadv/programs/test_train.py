@@ -87,12 +87,12 @@ def test_all_folds_go_on_after_a_kill_are_scored_once_and_become_a_model(
 
     exported = launch("export", "--work_dir", folder, "--out_dir", model, "--largest_component")
     assert exported.returncode == 0, exported.stderr
-    assert f"model: {model}, of 3 runs" in exported.stdout
+    assert f"model: {model / '1'}, of 3 runs" in exported.stdout
     assert "of 6 validation subjects" in exported.stdout
     refused = launch("evaluate", "--model", model, "--records", records, "--folds", 0)
     assert refused.returncode == 1
     last = refused.stderr.strip().splitlines()[-1]
-    assert last.startswith(f"error: {model}: expected folds of which no subject trained it")
+    assert last.startswith(f"error: {model / '1'}: expected folds of which no subject trained it")
 
 
 def arrays(work_dir: Path) -> dict[str, np.ndarray]:

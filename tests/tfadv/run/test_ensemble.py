@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfadv.inference.export import DESCRIPTION, VERSION, ComponentNote, Description
+from tfadv.inference.description import DESCRIPTION, VERSION, ComponentNote, Description
 from tfadv.run.ensemble import load_ensemble
 from tfadv.run.work_dir import WorkDir
 from tfrecords.errors import SettingError, UserError

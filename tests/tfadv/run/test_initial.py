@@ -4,6 +4,7 @@ import json
 import logging
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from tfadv import methods
 from tfadv.adversarial import AdversarialModel
-from tfadv.inference.export import DESCRIPTION
+from tfadv.inference.description import DESCRIPTION
 from tfadv.inference.weights import named_weights
 from tfadv.run.initial import (
     FirstWeights,
@@ -181,6 +182,23 @@ def test_what_is_neither_run_nor_model_is_refused(run: WorkDir, tmp_path: Path) 
     begun.begin(run.settings())
     with pytest.raises(UserError, match="begun: no epoch is finished yet"):
         initial_of(begun.folder, WorkDir(tmp_path))
+
+
+def test_a_run_goes_on_with_the_version_that_it_began_with(
+    model_dir: Path, run: WorkDir, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(model_dir, folder / "1")
+    begun = WorkDir(Path(shutil.copytree(run.folder, tmp_path / "run")))
+    first = initial_of(folder, WorkDir(tmp_path / "none"))
+    assert first.source == str(folder / "1")
+    (begun.folder / "hyperparameters.json").unlink()
+    begun.begin(replace(run.settings(), init_from=first.source, init_sha256=first.sha256))
+    shutil.copytree(model_dir, folder / "2")
+    assert initial_of(folder, begun) == initial_of(folder / "1", begun) == first
+    assert initial_of(folder, WorkDir(tmp_path / "none")).source == str(folder / "2")
+    shutil.rmtree(folder)
+    assert initial_of(folder, begun) == first
 
 
 def test_a_model_of_several_runs_is_refused(

@@ -69,7 +69,13 @@ def _find(data_dir: Path | None, *, unlabelled: bool) -> Dataset:
         elif others:
             _tell_unlabelled(folder, others)
         return Dataset(
-            "decathlon", modalities, classes, tuple(subjects), regions, ignored=content.ignored()
+            "decathlon",
+            modalities,
+            classes,
+            tuple(subjects),
+            regions,
+            ignored=content.ignored(),
+            licence=content.licence if isinstance(content.licence, str) else "",
         )
 
 

@@ -51,6 +51,24 @@ def test_decathlon_lists_its_cases(tmp_path: Path) -> None:
     assert dataset.subjects[0].label == tmp_path / "labelsTr" / "BRATS_457.nii.gz"
 
 
+@pytest.mark.parametrize(
+    ("entries", "licence"),
+    [
+        ({"licence": "CC-BY-SA 4.0"}, "CC-BY-SA 4.0"),
+        ({"license": "CC0"}, "CC0"),
+        ({"licence": ["CC0"]}, ""),
+        ({}, ""),
+    ],
+)
+def test_the_licence_is_told_where_it_is_stated(
+    entries: dict[str, Any], licence: str, tmp_path: Path
+) -> None:
+    cases = [{"image": "a.nii.gz", "label": "b.nii.gz"}]
+    labels = {"0": "background", "1": "x"}
+    content = {"modality": {"0": "T1"}, "labels": labels, "training": cases, **entries}
+    assert find(tmp_path, content).licence == licence
+
+
 def test_nnunet_numbers_its_modalities(tmp_path: Path) -> None:
     dataset = find(
         tmp_path,

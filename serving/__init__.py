@@ -1,0 +1,1 @@
+"""A server of exported models, and what tries it."""

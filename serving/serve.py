@@ -1,0 +1,67 @@
+"""Serves all models in a folder by the Open Inference Protocol, with MLServer.
+
+serving/.venv/bin/python serving/serve.py --models models
+
+Of each model, models/NAME, the latest version is served; a newer one after the next start.
+"""
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+from mlserver import MLServer, ModelSettings, Settings
+from mlserver.settings import ModelParameters
+from runtime import SavedModel
+
+LARGEST_MESSAGE = 2**31 - 1  # Of gRPC, in bytes.
+
+
+def main() -> None:
+    flags = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    flags.add_argument("--models", type=Path, required=True, help="folder of models/NAME/VERSION")
+    flags.add_argument("--host", default="127.0.0.1", help="0.0.0.0 for other machines as well")
+    flags.add_argument("--http_port", type=int, default=8080)
+    flags.add_argument("--grpc_port", type=int, default=8081)
+    flags.add_argument("--metrics_port", type=int, default=8082)
+    given = flags.parse_args()
+    folders = _folders(given.models)
+    server = Settings(
+        host=given.host,
+        http_port=given.http_port,
+        grpc_port=given.grpc_port,
+        metrics_port=given.metrics_port,
+        grpc_max_message_length=LARGEST_MESSAGE,
+        parallel_workers=0,  # TensorFlow uses all processors from one process.
+    )
+    asyncio.run(_serve(server, [_settings(folder) for folder in folders]))
+    if SavedModel.failures:
+        sys.exit(f"error: {'; '.join(SavedModel.failures)}")
+
+
+async def _serve(server: Settings, models: list[ModelSettings]) -> None:
+    """Until a signal ends it. A server listens for those of the loop in which it was made."""
+    await MLServer(server).start(models)
+
+
+def _folders(models: Path) -> list[Path]:
+    """Those of models, which hold their versions."""
+    found = {path.parents[1] for path in models.glob("*/[1-9]*/saved_model.pb")}
+    if not found:
+        sys.exit(
+            f"error: --models: expected a folder with NAME/VERSION/saved_model.pb, as tfadv "
+            f"export writes models/NAME, received {models}"
+        )
+    return sorted(found)
+
+
+def _settings(folder: Path) -> ModelSettings:
+    return ModelSettings(
+        name=folder.name,
+        implementation=SavedModel,
+        parameters=ModelParameters(uri=str(folder.resolve())),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,211 @@
+"""Tries a server for real: same labels, refusals, a kill under load, memory, latency.
+
+python serving/trial.py --models models --name NAME --images Task04_Hippocampus/imagesTr --minutes 5
+
+Starts serving/serve.py in its own environment, and is a client of it in this one.
+"""
+
+import argparse
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from serving.process import PYTHON, Served, serving
+from tfadv.inference.model import local
+from tfadv.inference.prediction import intake_of, predict
+from tfadv.inference.prepared import prepare
+from tfadv.inference.segmented import Model, Segment
+from tfadv.inference.server import remote
+from tfadv.inference.subjects import find
+from tfadv.inference.versions import latest
+from tfrecords.errors import UserError
+from tfrecords.sources.subject import Subject
+
+AWAY_S = 3
+MEBIBYTE = 2**20
+
+
+@dataclass
+class Load:
+    """What clients saw: seconds of each answer, and what was wrong with any."""
+
+    seconds: list[float] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+
+def under_load(
+    connect: Callable[[], Model],
+    volumes: Sequence[np.ndarray],
+    expected: Sequence[np.ndarray],
+    clients: int,
+    until: Callable[[], bool],
+) -> Load:
+    """Clients ask until it is time, and compare every voxel of every answer."""
+    load = Load()
+
+    def client(number: int) -> None:
+        try:
+            segment = connect().open(False)
+            while not until():
+                number = (number + 1) % len(volumes)
+                began = time.monotonic()
+                label = segment(volumes[number]).label
+                load.seconds.append(time.monotonic() - began)
+                if not np.array_equal(label, expected[number]):
+                    load.wrong.append(f"volume {number}: other labels")
+        except UserError as error:
+            load.wrong.append(str(error))
+
+    threads = [threading.Thread(target=client, args=(number,)) for number in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return load
+
+
+def refusals(segment: Segment, volume: np.ndarray) -> dict[str, str]:
+    """What the server says to volumes that are none."""
+    wrong = {
+        "NaN": np.where(np.arange(volume.shape[0])[:, None, None, None] == 0, np.nan, volume),
+        "one channel more": np.concatenate([volume, volume[..., :1]], axis=-1),
+        "an empty channel": volume * np.r_[0, np.ones(volume.shape[-1] - 1)],
+    }
+    said = {}
+    for name, array in wrong.items():
+        try:
+            segment(array.astype(np.float32))
+            said[name] = ""
+        except UserError as error:
+            said[name] = str(error)
+    return said
+
+
+def median_s(segment: Segment, volumes: Sequence[np.ndarray]) -> float:
+    """Seconds of a volume, after one that does not count."""
+    segment(volumes[0])
+    seconds = []
+    for volume in volumes:
+        began = time.monotonic()
+        segment(volume)
+        seconds.append(time.monotonic() - began)
+    return float(np.median(seconds))
+
+
+def main() -> None:
+    flags = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    flags.add_argument("--models", type=Path, required=True)
+    flags.add_argument("--name", required=True)
+    flags.add_argument("--images", type=Path, required=True, help="as of predict --images")
+    flags.add_argument("--subjects", type=int, default=8)
+    flags.add_argument("--clients", type=int, default=4)
+    flags.add_argument("--minutes", type=float, default=5)
+    given = flags.parse_args()
+    if not PYTHON.is_file():
+        sys.exit(f"error: {PYTHON}: no such file; make it as docs/serving.md says")
+    model = local(latest(given.models / given.name))
+    subjects = find(given.images, model.description.modalities).subjects[: given.subjects]
+    with tempfile.TemporaryDirectory() as folder, serving(given.models, Path(folder) / "log") as s:
+        try:
+            _try(s, model, given.name, subjects, Path(folder), given.clients, 60 * given.minutes)
+        except BaseException:
+            print(s.log.read_text()[-2000:], file=sys.stderr)
+            raise
+
+
+def _try(
+    served: Served,
+    model: Model,
+    name: str,
+    subjects: Sequence[Subject],
+    folder: Path,
+    clients: int,
+    duration_s: float,
+) -> None:
+    began = time.monotonic()
+    by_scheme = {scheme: remote(served.address(scheme, name)) for scheme in ("grpc", "http")}
+    print(f"ready after {time.monotonic() - began:.1f} s")
+    for scheme, far in by_scheme.items():
+        same = sum(_same(far, model, subject, folder) for subject in subjects)
+        print(f"{scheme}: of {len(subjects)} subjects, {same} label maps are predict's own")
+    intake = intake_of(model.description, resample=False)
+    volumes = [prepare(intake, subject).volume for subject in subjects]
+    here = model.open(False)
+    print(f"direct: {1000 * median_s(here, volumes):.0f} ms, the median of {len(volumes)} volumes")
+    for scheme, far in by_scheme.items():
+        for maps in (False, True):
+            ms = 1000 * median_s(far.open(maps), volumes)
+            print(f"{scheme}{' with probabilities' * maps}: {ms:.0f} ms")
+    for wrong, said in refusals(by_scheme["grpc"].open(False), volumes[0]).items():
+        print(f"{wrong}: {said or 'NOT REFUSED'}")
+    labels = [here(volume).label for volume in volumes]
+    _under_kill(served, name, volumes, labels, clients, duration_s)
+
+
+def _same(far: Model, near: Model, subject: Subject, folder: Path) -> bool:
+    outputs = folder / "far.nii.gz", folder / "near.nii.gz"
+    for model, output in zip((far, near), outputs, strict=True):
+        predict(model, subject.images, output)
+    found, expected = (nib.Nifti1Image.from_filename(output) for output in outputs)
+    same_place = np.array_equal(found.affine, expected.affine)
+    return same_place and np.array_equal(found.dataobj, expected.dataobj)
+
+
+def _under_kill(
+    served: Served,
+    name: str,
+    volumes: Sequence[np.ndarray],
+    expected: Sequence[np.ndarray],
+    clients: int,
+    duration_s: float,
+) -> None:
+    """Load with a kill after two thirds, so that memory is seen before and after."""
+    began = time.monotonic()
+    resident: list[int] = []
+    ended = threading.Event()
+
+    def watch() -> None:
+        killed = False
+        while not ended.is_set():
+            passed = time.monotonic() - began
+            if passed > duration_s:
+                ended.set()
+            elif passed > duration_s * 2 / 3 and not killed:
+                killed = True
+                served.kill()
+                time.sleep(AWAY_S)
+                served.start()
+            elif not killed:
+                resident.append(served.resident_bytes)
+            ended.wait(duration_s / 300)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    address = served.address("grpc", name)
+    load = under_load(lambda: remote(address), volumes, expected, clients, ended.is_set)
+    ended.set()
+    watcher.join()
+    seconds = np.array(load.seconds)
+    print(
+        f"{clients} clients, {time.monotonic() - began:.0f} s, one kill: {len(seconds)} answers, "
+        f"{len(load.wrong)} wrong; median {1000 * np.median(seconds):.0f} ms, longest "
+        f"{seconds.max():.1f} s"
+    )
+    places = [int(share * (len(resident) - 1)) for share in (0.1, 0.4, 0.7, 1)]
+    mebibytes = [resident[place] // MEBIBYTE for place in places]
+    print(f"resident before the kill, at 10, 40, 70 and 100 %: {mebibytes} MiB")
+    for fault in dict.fromkeys(load.wrong):
+        print(f"WRONG: {fault}")
+    if load.wrong:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
