@@ -18,7 +18,7 @@ def test_writes_the_label_map(
     output = tmp_path / "label.nii.gz"
     result = launch("predict", "--model", model_dir, *images, "--output", output)
     assert result.returncode == 0, result.stderr
-    assert result.stdout == f"label map: {output}\n"
+    assert result.stdout.startswith(f"label map: {output}\nentropy ")
     assert output.is_file()
 
 
@@ -42,7 +42,10 @@ def test_predicts_a_folder_and_names_who_failed(
     shutil.copy(sources / "1_t2.nii.gz", tmp_path / "images" / "s1_t2.nii.gz")
     result = launch("predict", *flags)
     assert result.returncode == 0, result.stderr
-    assert result.stdout == f"label maps: {tmp_path / 'out'} (1 made, 1 kept)\n"
+    assert result.stdout.splitlines() == [
+        f"label maps: {tmp_path / 'out'} (1 made, 1 kept)",
+        f"what to expect of them: {tmp_path / 'out' / 'predictions.csv'}",
+    ]
 
 
 @pytest.mark.parametrize(
