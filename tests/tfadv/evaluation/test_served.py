@@ -65,8 +65,7 @@ def test_a_record_set_of_another_kind_is_refused(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mirror", [False, True])
-@pytest.mark.parametrize("largest", [False, True])
+@pytest.mark.parametrize(("mirror", "largest"), [(False, False), (True, True)])
 def test_prediction_gives_what_evaluation_gives(
     mirror: bool,
     largest: bool,

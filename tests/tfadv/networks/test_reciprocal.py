@@ -109,6 +109,7 @@ print(*maps.shape, *confidence.shape, bool(finite), float(tf.math.reduce_std(map
 
 
 @pytest.mark.slow
+@pytest.mark.variants  # A minute and 11 GB; the same layers are tested narrower.
 def test_full_size_answers_for_128_cubed() -> None:
     """48 feature maps, 128x128x128x4 (4.1), forward.
 
