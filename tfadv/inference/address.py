@@ -43,6 +43,11 @@ class Address:
     def encrypted(self) -> bool:
         return self.scheme in ("grpcs", "https")
 
+    @property
+    def near(self) -> bool:
+        """Whether it is this machine, of which no wire is in between."""
+        return urlsplit(f"//{self.host}").hostname in ("localhost", "127.0.0.1", "::1")
+
     def __str__(self) -> str:
         version = f"/{self.version}" if self.version else ""
         return f"{self.scheme}://{self.host}/{self.name}{version}"

@@ -16,7 +16,7 @@ from tfrecords.errors import UserError
 from tfrecords.files import parse_json
 
 # For so long a server may be away, or load the model; for so long it may not know the name yet.
-AWAY_S, UNKNOWN_S = 120.0, 10.0
+AWAY_S, UNKNOWN_S = 300.0, 10.0
 PAUSE_S, LONGEST_PAUSE_S = 0.25, 4.0
 FLOAT_BYTES = 4
 

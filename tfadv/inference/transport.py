@@ -74,7 +74,12 @@ def _by_grpc(address: Address) -> Transport:
         wanted = [InferRequestedOutput(name) for name in outputs]
         try:
             found = client.infer(
-                address.name, given, address.version, wanted, client_timeout=CALL_S
+                address.name,
+                given,
+                address.version,
+                wanted,
+                client_timeout=CALL_S,
+                compression_algorithm=None if address.near else "gzip",
             )
         except InferenceServerException as error:
             raise _of_grpc(error) from None

@@ -43,7 +43,7 @@ SERVER = flags.DEFINE_string(
     "server",
     None,
     "Model at a server: grpc://HOST:PORT/NAME, or with grpcs, http or https; /VERSION may follow. "
-    "Where it is away, it is asked again for two minutes. [required, or --model]",
+    "Where it is away, it is asked again for five minutes. [required, or --model]",
 )
 IMAGE = flags.DEFINE_multi_string(
     "image", None, "One file, or folder of a DICOM series, per modality. [required, or --images]"

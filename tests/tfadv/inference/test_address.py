@@ -21,6 +21,19 @@ def test_addresses_are_read_and_written(text: str, expected: Address) -> None:
 
 
 @pytest.mark.parametrize(
+    ("host", "near"),
+    [
+        ("localhost:1", True),
+        ("127.0.0.1:1", True),
+        ("[::1]:1", True),
+        ("localhost.example:1", False),
+    ],
+)
+def test_what_is_near_is_this_machine(host: str, near: bool) -> None:
+    assert Address("grpc", host, "a").near == near
+
+
+@pytest.mark.parametrize(
     "text",
     [
         *("", "localhost:8081/a", "ftp://h:1/a", "grpc://h/a", "grpc://h:1", "grpc://h:1/"),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tfadv.inference import maker as maker_module
+from tfadv.inference.calibration import Calibration
 from tfadv.inference.card import CARD, card
 from tfadv.inference.description import ComponentNote, Description, MemberNote, ScoreNote
 from tfadv.inference.maker import maker
@@ -72,6 +73,8 @@ def test_the_card_tells_scores_and_choices(made: Description) -> None:
                 ScoreNote("test", "mean", 7, 0.7, 0.12345),
             ),
             components=(ComponentNote("lesion", 4, 0.8, 0.9, kept=True),),
+            quality=("entropy", "judge"),
+            calibration=Calibration("judge", (0.0, 1.0), (0.4, 0.8), 0.1, 0.9, 0.7, 5, 50),
         )
     )
     for row in (
@@ -85,6 +88,8 @@ def test_the_card_tells_scores_and_choices(made: Description) -> None:
         assert f"\n{row}\n" in text
     assert "resampled to 1.0 x 1.0 x 0.0 mm" in text
     assert "not measured" not in text
+    assert "float32 `[2]`, of entropy, judge" in text
+    assert "by judge (rho 0.70), was within 0.10\nfor 90 % of 50 images of 5 validation" in text
 
 
 def test_a_model_has_its_card(model_dir: Path) -> None:

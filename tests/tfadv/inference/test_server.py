@@ -136,6 +136,17 @@ def test_probabilities_come_only_where_they_are_wanted(
         np.testing.assert_array_equal(found.quality, [0])
 
 
+def test_volumes_are_compressed_on_a_wire(
+    start: Start, fake: Fake, address: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And arrive as they were."""
+    start()
+    monkeypatch.setattr(Address, "near", False)
+    remote(address).open(False)(volume())
+    received = np.frombuffer(fake.asked[-1].raw_input_contents[0], np.int16)
+    np.testing.assert_array_equal(received, volume().ravel())
+
+
 @pytest.mark.parametrize(
     ("change", "sent"), [(0.0, "INT16"), (0.5, "FP32"), (1e6, "FP32"), (np.nan, "FP32")]
 )
