@@ -142,8 +142,7 @@ def _climb(records: RecordSet, limits: Limits, name: str) -> Iterator[Measured]:
         # A crop that the last one held already shows nothing new.
         if before and size.get("crop_size", 0) >= largest + 16:
             return
-        method = known.configure("small", [f"{key}={value}" for key, value in values.items()])
-        measured = Measured(method, values, step_cost(Run.new(method, records), REPETITIONS))
+        measured = _measured(records, known, values)
         if measured.step.peak_bytes > limits.memory_bytes:
             if before is None:
                 raise SettingError(
@@ -166,13 +165,18 @@ def _climb(records: RecordSet, limits: Limits, name: str) -> Iterator[Measured]:
         before = measured
 
 
+def _measured(records: RecordSet, known: type[Method], values: dict[str, Value]) -> Measured:
+    logging.info("measuring %s: %s", known.name, _named(values))
+    method = known.configure("small", [f"{key}={value}" for key, value in values.items()])
+    return Measured(method, values, step_cost(Run.new(method, records), REPETITIONS))
+
+
 def _precision(records: RecordSet, known: type[Method]) -> dict[str, Value]:
     """The faster one of float32 and bfloat16, at the smallest size."""
     costs = {}
     for precision in ("float32", "mixed_bfloat16"):
-        values = {**known.sizes[0], "precision": precision}
-        method = known.configure("small", [f"{key}={value}" for key, value in values.items()])
-        costs[precision] = step_cost(Run.new(method, records), REPETITIONS).seconds
+        values: dict[str, Value] = {**known.sizes[0], "precision": precision}
+        costs[precision] = _measured(records, known, values).step.seconds
     return {"precision": min(costs, key=lambda name: costs[name])}
 
 
@@ -194,11 +198,14 @@ def _paced(records: RecordSet, limits: Limits, measured: Measured) -> tuple[dict
 
 
 def _sentence(measured: Measured, limits: Limits) -> str:
-    named = ", ".join(f"{key} {value}" for key, value in measured.values.items())
     return (
-        f"{named}: {measured.step.seconds:.3f} s a step, {measured.steps(limits)} steps in "
+        f"{_named(measured.values)}: {measured.step.seconds:.3f} s a step, {measured.steps(limits)} steps in "
         f"{limits.minutes:g} minutes, {measured.step.peak_bytes / 1e9:.1f} GB"
     )
+
+
+def _named(values: dict[str, Value]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in values.items())
 
 
 def write(path: Path, proposal: Proposal) -> None:
