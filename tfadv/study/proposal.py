@@ -200,7 +200,8 @@ def _paced(records: RecordSet, limits: Limits, measured: Measured) -> tuple[dict
 def _sentence(measured: Measured, limits: Limits) -> str:
     return (
         f"{_named(measured.values)}: {measured.step.seconds:.3f} s a step, "
-        f"{measured.steps(limits)} steps in {limits.minutes:g} minutes, {measured.step.peak_bytes / 1e9:.1f} GB"
+        f"{measured.steps(limits)} steps in {limits.minutes:g} minutes, "
+        f"{measured.step.peak_bytes / 1e9:.1f} GB"
     )
 
 
