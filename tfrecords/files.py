@@ -72,9 +72,10 @@ def writing(path: Path, folder: Path | None = None) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
-        # Of a full disk, the system does not say where.
-        if error.filename is None:
-            error.filename = str(path)
+        # Of a full disk, the system does not say where; of a folder in the file's place, it names
+        # the temporary file.
+        if error.filename is None or error.filename2 is not None:
+            error.filename, error.filename2 = str(path), None
         raise
     _sync(path.parent)
 

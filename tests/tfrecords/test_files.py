@@ -126,6 +126,15 @@ def test_a_temporary_file_follows_no_link_and_is_unforeseeable(
     assert (tmp_path / "victim").read_text() == "kept"
 
 
+def test_a_folder_in_a_files_place_is_told_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.mkdir()
+    with pytest.raises(OSError, match="Is a directory") as raised, writing(path) as temporary:
+        temporary.write_text("x")
+    assert (raised.value.filename, raised.value.filename2) == (str(path), None)
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_full_disk_is_told_with_the_files_name(tmp_path: Path) -> None:
     path = tmp_path / "shard"
     with pytest.raises(OSError, match="No space left") as raised, writing(path):

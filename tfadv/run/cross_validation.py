@@ -54,7 +54,12 @@ def require_no_folds(work_dir: WorkDir) -> None:
 
 
 def runs_in(folders: Sequence[Path]) -> list[WorkDir]:
-    """The runs in folders, each of which is one, or holds those of a cross-validation."""
+    """The runs in folders, each of which is one, or holds those of a cross-validation.
+
+    Warns where one of these is gone.
+    """
+    for folder in folders:
+        _tell_of_missing(folder)
     return [run for folder in folders for run in _runs(folder) or [WorkDir(folder)]]
 
 
@@ -64,6 +69,20 @@ def tell_of_unfinished(work_dirs: Sequence[WorkDir]) -> None:
         epochs, wanted = work_dir.progress().epochs, work_dir.settings().hyperparameters["epochs"]
         if epochs < int(wanted):
             logging.warning("%s: %d of %s epochs are finished", work_dir.folder, epochs, wanted)
+
+
+def _tell_of_missing(folder: Path) -> None:
+    """Where every fold tests once, each one that validates a run tests another."""
+    settings = {run.folder.name: run.settings() for run in _runs(folder)}
+    own = [each for name, each in settings.items() if name == FOLD + "+".join(each.test_folds)]
+    tested = {fold for each in own for fold in each.test_folds}
+    missing = sorted({fold for each in own for fold in each.validation_folds} - tested)
+    if missing:
+        logging.warning(
+            "%s: no run tests fold %s; launch/train.py --all_folds trains what is missing",
+            folder,
+            ", ".join(missing),
+        )
 
 
 def _runs(folder: Path) -> list[WorkDir]:

@@ -82,3 +82,27 @@ def test_what_is_not_finished_is_told(
     with caplog.at_level(logging.WARNING, logger="absl"):
         tell_of_unfinished([run, WorkDir(tmp_path / "fold_1")])
     assert caplog.messages == [f"{tmp_path / 'fold_1'}: 0 of 2 epochs are finished"]
+
+
+def test_a_run_that_is_gone_is_told_of(
+    records: RecordSet, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    begin_all(tmp_path, runs(tmp_path, records))
+    with caplog.at_level(logging.WARNING, logger="absl"):
+        assert len(runs_in([tmp_path])) == 3
+        assert caplog.messages == []
+        shutil.rmtree(tmp_path / "fold_1")
+        assert len(runs_in([tmp_path])) == 2
+    (message,) = caplog.messages
+    assert message.startswith(f"{tmp_path}: no run tests fold 1; launch/train.py --all_folds")
+
+
+def test_folds_that_always_test_are_not_missed(
+    records: RecordSet, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    method = methods.get("kohl_cross_entropy").configure("small", SMALL)
+    splits = fold_dirs(tmp_path, records.manifest.held_out_folds, ("2",))
+    begin_all(tmp_path, {w: Run.new(method, records, split) for w, split in splits.items()})
+    with caplog.at_level(logging.WARNING, logger="absl"):
+        assert [w.folder.name for w in runs_in([tmp_path])] == ["fold_0", "fold_1"]
+    assert caplog.messages == []
