@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 
 from tfrecords.sources.subject import IGNORED
 
-PANELS = 3  # In a row: more would be too small to see.
+PANELS = 2  # In a row of a subject's picture: where it is shown small, more are not to be seen.
 COLOURS = mpl.colormaps["tab10"]
 CURVE_MARKERS = "os^Dv"
 
@@ -49,7 +49,7 @@ def comparison(
     for axis in axes:
         axis.set_axis_off()
     class_legend(figure, classes, ignored=bool((reference[z] == IGNORED).any()))
-    figure.suptitle(title, fontsize=9)
+    figure.suptitle(title, fontsize=11)
     return encode_png(figure)
 
 
