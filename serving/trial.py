@@ -10,18 +10,19 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 
+from serving.clients import medians_ms, refusals, under_load
 from serving.process import PYTHON, Served, serving
 from tfadv.inference.model import local
 from tfadv.inference.prediction import intake_of, predict
 from tfadv.inference.prepared import prepare
-from tfadv.inference.segmented import Model, Segment
+from tfadv.inference.segmented import Model
 from tfadv.inference.server import remote
 from tfadv.inference.subjects import find
 from tfadv.inference.versions import latest
@@ -30,73 +31,6 @@ from tfrecords.sources.subject import Subject
 
 AWAY_S = 3
 MEBIBYTE = 2**20
-
-
-@dataclass
-class Load:
-    """What clients saw: seconds of each answer, and what was wrong with any."""
-
-    seconds: list[float] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
-
-
-def under_load(
-    connect: Callable[[], Model],
-    volumes: Sequence[np.ndarray],
-    expected: Sequence[np.ndarray],
-    clients: int,
-    until: Callable[[], bool],
-) -> Load:
-    """Clients ask until it is time, and compare every voxel of every answer."""
-    load = Load()
-
-    def client(number: int) -> None:
-        try:
-            segment = connect().open(False)
-            while not until():
-                number = (number + 1) % len(volumes)
-                began = time.monotonic()
-                label = segment(volumes[number]).label
-                load.seconds.append(time.monotonic() - began)
-                if not np.array_equal(label, expected[number]):
-                    load.wrong.append(f"volume {number}: other labels")
-        except UserError as error:
-            load.wrong.append(str(error))
-
-    threads = [threading.Thread(target=client, args=(number,)) for number in range(clients)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return load
-
-
-def refusals(segment: Segment, volume: np.ndarray) -> dict[str, str]:
-    """What the server says to volumes that are none."""
-    wrong = {
-        "NaN": np.where(np.arange(volume.shape[0])[:, None, None, None] == 0, np.nan, volume),
-        "one channel more": np.concatenate([volume, volume[..., :1]], axis=-1),
-        "an empty channel": volume * np.r_[0, np.ones(volume.shape[-1] - 1)],
-    }
-    said = {}
-    for name, array in wrong.items():
-        try:
-            segment(array.astype(np.float32))
-            said[name] = ""
-        except UserError as error:
-            said[name] = str(error)
-    return said
-
-
-def median_s(segment: Segment, volumes: Sequence[np.ndarray]) -> float:
-    """Seconds of a volume, after one that does not count."""
-    segment(volumes[0])
-    seconds = []
-    for volume in volumes:
-        began = time.monotonic()
-        segment(volume)
-        seconds.append(time.monotonic() - began)
-    return float(np.median(seconds))
 
 
 def main() -> None:
@@ -139,11 +73,13 @@ def _try(
         print(f"{scheme}: of {len(subjects)} subjects, {same} label maps are predict's own")
     intake = intake_of(model.description, resample=False)
     volumes = [prepare(intake, subject).volume for subject in subjects]
-    print(f"direct: {1000 * median_s(here, volumes):.0f} ms, the median of {len(volumes)} volumes")
-    for scheme, far in by_scheme.items():
-        for maps in (False, True):
-            ms = 1000 * median_s(far.open(maps), volumes)
-            print(f"{scheme}{' with probabilities' * maps}: {ms:.0f} ms")
+    ways = {"direct": here} | {
+        f"{scheme}{', with probabilities' * maps}": far.open(maps)
+        for scheme, far in by_scheme.items()
+        for maps in (False, True)
+    }
+    for way, ms in medians_ms(ways, volumes).items():
+        print(f"{way}: {ms:.0f} ms, the median of {len(volumes)} volumes")
     for wrong, said in refusals(by_scheme["grpc"].open(False), volumes[0]).items():
         print(f"{wrong}: {said or 'NOT REFUSED'}")
     labels = [here(volume).label for volume in volumes]

@@ -10,8 +10,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from serving.clients import refusals, under_load
 from serving.process import PYTHON, Served, serving
-from serving.trial import refusals, under_load
 from tfadv.inference.model import local
 from tfadv.inference.prediction import predict
 from tfadv.inference.server import remote
