@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import SimpleITK as sitk
 
 from tests.campaign.outcome import launched
 from tests.conftest import MODALITIES, write_small_dataset
+from tests.series import write_series
 
 FLAGS = ("--folds", "3", "--workers", "1")
 METHOD = ("--method", "kohl_purely_adversarial", "--preset", "small", "--deterministic")
@@ -38,9 +40,18 @@ class Material:
     def make(self) -> None:
         """All of it, two things at once, so that no two trials make the same."""
         self.records()
+        _ = self.decathlon
         chains: tuple[Callable[[], object], ...] = (
             lambda: self.run_whole,
-            lambda: (self.run, self.model, self.label, self.evaluated),
+            lambda: (
+                self.run,
+                self.model,
+                self.label,
+                self.evaluated,
+                self.predictions,
+                self.scored,
+            ),
+            lambda: (self.other_model, self.unlike_run, self.series),
             lambda: (self.decathlon_records, self.many_whole, *map(self.records, ENDINGS)),
         )
         with ThreadPoolExecutor(2) as pool:
@@ -132,6 +143,51 @@ class Material:
         """Its record set of patches, made without a kill."""
         folder = self.folder / "records" / "many"
         must("preprocess", *preprocess_flags(self.many, folder), *PATCHES)
+        return folder
+
+    @cached_property
+    def images(self) -> Path:
+        """The images of the six subjects in one folder, as nnU-Net numbers them."""
+        return self.decathlon / "imagesTr"
+
+    @cached_property
+    def predictions(self) -> Path:
+        """What the model predicts of them."""
+        folder = self.folder / "predictions"
+        must("predict", "--model", self.model, "--images", self.images, "--output", folder)
+        return folder
+
+    @cached_property
+    def series(self) -> Path:
+        """The first subject's images as DICOM series, a folder for each modality."""
+        folder = self.folder / "series"
+        for modality in MODALITIES:
+            image = nib.Nifti1Image.from_filename(
+                self.table("nii.gz") / "s0" / f"{modality}.nii.gz"
+            )
+            write_series(folder / modality, np.asarray(image.dataobj))
+        return folder
+
+    @cached_property
+    def other_run(self) -> Path:
+        """A run like `run`, of another seed."""
+        folder = self.folder / "other_run"
+        must("train", *train_flags(self.records(), folder, epochs=2), "--seed", 1)
+        return folder
+
+    @cached_property
+    def other_model(self) -> Path:
+        """That one's exported model."""
+        folder = self.folder / "other_model"
+        must("export", "--work_dir", self.other_run, "--out_dir", folder)
+        return folder
+
+    @cached_property
+    def unlike_run(self) -> Path:
+        """A run that can be no model together with `run`."""
+        folder = self.folder / "unlike_run"
+        normalised = ("--hp.normalisation=min_max",)
+        must("train", *train_flags(self.records(), folder, epochs=2), *normalised)
         return folder
 
     @cached_property
