@@ -31,7 +31,7 @@ def convert(predictor: Predictor) -> onnx.ModelProto:
     Networks compute in float32, whatever their precision: few runtimes have bfloat16.
     """
     asked = predictor.predict
-    with _as_constants(predictor.members):
+    with _as_constants(predictor.members), _without_judges(predictor):
         # Another function of the same: that one may be traced already.
         function = tf.function(
             asked.python_function, input_signature=asked.input_signature, autograph=False
@@ -95,6 +95,16 @@ def _as_constants(members: Sequence[Member]) -> Iterator[None]:
             member.segmentor = network
         for layer, policy in zip(layers, policies, strict=True):
             layer.dtype_policy = policy
+
+
+@contextmanager
+def _without_judges(predictor: Predictor) -> Iterator[None]:
+    """Their variables are no inputs of the graph meanwhile, of which they give no answer."""
+    judges, predictor.judges = predictor.judges, {}
+    try:
+        yield
+    finally:
+        predictor.judges = judges
 
 
 class _Maker:

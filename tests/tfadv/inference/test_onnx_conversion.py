@@ -9,6 +9,7 @@ import pytest
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument
 
 from tests.tfadv.inference.answers import answered, require_same_answers, session_of
+from tfadv.inference.judges import SliceJudge
 from tfadv.inference.members import Member
 from tfadv.inference.onnx_conversion import convert
 from tfadv.inference.predictor import Predictor
@@ -35,7 +36,7 @@ def predictor(
     )
     exclusive = members[0].segmentor.output_shape[-1] == len(NAMES)
     targets = class_targets(manifest) if exclusive else region_targets(manifest)
-    return Predictor(members, manifest, targets, scheme, largest)
+    return Predictor(members, manifest, targets, scheme, largest, changes.get("judges", {}))
 
 
 def segmentor(seed: int, axes: int = 2, outputs: int = 3, padding: str = "same") -> keras.Model:
@@ -80,6 +81,17 @@ def test_answers_are_the_predictors(name: str) -> None:
     # More than half precision holds, and a body that is smaller than a window.
     volumes = [volume(5, 11, 9), 1e4 * volume(5, 11, 9), volume(2, 5, 6)]
     require_same_answers(convert(asked), asked, volumes)
+
+
+def test_judges_are_left_out_and_stay_the_predictors() -> None:
+    pair = [keras.Input((None, None, 2)), keras.Input((None, None, 3))]
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Concatenate()(pair))
+    judge = SliceJudge(keras.Model(pair, keras.layers.Dense(1)(pooled)), lambda said: said[:, 0])
+    asked = predictor(Member(segmentor(1, axes=3), WHOLE), judges={"discriminator": [judge]})
+    model = convert(asked)
+    assert [answer.name for answer in model.graph.output] == ["label", "probabilities"]
+    assert asked.judges == {"discriminator": [judge]}
+    require_same_answers(model, asked, [volume(5, 11, 9)])
 
 
 def test_what_is_no_volume_is_refused_by_a_node_that_says_why() -> None:
