@@ -7,6 +7,7 @@ Of each model, models/NAME, the latest version is served; a newer one after the 
 
 import argparse
 import asyncio
+import socket
 import sys
 from pathlib import Path
 
@@ -26,6 +27,8 @@ def main() -> None:
     flags.add_argument("--metrics_port", type=int, default=8082)
     given = flags.parse_args()
     folders = _folders(given.models)
+    for name in ("http_port", "grpc_port", "metrics_port"):
+        _require_free(given.host, name, getattr(given, name))
     server = Settings(
         host=given.host,
         http_port=given.http_port,
@@ -53,6 +56,16 @@ def _folders(models: Path) -> list[Path]:
             f"export writes models/NAME, received {models}"
         )
     return sorted(found)
+
+
+def _require_free(host: str, name: str, port: int) -> None:
+    """Ends where somebody listens: by gRPC, two servers would share the port, and mix answers."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind((host, port))
+        except OSError as error:
+            sys.exit(f"error: --{name}: expected a free port of {host}, received {port} ({error})")
 
 
 def _settings(folder: Path) -> ModelSettings:

@@ -105,7 +105,6 @@ def _by_http(address: Address) -> Transport:
         body: Any = {"inputs": given, "outputs": [{"name": name} for name in outputs]}
         try:
             found = requests.post(url, json=body, timeout=(CONNECT_S, CALL_S))
-            content = found.json()
         except requests.exceptions.InvalidJSONError:
             raise Refused(_NOT_FINITE) from None
         except requests.exceptions.ReadTimeout as error:
@@ -114,12 +113,28 @@ def _by_http(address: Address) -> Transport:
             raise Unanswered(_cause(error)) from None
         if found.status_code in _AWAY:
             raise Unanswered(f"HTTP status {found.status_code}")
+        content = _content(found)
         if not found.ok:
             raise _of_server(str(content.get("error", found.reason)))
         arrays = {output["name"]: _from_json(**output) for output in content["outputs"]}
         return Answer(arrays, content.get("model_version") or "")
 
     return ask
+
+
+def _content(answer: requests.Response) -> dict[str, Any]:
+    """Raises Refused where it is not of the protocol: another server, or a wrong address."""
+    try:
+        content = answer.json()
+    except requests.exceptions.JSONDecodeError:
+        content = None
+    if isinstance(content, dict) and (not answer.ok or "outputs" in content):
+        return content
+    said = " ".join(answer.text.split())
+    raise Refused(
+        f"expected an answer of the Open Inference Protocol, received HTTP status "
+        f"{answer.status_code}: {said:.100}"
+    )
 
 
 def _as_json(name: str, array: np.ndarray) -> dict[str, object]:

@@ -31,6 +31,7 @@ from tfadv.programs.start import start_tensorflow
 from tfrecords.errors import SettingError
 
 if TYPE_CHECKING:
+    from tfadv.inference.address import Address
     from tfadv.inference.segmented import Model
 
 MODEL = flags.DEFINE_string(
@@ -93,9 +94,12 @@ def main() -> None:
         raise SettingError("images", f"expected this or --image, received {received}")
     if OVERWRITE.value and IMAGE.value:
         raise SettingError("overwrite", "expected with --images alone: --image always writes anew")
+    address = _address(SERVER.value) if SERVER.value else None
+    if MODEL.value:
+        early.require_there(early.MODEL, Path(MODEL.value))
     given = [IMAGES.value] if IMAGES.value else IMAGE.value or []
     early.require_there("images", *map(Path, given))
-    model = _at_server(SERVER.value) if SERVER.value else _in_folder(MODEL.value or "")
+    model = _at_server(address) if address else _in_folder(MODEL.value or "")
     # Imported here, so that --help and wrong flags do not wait for them.
     from tfadv.inference.folder import predict_all  # noqa: PLC0415
     from tfadv.inference.prediction import predict  # noqa: PLC0415
@@ -117,7 +121,6 @@ def main() -> None:
 
 
 def _in_folder(given: str) -> "Model":
-    early.require_there(early.MODEL, Path(given))
     start_tensorflow()
     from tfadv.inference.model import local  # noqa: PLC0415
     from tfadv.inference.versions import latest  # noqa: PLC0415
@@ -125,10 +128,13 @@ def _in_folder(given: str) -> "Model":
     return local(latest(Path(given)))
 
 
-def _at_server(given: str) -> "Model":
+def _address(given: str) -> "Address":
     from tfadv.inference.address import Address  # noqa: PLC0415
 
-    address = Address.parse(given)
+    return Address.parse(given)
+
+
+def _at_server(address: "Address") -> "Model":
     from tfadv.inference.server import remote  # noqa: PLC0415
 
     return remote(address)

@@ -1,6 +1,7 @@
 """A client against a server of the protocol that is not ours, and misbehaves."""
 
 import hashlib
+import json
 import re
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent import futures
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -249,6 +251,72 @@ def test_http_knows_the_same_faults(address: Address, monkeypatch: pytest.Monkey
     away = Address("http", address.host, address.name)
     with pytest.raises(UserError, match=rf"^{away}: expected an answer, received none for 0 s"):
         remote(away)
+
+
+@pytest.fixture
+def said() -> list[tuple[int, bytes]]:
+    """What a server answers by HTTP: statuses and bodies."""
+    return []
+
+
+@pytest.fixture
+def by_http(said: list[tuple[int, bytes]]) -> Iterator[Address]:
+    """Where that server is, whose requests are none of ours."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            status, body = said.pop(0)
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("localhost", 0), Handler) as found:
+        thread = threading.Thread(target=found.serve_forever)
+        thread.start()
+        yield Address("http", f"localhost:{found.server_port}", "tumour", "2")
+        found.shutdown()
+        thread.join()
+
+
+def as_json(name: str, array: np.ndarray, datatype: str) -> dict[str, Any]:
+    data = array.ravel().tolist()
+    return {"name": name, "shape": list(array.shape), "datatype": datatype, "data": data}
+
+
+def test_http_answers_are_read_and_faults_told_apart(
+    by_http: Address, said: list[tuple[int, bytes]], fake: Fake
+) -> None:
+    text = fake.description.decode()
+    described = {"name": "description", "shape": [1], "datatype": "BYTES", "data": [text]}
+    whole = json.dumps({"model_version": "2", "outputs": [described]}).encode()
+    said += [(503, b"<html>"), (400, b'{"error": "Model tumour is not ready yet."}'), (200, whole)]
+    segment = remote(by_http).open(False)
+    label = np.arange(60, dtype=np.uint8).reshape(3, 4, 5)
+    quality = as_json("quality", np.ones(1, np.float32), "FP32")
+    outputs = [as_json("label", label, "UINT8"), quality]
+    said.append((200, json.dumps({"model_version": "2", "outputs": outputs}).encode()))
+    found = segment(volume())
+    np.testing.assert_array_equal(found.label, label)
+    assert (found.label.dtype, found.quality.tolist()) == (np.uint8, [1.0])
+    for status, body, message in (
+        (400, json.dumps({"error": REFUSED}).encode(), r"volume: expected finite .*\[3 4 5 2\]"),
+        (
+            404,
+            b"<html>\n no",
+            "expected an answer of the Open .*, received HTTP status 404: <html> no",
+        ),
+        (200, b"[]", "expected an answer of the Open .* HTTP status 200"),
+    ):
+        said.append((status, body))
+        with pytest.raises(UserError, match=rf"^{by_http}: {message}"):
+            segment(volume())
+    with pytest.raises(UserError, match=rf"^{by_http}: volume: expected finite intensities\. Rec"):
+        segment(volume() * np.nan)
 
 
 CLIENT = """
