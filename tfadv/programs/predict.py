@@ -93,8 +93,7 @@ def main() -> None:
         raise SettingError("images", f"expected this or --image, received {received}")
     if OVERWRITE.value and IMAGE.value:
         raise SettingError("overwrite", "expected with --images alone: --image always writes anew")
-    given = [IMAGES.value] if IMAGES.value else IMAGE.value or []
-    early.require_there("images", *map(Path, given))
+    _require_there()
     model = _at_server(SERVER.value) if SERVER.value else _in_folder(MODEL.value or "")
     # Imported here, so that --help and wrong flags do not wait for them.
     from tfadv.inference.folder import predict_all  # noqa: PLC0415
@@ -116,8 +115,19 @@ def main() -> None:
         print(f"label map: {output}\n{said}")
 
 
+def _require_there() -> None:
+    """Raises UserError where flags name what cannot be; before a server is waited for."""
+    if SERVER.value:
+        from tfadv.inference.address import Address  # noqa: PLC0415
+
+        Address.parse(SERVER.value)
+    else:
+        early.require_there(early.MODEL, Path(MODEL.value or ""))
+    given = [IMAGES.value] if IMAGES.value else IMAGE.value or []
+    early.require_there("images", *map(Path, given))
+
+
 def _in_folder(given: str) -> "Model":
-    early.require_there(early.MODEL, Path(given))
     start_tensorflow()
     from tfadv.inference.model import local  # noqa: PLC0415
     from tfadv.inference.versions import latest  # noqa: PLC0415
