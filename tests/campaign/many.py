@@ -18,6 +18,7 @@ from tests.campaign.material import MODALITIES, Material, copied
 from tests.campaign.mutations import ODD_VALUES, Random, damage, edit_json
 from tests.campaign.outcome import Outcome, Result, Trial, count
 from tfadv.inference.folder import predict_all
+from tfadv.inference.model import local
 from tfadv.inference.prediction import predict
 
 SOME_FAILED = "subjects failed"  # What prediction says where the others have their label maps.
@@ -55,7 +56,7 @@ def trials(material: Material, random: Random, share: float, inside: Inside) -> 
 
 def predicted_all(model: Path, images: Path, output: Path) -> str:
     """A digest of all label maps, with their names."""
-    predict_all(model, images, output)
+    predict_all(local(model), images, output)
     return _digest(output)
 
 
@@ -170,7 +171,7 @@ def _note(material: Material, inside: Inside, seed: int, folder: Path) -> Result
 
 def predicted(model: Path, images: Sequence[Path], output: Path) -> str:
     """A digest of the label map that is written, or of the segmentation."""
-    predict(model, images, output)
+    predict(local(model), images, output)
     if output.suffix != ".dcm":
         made = same.label_map(output)
         return hashlib.sha256(made["voxels"] + made["affine"]).hexdigest()

@@ -180,7 +180,7 @@ class Material:
         """That one's exported model."""
         folder = self.folder / "other_model"
         must("export", "--work_dir", self.other_run, "--out_dir", folder)
-        return folder
+        return folder / "1"
 
     @cached_property
     def unlike_run(self) -> Path:
