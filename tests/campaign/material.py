@@ -43,14 +43,7 @@ class Material:
         _ = self.decathlon
         chains: tuple[Callable[[], object], ...] = (
             lambda: self.run_whole,
-            lambda: (
-                self.run,
-                self.model,
-                self.label,
-                self.evaluated,
-                self.predictions,
-                self.scored,
-            ),
+            lambda: (self.run, self.model, self.label, self.evaluated, self.predictions),
             lambda: (self.other_model, self.unlike_run, self.series),
             lambda: (self.decathlon_records, self.many_whole, *map(self.records, ENDINGS)),
         )
