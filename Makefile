@@ -1,6 +1,6 @@
 # make demo   .venv, then NIfTI -> record set -> training -> evaluation -> export -> prediction
 # make test   .venv, then the test suite; slow conformance tests of one method of each paper
-# make variants   those tests of all other methods
+# make variants   those of all other methods, and slow tests that others stand for
 # make quick  the tests that are not marked slow
 # make lint   ruff, mypy, and hadolint of the Dockerfiles
 # make docs   the documentation site, from docs/ and the docstrings, in build/site

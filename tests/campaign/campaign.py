@@ -27,7 +27,17 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from tests.campaign import disks, inputs, kills, many, records, settings, together, volumes
+from tests.campaign import (
+    disks,
+    inputs,
+    kills,
+    many,
+    records,
+    scored,
+    settings,
+    together,
+    volumes,
+)
 from tests.campaign.another_user import AnotherUser
 from tests.campaign.inside import Inside
 from tests.campaign.material import Material
@@ -36,7 +46,7 @@ from tests.campaign.outcome import GOOD, Outcome, Result, Trial
 AT_ONCE = 2
 APART = "TFADV_CAMPAIGN_APART"  # Set where the campaign's mounts are its own.
 # Which categories draw by which generator: one more changes no other.
-INPUTS, SETTINGS, KILLS, DISKS, RECORDS, VOLUMES, MANY, TOGETHER = range(8)
+INPUTS, SETTINGS, KILLS, DISKS, RECORDS, VOLUMES, MANY, TOGETHER, SCORED = range(9)
 
 
 def main() -> None:
@@ -111,6 +121,7 @@ def _trials(
     yield from volumes.trials(material, drawn(VOLUMES), share, insides[1])
     yield from many.trials(material, drawn(MANY), share, insides[0])
     yield from together.trials(material, drawn(TOGETHER), share, insides[1])
+    yield from scored.trials(material, drawn(SCORED), share, insides[0])
 
 
 def _done(root: Path, chosen: Sequence[Trial], table: dict[str, Counter[Outcome]]) -> int:

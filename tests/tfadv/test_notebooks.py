@@ -48,6 +48,7 @@ def test_two_players(records: RecordSet, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.variants  # A minute; studies have tests of their own.
 def test_does_the_adversary_help(
     records: RecordSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

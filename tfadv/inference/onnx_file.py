@@ -35,12 +35,12 @@ def export_onnx(predictor: Predictor, description: Description, path: Path) -> N
             weights than a file of this format can hold.
     """
     beside = path.with_suffix(".json")
-    description = replace(description, quality=(), calibration=None)
     if path.exists() and not (path.is_file() and beside.is_file()):
         raise SettingError(
             "out_dir", f"{path} exists and has no {beside.name} beside it; choose another name"
         )
     _require_fit(predictor.members)
+    description = replace(description, quality=(), calibration=None)
     if any(_rounds(member) for member in predictor.members):
         logging.info(
             "%s: computes in float32, not in bfloat16 as in training: labels may differ from a "

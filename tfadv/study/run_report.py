@@ -144,6 +144,7 @@ def _curves(trained: Trained, progress: Progress) -> Iterator[Shown]:
             parts = [
                 history[["epoch"]].assign(value=history[log_key(measure.name, r)], line=r)
                 for r in regions
+                if log_key(measure.name, r) in history
             ]
             png = curves.learning_curves(pd.concat(parts), measure.title, colours)
             caption = f"After every epoch. The best one was {progress.best_epoch}."

@@ -65,7 +65,9 @@ def test_a_record_set_of_another_kind_is_refused(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("mirror", "largest"), [(False, False), (True, True)])
+@pytest.mark.parametrize(
+    ("mirror", "largest"), [pytest.param(False, False, marks=pytest.mark.variants), (True, True)]
+)
 def test_prediction_gives_what_evaluation_gives(
     mirror: bool,
     largest: bool,

@@ -22,9 +22,18 @@ def answered(session: onnxruntime.InferenceSession, volume: np.ndarray) -> dict[
 
 
 def require_same_answers(
-    model: onnx.ModelProto, predictor: Predictor, volumes: Sequence[np.ndarray], atol: float = 1e-5
+    model: onnx.ModelProto,
+    predictor: Predictor,
+    volumes: Sequence[np.ndarray],
+    atol: float = 1e-5,
+    ties: float = 0.0,
 ) -> None:
-    """Labels are equal, and probabilities but for the order in which sums are taken."""
+    """Labels are equal, and probabilities but for the order in which sums are taken.
+
+    Args:
+        ties: the share of voxels where two classes may be about as likely, so that the order
+            decides: of networks that learned nothing.
+    """
     session = session_of(model)
     for volume in volumes:
         expected = {k: v.numpy() for k, v in predictor.predict(tf.constant(volume)).items()}
@@ -33,5 +42,5 @@ def require_same_answers(
             name: (each.dtype, each.shape) for name, each in expected.items()
         }
         np.testing.assert_allclose(found["probabilities"], expected["probabilities"], atol=atol)
-        np.testing.assert_array_equal(found["label"], expected["label"])
+        assert np.mean(found["label"] != expected["label"]) <= ties
         assert len(np.unique(expected["label"])) > 1  # Else it would say nothing.

@@ -24,4 +24,5 @@ def test_onnx_answers_as_the_model_does(
     predictor = run.predictor(run.build_model())
     body = np.random.default_rng(0).gamma(4, 100, (5, 45, 37, 2)).astype(np.float32)
     body[1:-1, 1:20, 1:20] = 0
-    require_same_answers(convert(predictor), predictor, [body, body[1:4, 15:25, 12:30]], atol=1e-3)
+    volumes = [body, body[1:4, 15:25, 12:30]]
+    require_same_answers(convert(predictor), predictor, volumes, atol=1e-3, ties=0.003)

@@ -174,6 +174,7 @@ def test_unlabelled_subjects_are_resumed_too(
 
 @needs_proc
 @pytest.mark.slow
+@pytest.mark.variants  # The campaign kills, too.
 def test_kills_at_any_time_and_during_a_change_of_seed_do_no_harm(killing: Killing) -> None:
     for delay_s in (0.2, 0.6, 1.0, 1.4, 1.8, 2.2, 2.6, 3.0):
         killing.kill_after(delay_s)

@@ -47,6 +47,7 @@ def training(records: Path, work_dir: Path, *more: object) -> list[object]:
 
 
 @pytest.mark.slow
+@pytest.mark.variants  # Two minutes; its parts have tests of their own.
 def test_all_folds_go_on_after_a_kill_are_scored_once_and_become_a_model(
     small_records: Small, tmp_path: Path, command: Callable[..., list[str]], launch: Launch
 ) -> None:
@@ -109,6 +110,7 @@ def arrays(work_dir: Path) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.slow
+@pytest.mark.variants  # The campaign kills trainings, too.
 def test_killed_training_ends_with_the_same_weights(
     small_records: Small, tmp_path: Path, command: Callable[..., list[str]], launch: Launch
 ) -> None:

@@ -103,6 +103,7 @@ def test_what_does_not_fit_is_told_and_starts_afresh(
 
 
 @pytest.mark.slow
+@pytest.mark.variants  # Resumed runs are compared otherwise.
 def test_a_resumed_run_needs_no_source_and_ends_alike(
     run: WorkDir, records: RecordSet, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -88,6 +88,7 @@ def test_readings_are_in_the_table_and_in_tensorboard(watched: tuple[Run, WorkDi
 
 
 @pytest.mark.slow
+@pytest.mark.variants  # Resumed runs are compared without it.
 def test_a_resumed_run_reads_the_same(
     watched: tuple[Run, WorkDir], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

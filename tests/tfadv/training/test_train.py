@@ -147,7 +147,9 @@ def test_a_shard_that_goes_meanwhile_ends_the_run_in_one_line(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.variants)]
+)
 def test_signals_leave_between_steps_and_the_run_goes_on(
     number: signal.Signals, records: RecordSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
