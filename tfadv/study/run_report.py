@@ -149,7 +149,7 @@ def _curves(trained: Trained, progress: Progress) -> Iterator[Shown]:
             png = curves.learning_curves(pd.concat(parts), measure.title, colours)
             caption = f"After every epoch. The best one was {progress.best_epoch}."
             yield Shown(measure.name, f"Validation: {measure.title}", caption, png)
-    yield _computed(Tags(trained.model.players), history)
+    yield from _computed(Tags(trained.model.players), history)
     said = [
         history[["epoch", true, generated]]
         .set_axis(["epoch", "true", "generated"], axis=1)
@@ -163,7 +163,8 @@ def _curves(trained: Trained, progress: Progress) -> Iterator[Shown]:
         yield Shown(*GRADIENTS, curves.gradients(read), readings.table(read))
 
 
-def _computed(tags: Tags, history: pd.DataFrame) -> Shown:
+def _computed(tags: Tags, history: pd.DataFrame) -> Iterator[Shown]:
+    """What training computed, if anything changed."""
     said = {name for pair in judges(history) for name in pair}
     values = {
         tags(name): column
@@ -173,8 +174,9 @@ def _computed(tags: Tags, history: pd.DataFrame) -> Shown:
     # What never changes, such as a rate, is among the settings.
     values = {tag: v for tag, v in values.items() if len(history) == 1 or v.nunique() > 1}
     caption = "Means over the steps of an epoch."
-    png = curves.panels(history["epoch"], dict(sorted(values.items())))
-    return Shown("training", "Training", caption, png)
+    if values:
+        png = curves.panels(history["epoch"], dict(sorted(values.items())))
+        yield Shown("training", "Training", caption, png)
 
 
 def _settings(trained: Trained) -> dict[str, str]:
