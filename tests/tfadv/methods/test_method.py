@@ -31,20 +31,28 @@ def test_paper_preset_has_the_papers_values() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "weights"),
+    ("name", "preset", "weights"),
     [
-        ("kohl_purely_adversarial", {"segmentor_adversarial": 1.0}),
-        ("kohl_cross_entropy", {"segmentor_cross_entropy": 1.0}),
+        ("kohl_purely_adversarial", "paper", {"segmentor_adversarial": 1.0}),
+        ("kohl_purely_adversarial", "small", {"segmentor_adversarial": 1.0}),
+        ("kohl_cross_entropy", "paper", {"segmentor_cross_entropy": 1.0}),
         (
             "kohl_hybrid",
+            "paper",
             {"segmentor_adversarial": 1.0, "segmentor_cross_entropy": 0.5},
+        ),
+        (
+            "kohl_hybrid",
+            "small",
+            {"segmentor_adversarial": 0.1, "segmentor_cross_entropy": 0.5},
         ),
     ],
 )
-def test_methods_differ_in_the_weights_of_table_1(name: str, weights: dict[str, float]) -> None:
-    for preset in ("paper", "small"):
-        players = methods.get(name).configure(preset, ["width=2"]).build(1, "ab")
-        assert {term.name: term.weight for term in players.schedule[-1].terms} == weights
+def test_methods_differ_in_the_weights_of_table_1(
+    name: str, preset: str, weights: dict[str, float]
+) -> None:
+    players = methods.get(name).configure(preset, ["width=2"]).build(1, "ab")
+    assert {term.name: term.weight for term in players.schedule[-1].terms} == weights
 
 
 def test_overrides_are_of_the_fields_type() -> None:
