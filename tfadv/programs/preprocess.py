@@ -11,18 +11,19 @@ when the same command is given again.
 import math
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from tfadv.programs import cli, early
 from tfrecords.errors import SettingError, UserError
 from tfrecords.names import shortened
-from tfrecords.records.manifest import Manifest
-from tfrecords.records.verify import verify
 from tfrecords.records.views import VIEWS, Patches, Slices, View, Volumes
 from tfrecords.sources import layouts
 from tfrecords.sources.subject import TRAINING, select_modalities
-from tfrecords.writing.preprocessing import Options, preprocess
+
+if TYPE_CHECKING:
+    from tfrecords.records.manifest import Manifest
 
 DATASET = flags.DEFINE_enum("dataset", "demo_tumour", layouts.names(), "Source layout.")
 DATA_DIR = flags.DEFINE_string(
@@ -100,6 +101,9 @@ def main() -> None:
     if VERIFY.value is not None:
         _verify(Path(VERIFY.value))
         return
+    # Imported here, so that --help and wrong flags do not wait for readers of volumes.
+    from tfrecords.writing.preprocessing import Options, preprocess  # noqa: PLC0415
+
     data_dir = Path(DATA_DIR.value) if DATA_DIR.value else None
     options = Options(
         _view(),
@@ -127,6 +131,8 @@ def _verify(folder: Path) -> None:
     others = [f"--{flag.name}" for flag in own if flag.present and flag.name != VERIFY.name]
     if others:
         raise SettingError("verify", f"expected no other flag, received {', '.join(others)}")
+    from tfrecords.records.verify import verify  # noqa: PLC0415
+
     manifest = verify(folder)
     size_mb = sum(shard.bytes for shard in manifest.shards) / 1e6
     print(f"{folder}: {len(manifest.shards)} shards, {size_mb:.1f} MB, whole as they were written")
@@ -194,7 +200,7 @@ def _crop(value: str | None) -> tuple[int, int, int] | None:
     return x, y, z
 
 
-def summarise(manifest: Manifest, folder: Path) -> None:
+def summarise(manifest: "Manifest", folder: Path) -> None:
     """Tells what is in the record set and what to do with it."""
     for kind in dict.fromkeys(shard.kind for shard in manifest.shards):
         chosen = [shard for shard in manifest.shards if shard.kind == kind]
@@ -219,7 +225,7 @@ def summarise(manifest: Manifest, folder: Path) -> None:
     cli.tell(f"Next: python launch/train.py {_suited(manifest)} --records {folder}")
 
 
-def _suited(manifest: Manifest) -> str:
+def _suited(manifest: "Manifest") -> str:
     """Flags of a training that suits the record set, and this machine."""
     kind = type(manifest.view)
     method = OF_REGIONS if manifest.regions and kind is Slices else BASELINES[kind]
@@ -227,7 +233,7 @@ def _suited(manifest: Manifest) -> str:
     return f"--method {METHOD.value or method}{'' if gpus else ' --preset small'}"
 
 
-def _summarise_patches(manifest: Manifest) -> None:
+def _summarise_patches(manifest: "Manifest") -> None:
     """A line for each class, and one more where the body of some subjects has none of it."""
     patches = manifest.patches()
     for index, label_class in enumerate(manifest.classes if patches else ()):
