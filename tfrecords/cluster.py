@@ -129,6 +129,8 @@ class Cluster:
                         ) from error
                     result = lost(items[index], "the end of several workers")
                 except (CancelledError, OSError) as error:
+                    if future.status == "error":  # The function's own, such as of a full disk.
+                        raise
                     raise UserError(
                         f"{self.address}: the scheduler is gone ({type(error).__name__}). {GOES_ON}"
                     ) from error

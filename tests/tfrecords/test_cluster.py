@@ -176,6 +176,17 @@ def raised(item: int) -> int:
     raise UserError(f"no {item}")
 
 
+def full(item: int) -> int:
+    raise OSError(28, "No space left on device", f"/shards/{item}")
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_not_taken_for_a_lost_scheduler(started: Started) -> None:
+    started.workers(1)
+    with connected(started.address) as found, pytest.raises(OSError, match="No space left"):
+        list(found.map(full, [7], "Testing"))
+
+
 @pytest.mark.slow
 def test_what_a_worker_raises_is_raised_here(started: Started) -> None:
     started.workers(1)

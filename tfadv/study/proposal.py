@@ -26,7 +26,7 @@ from tfrecords.reading.record_set import RecordSet
 from tfrecords.runners import free_memory
 
 BASELINE, ADVERSARIAL, UNLABELLED = "baseline", "adversarial", "unlabelled"
-LEAST_STEPS = 1500  # Below, a larger network learns less in the same time (docs/results.md).
+LEAST_STEPS = 1500  # Ours, not measured: below, a network is larger than it has time to learn.
 EPOCHS = 20  # At most: how often the best is chosen.
 START_S = 20.0  # Of a program, until its first step.
 TRAINING = 0.8  # Of the time for steps; the rest is for validation, checkpoints and disturbances.
