@@ -41,8 +41,8 @@ class JudgeNote:
 def build_judge(run: Run) -> SliceJudge:
     """One that knows nothing yet.
 
-    It has the layers of Kohl et al. 2017, fewer and narrower, whatever the run's method: of slices
-    as most networks see them, it needs no other look at critics that need the truth beside.
+    It has the layers of Kohl et al. 2017, fewer and narrower, and looks at slices, whatever the
+    run's method: so it serves those whose critics need the truth beside, and those without any.
     """
     keras.config.set_dtype_policy("float32")
     outputs = run.method.targets(run.manifest).names

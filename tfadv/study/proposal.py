@@ -32,6 +32,7 @@ START_S = 20.0  # Of a program, until its first step.
 TRAINING = 0.8  # Of the time for steps; the rest is for validation, checkpoints and disturbances.
 VALIDATION = 0.15
 REPETITIONS = 3
+PRECISIONS = ("float32", "mixed_bfloat16")
 HELD = 0.9  # Of memory.
 
 
@@ -133,16 +134,13 @@ def _climb(records: RecordSet, limits: Limits, name: str) -> Iterator[Measured]:
     """The sizes that fit, each measured, from the smallest to the one to train."""
     known = methods.get(name)
     largest = max(records.manifest.largest_shape)
-    precision = _precision(records, known)
+    smallest = _smallest(records, known)
     before: Measured | None = None
     for size in known.sizes:
-        values: dict[str, Value] = {**size, **precision}
-        if _takes_unlabelled(known) and records.manifest.unlabelled:
-            values["unlabelled"] = True
         # A crop that the last one held already shows nothing new.
         if before and size.get("crop_size", 0) >= largest + 16:
             return
-        measured = _measured(records, known, values)
+        measured = _measured(records, known, {**smallest.values, **size}) if before else smallest
         if measured.step.peak_bytes > limits.memory_bytes:
             if before is None:
                 raise SettingError(
@@ -171,13 +169,15 @@ def _measured(records: RecordSet, known: type[Method], values: dict[str, Value])
     return Measured(method, values, step_cost(Run.new(method, records), REPETITIONS))
 
 
-def _precision(records: RecordSet, known: type[Method]) -> dict[str, Value]:
-    """The faster one of float32 and bfloat16, at the smallest size."""
-    costs = {}
-    for precision in ("float32", "mixed_bfloat16"):
-        values: dict[str, Value] = {**known.sizes[0], "precision": precision}
-        costs[precision] = _measured(records, known, values).step.seconds
-    return {"precision": min(costs, key=lambda name: costs[name])}
+def _smallest(records: RecordSet, known: type[Method]) -> Measured:
+    """The first size, in the faster one of float32 and bfloat16."""
+    values: dict[str, Value] = dict(known.sizes[0])
+    if _takes_unlabelled(known) and records.manifest.unlabelled:
+        values["unlabelled"] = True
+    found = [
+        _measured(records, known, values | {"precision": precision}) for precision in PRECISIONS
+    ]
+    return min(found, key=lambda measured: measured.step.seconds)
 
 
 def _paced(records: RecordSet, limits: Limits, measured: Measured) -> tuple[dict[str, Value], str]:
