@@ -22,7 +22,7 @@ def test_card_tells_everything() -> None:
     text = card(method, channels=3, maps=4)
     for line in (
         "  3x D descends -mean[log D(y) + log(1 - D(S(x)))] (eq. 3)",
-        "  1x S descends -mean log D(S(x)) (eq. 4) + 0.5 * cross entropy (eq. 2)",
+        "  1x S descends 0.1 * -mean log D(S(x)) (eq. 4) + 0.5 * cross entropy (eq. 2)",
         "  width = 4   (default 64; at least 1; Network Architectures)",
         "segmentor receptive field: 188",
     ):
