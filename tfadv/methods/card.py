@@ -15,13 +15,12 @@ from tfadv.methods.receptive_field import receptive_field
 NORMALISATION = {"gamma", "beta", "moving_mean", "moving_variance"}
 
 
-def card(method: Method, channels: int, maps: int) -> str:
+def card(method: Method, players: Players) -> str:
     """Paper, updates in words, hyperparameters with bounds and sources, sizes, departures.
 
     Args:
-        maps: of the segmentor's output: classes or regions.
+        players: the method's (`Method.players`), for some number of modalities and maps.
     """
-    players = method.players(channels, [f"map_{number}" for number in range(maps)])
     found = sizes(players)
     lines = [
         f"{method.name}: {method.summary}",

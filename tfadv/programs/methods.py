@@ -28,4 +28,5 @@ def main(names: list[str]) -> None:
             print(f"{name:28} {method.summary}")
     for name in names:
         configured = methods.get(name).configure(PRESET.value, HP.value)
-        print(card(configured, CHANNELS.value, CLASSES.value))
+        maps = [f"map_{number}" for number in range(CLASSES.value)]
+        print(card(configured, configured.players(CHANNELS.value, maps)))

@@ -8,21 +8,40 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 # What it says of every machine: that it has oneDNN, which instructions it was built without, that
-# there is no GPU. Only the last is an error, and none where there is none.
+# there is no GPU, that oneDNN transposes no integers. The last two are no errors on such machines.
 NOTICES = re.compile(
     r"WARNING: All log messages before absl::InitializeLog\(\)"
     r"|I\d{4} "
     r"|To enable the following instructions:"
     r"|E\d{4} .*cuda_platform\.cc:\d+\] failed call to cuInit"
+    r"|E\d{4} .*util\.cc:\d+\] oneDNN supports DT_INT32 only on platforms with AVX-512"
 )
+
+# Keras imports them where they are installed, for wrappers and galleries that no program uses: a
+# quarter of the start.
+UNUSED = ("sklearn", "matplotlib")
 
 
 def start_tensorflow() -> None:
     """Imports TensorFlow and finds its devices; of what that says, errors and warnings remain."""
-    with _without_notices():
+    with _without_notices(), _without_unused():
         import tensorflow as tf  # noqa: PLC0415
 
         tf.config.list_logical_devices()
+        # What it says once, of the first: now rather than among a program's own lines.
+        tf.transpose(tf.zeros((1, 1), tf.int32))
+
+
+@contextmanager
+def _without_unused() -> Iterator[None]:
+    """Hides UNUSED from imports; what is imported already stays."""
+    hidden = [name for name in UNUSED if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 @contextmanager

@@ -54,7 +54,7 @@ def write_run_report(
         subjects=_subjects(tables.subjects),
         figures=list(_curves(trained, progress)),
         settings=_settings(trained),
-        card=card(run.method, len(manifest.modalities), len(outputs)),
+        card=card(run.method, run.method.players(len(manifest.modalities), outputs)),
         environment=environment(),
     )
     path = out.folder / "report.html"

@@ -11,6 +11,7 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import summary as custom_scalar
 from tensorboard.plugins.hparams import api as hparams
 
+from tfadv.adversarial import Players
 from tfadv.evaluation.scoring import picture_of
 from tfadv.methods.card import card
 from tfadv.run.environment import environment
@@ -86,7 +87,7 @@ class TensorBoard(keras.callbacks.Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         with self.writers[RUN].as_default(step=0):
             write_layout(self.tags)
-            write_description(self.run, self.work_dir)
+            write_description(self.run, self.model.players, self.work_dir)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self.first, self.steps, self.window = epoch * self.run.method.steps_per_epoch, 0, Window()
@@ -164,18 +165,17 @@ def write_layout(tags: Tags) -> None:
     tf.summary.experimental.write_raw_pb(written.SerializeToString())
 
 
-def write_description(run: Run, work_dir: WorkDir) -> None:
+def write_description(run: Run, players: Players, work_dir: WorkDir) -> None:
     """The run's row among others, and its texts: command, method and versions."""
     values = {
         name: value if isinstance(value, bool | int | float | str) else ", ".join(value)
         for name, value in described(run.settings, work_dir).items()
     }
     hparams.hparams(values, trial_id=str(work_dir.folder))
-    targets = run.method.targets(run.manifest).names
     lines = (f"{name}: {text}" for name, text in environment().items())
     texts = {
         "command": shlex.join(sys.argv),
-        "method": card(run.method, len(run.manifest.modalities), len(targets)),
+        "method": card(run.method, players),
         "versions": "\n".join(lines),
     }
     for tag, text in texts.items():

@@ -9,7 +9,7 @@ from keras import layers
 
 from tfadv import methods
 from tfadv.methods.card import card, counted
-from tfadv.methods.method import JOINT_DECISION
+from tfadv.methods.method import JOINT_DECISION, Method
 from tfrecords.sources.subject import LabelClass
 
 MANIFEST: Any = SimpleNamespace(
@@ -17,9 +17,13 @@ MANIFEST: Any = SimpleNamespace(
 )
 
 
+def card_of(method: Method, channels: int, maps: int) -> str:
+    return card(method, method.players(channels, [f"map_{number}" for number in range(maps)]))
+
+
 def test_card_tells_everything() -> None:
     method = methods.get("kohl_hybrid").configure("small", ["width=4"])
-    text = card(method, channels=3, maps=4)
+    text = card_of(method, channels=3, maps=4)
     for line in (
         "  3x D descends -mean[log D(y) + log(1 - D(S(x)))] (eq. 3)",
         "  1x S descends 0.1 * -mean log D(S(x)) (eq. 4) + 0.5 * cross entropy (eq. 2)",
@@ -32,7 +36,7 @@ def test_card_tells_everything() -> None:
 
 
 def test_card_offers_no_value_that_the_method_does_not_use() -> None:
-    text = card(methods.get("segan_unet_softmax").configure("small"), channels=1, maps=2)
+    text = card_of(methods.get("segan_unet_softmax").configure("small"), channels=1, maps=2)
     assert "critic" not in text
     assert "clamp" not in text
 
@@ -51,7 +55,7 @@ def test_parameters_are_counted_as_moeskops_count_them(
 ) -> None:
     """2.2, of one modality. The discriminator's 66,786 are counted from its description."""
     method = methods.get(f"moeskops_{network}_adversarial").configure()
-    lines = card(method, channels=1, maps=classes).splitlines()
+    lines = card_of(method, channels=1, maps=classes).splitlines()
     (segmentor,) = (line for line in lines if line.startswith("segmentor parameters: "))
     assert segmentor.endswith(f", without normalisation {papers}")
     if classes == 7:
@@ -59,7 +63,7 @@ def test_parameters_are_counted_as_moeskops_count_them(
 
 
 def test_the_total_stands_beside_it() -> None:
-    text = card(methods.get("moeskops_fcn").configure(), channels=1, maps=7)
+    text = card_of(methods.get("moeskops_fcn").configure(), channels=1, maps=7)
     assert "segmentor parameters: 142,983, without normalisation 140,039" in text.splitlines()
 
 
@@ -69,13 +73,13 @@ def test_networks_without_normalisation_have_one_number() -> None:
 
 
 def test_a_batch_is_of_one_replica() -> None:
-    text = card(methods.get("moeskops_fcn_adversarial").configure(), channels=1, maps=7)
+    text = card_of(methods.get("moeskops_fcn_adversarial").configure(), channels=1, maps=7)
     assert "minibatches a step: 3, each of 100 on every replica" in text
 
 
 def test_steps_are_told_for_both_of_moeskops_datasets() -> None:
     """3.1: 50,000 patches per class and image, 300 a step."""
-    text = card(methods.get("moeskops_dilated").configure(), channels=1, maps=8)
+    text = card_of(methods.get("moeskops_dilated").configure(), channels=1, maps=8)
     (line,) = (line for line in text.splitlines() if line.startswith("  steps_per_epoch = "))
     assert line.startswith(f"  steps_per_epoch = {50_000 * 7 * 15 // 300} ")
     elderly = round(50_000 * 8 * 5 / 300)
@@ -103,4 +107,4 @@ def test_a_joint_decision_is_told_where_maps_are_regions(name: str) -> None:
     ],
 )
 def test_what_stands_in_no_paper_is_told(name: str, words: str) -> None:
-    assert words in card(methods.get(name).configure("small", ["batch_size=1"]), 1, 3)
+    assert words in card_of(methods.get(name).configure("small", ["batch_size=1"]), 1, 3)

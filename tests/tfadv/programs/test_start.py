@@ -7,6 +7,7 @@ NOTICES = """WARNING: All log messages before absl::InitializeLog() is called ar
 I0000 00:00:1.2 3 port.cc:153] oneDNN custom operations are on.
 To enable the following instructions: AVX2, in other operations, rebuild TensorFlow.
 E0000 00:00:1.2 3 cuda_platform.cc:52] failed call to cuInit: INTERNAL: CUDA error: (303)
+E0000 00:00:1.2 3 util.cc:131] oneDNN supports DT_INT32 only on platforms with AVX-512.
 """
 ERROR = "E0000 00:00:1.2 3 cuda_dnn.cc:4] cuDNN could not be loaded\n"
 
@@ -21,6 +22,25 @@ def test_nothing_is_said_of_a_healthy_start() -> None:
     start = "from tfadv.programs.start import start_tensorflow; start_tensorflow()"
     then = "import tensorflow as tf; print(tf.constant(1) + 1)"
     assert stderr_of(f"{start}; {then}") == ""
+
+
+def test_nothing_is_said_of_the_first_transposed_integers() -> None:
+    start = "from tfadv.programs.start import start_tensorflow; start_tensorflow()"
+    transposed = (
+        "tf.function(lambda x: tf.transpose(x), autograph=False)(tf.zeros((2, 3), tf.int32))"
+    )
+    assert stderr_of(f"{start}; import tensorflow as tf; {transposed}") == ""
+
+
+def test_what_keras_does_not_need_can_still_be_imported() -> None:
+    code = """
+import sys
+from tfadv.programs.start import start_tensorflow
+start_tensorflow()
+assert not {"sklearn", "matplotlib"} & set(sys.modules)
+import matplotlib.pyplot, sklearn.base, keras
+"""
+    assert stderr_of(code) == ""
 
 
 def test_errors_are_given_back_in_their_order() -> None:
