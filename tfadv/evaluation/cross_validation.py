@@ -96,4 +96,5 @@ def _alike(settings: Settings) -> dict[str, object]:
         **settings.hyperparameters,
         "selected by": settings.selected_by,
         "positive fraction": settings.positive_fraction,
+        "unlabelled subjects": settings.unlabelled_subjects,
     }

@@ -147,7 +147,7 @@ class _KohlAdversarial(Kohl, Judged):
         "false: D's last layer is its last convolution, true: its output node. Ours: false, since "
         "with D alone learning its loss falls to 0.07 in 100 steps (else 1.1 to 1.3), and its "
         "gradient at the map is 7 to 17 times larger; small: true, since at its rates S's Dice "
-        "is no better without, and the demonstration's worse (docs/results.md)",
+        "is no better without, and the demonstration's worse (docs/results/kohl2017.md)",
         ANY,
         small=True,
     )
@@ -223,7 +223,7 @@ class KohlHybrid(_KohlAdversarial):
     adversarial_weight: float = hyperparameter(
         1.0,
         "Table 1, eq. 4; small: with 1 the hybrid's Dice is below cross entropy's in equal steps, "
-        "with a tenth it is not (docs/results.md, two seeds)",
+        "with a tenth it is not (docs/results/kohl2017.md, two seeds)",
         POSITIVE,
         small=0.1,
     )

@@ -88,7 +88,7 @@ class Moeskops(Method):
     dropout_kind: str = hyperparameter(
         "maps",
         "ours: 2.2 states none; each voxel of a map for itself, or whole maps of a sample, which "
-        "end with fewer components at an equal Dice (docs/results.md, three seeds)",
+        "end with fewer components at an equal Dice (docs/results/moeskops2017.md, three seeds)",
         one_of(*KINDS),
     )
     momentum: float = hyperparameter(
@@ -139,7 +139,8 @@ class MoeskopsAdversarial(Moeskops, Judged):
     departures: ClassVar[Sequence[str]] = (
         *Moeskops.departures,
         "the discriminator's batch normalisation sees manual and generated maps together in both "
-        "of its updates; with minibatches of one kind it stays at chance (docs/results.md)",
+        "of its updates; with minibatches of one kind it stays at chance "
+        "(docs/results/moeskops2017.md)",
     )
 
     batch_size: int = hyperparameter(
@@ -152,7 +153,7 @@ class MoeskopsAdversarial(Moeskops, Judged):
     adversarial_dropout: bool = hyperparameter(
         True,
         "ours: not stated; whether S drops in update 3, where D judges its maps; of three seeds "
-        "without, Dice is lower with voxels, and as good with maps (docs/results.md)",
+        "without, Dice is lower with voxels, and as good with maps (docs/results/moeskops2017.md)",
         ANY,
     )
 

@@ -130,7 +130,7 @@ class ReciprocalDice(Varied):
 
     def tiling(self, manifest: Manifest) -> Tiling:
         # Group normalisation sees the whole input: windows of another extent than the training's
-        # crops, relative to the body, are normalised otherwise (docs/results.md).
+        # crops, relative to the body, are normalised otherwise (docs/results/peiris2021.md).
         if self.whole_volume:
             return WholeVolume(DOWNSAMPLING)
         return SlidingWindow((self.crop_size,) * 3)

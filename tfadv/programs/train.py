@@ -80,6 +80,14 @@ POSITIVE_FRACTION = flags.DEFINE_float(
     "Share of the training subjects of the dataset's first group that train, drawn by the seed; "
     "those of other groups all train.",
 )
+UNLABELLED = flags.DEFINE_integer(
+    "unlabelled_subjects",
+    None,
+    "With --hp.unlabelled=true: how many subjects' images train without labels, drawn by the seed "
+    "from those without a label map and those that --positive_fraction leaves out. [the plan's, "
+    "else all without a label map]",
+    1,
+)
 TRACKER = flags.DEFINE_string(
     "tracker",
     None,
@@ -110,10 +118,10 @@ def main() -> None:
     held_out = HeldOut(cli.comma_list(VALIDATION.value), cli.comma_list(TEST.value))
     work_dir = WorkDir(Path(WORK_DIR.value or _default_work_dir(chosen)))
     if ALL_FOLDS.value:
-        _train_all(work_dir.folder, method, records, held_out)
+        _train_all(work_dir.folder, method, records, held_out, chosen.unlabelled)
         logs = work_dir.folder
     else:
-        _train(work_dir, _run(work_dir, method, records, held_out))
+        _train(work_dir, _run(work_dir, method, records, held_out, chosen.unlabelled))
         logs = work_dir.tensorboard
     print(f"TensorBoard: tensorboard --logdir {logs}")
     cli.tell(f"Next: python launch/evaluate.py --work_dir {work_dir.folder}")
@@ -126,6 +134,7 @@ class _Chosen(NamedTuple):
     records: Path
     preset: str
     overrides: list[str]
+    unlabelled: int | None = None
 
 
 def _require_one_source() -> None:
@@ -168,7 +177,8 @@ def _planned(path: Path) -> _Chosen:
     if line not in plan.lines:
         raise SettingError("line", f"expected one of {', '.join(plan.lines)}, received {line}")
     records = Path(RECORDS.value) if RECORDS.value else plan.records
-    return _Chosen(plan.lines[line].method, records, plan.preset, plan.overrides(line))
+    entry = plan.lines[line]
+    return _Chosen(entry.method, records, plan.preset, plan.overrides(line), entry.unlabelled)
 
 
 def _own_plan(records: Path) -> Path:
@@ -204,7 +214,13 @@ def _train(work_dir: "WorkDir", run: "Run") -> None:
     train.train(work_dir, run, tracker)
 
 
-def _train_all(folder: Path, method: "Method", records: "RecordSet", held_out: "HeldOut") -> None:
+def _train_all(
+    folder: Path,
+    method: "Method",
+    records: "RecordSet",
+    held_out: "HeldOut",
+    unlabelled: int | None,
+) -> None:
     from tfadv.run.cross_validation import fold_dirs  # noqa: PLC0415
     from tfadv.study.folds import train_all  # noqa: PLC0415
 
@@ -215,11 +231,20 @@ def _train_all(folder: Path, method: "Method", records: "RecordSet", held_out: "
             f"{','.join(held_out.validation)}",
         )
     splits = fold_dirs(folder, records.manifest.held_out_folds, held_out.test)
-    runs = {work_dir: _run(work_dir, method, records, split) for work_dir, split in splits.items()}
+    runs = {
+        work_dir: _run(work_dir, method, records, split, unlabelled)
+        for work_dir, split in splits.items()
+    }
     train_all(folder, runs, [sys.executable, *sys.argv])
 
 
-def _run(work_dir: "WorkDir", method: "Method", records: "RecordSet", held_out: "HeldOut") -> "Run":
+def _run(
+    work_dir: "WorkDir",
+    method: "Method",
+    records: "RecordSet",
+    held_out: "HeldOut",
+    unlabelled: int | None,
+) -> "Run":
     from tfadv.run.initial import initial_of  # noqa: PLC0415
     from tfadv.run.run import Run  # noqa: PLC0415
     from tfadv.run.settings import RANDOM  # noqa: PLC0415
@@ -233,6 +258,7 @@ def _run(work_dir: "WorkDir", method: "Method", records: "RecordSet", held_out: 
         positive_fraction=POSITIVE_FRACTION.value,
         selected_by=SELECT_BY.value,
         initial=initial_of(Path(source), work_dir) if source else RANDOM,
+        unlabelled_subjects=UNLABELLED.value or unlabelled,
     )
 
 

@@ -119,7 +119,8 @@ def inherit(work_dir: WorkDir, first: FirstWeights) -> None:
 
 def trained_on(work_dir: WorkDir, run: Run) -> frozenset[str]:
     """Fingerprints of the subjects that trained a run, or the weights with which it began."""
-    own = {s.fingerprint for s in run.manifest.subjects if s.name in run.subjects}
+    seen = run.subjects | (run.unlabelled_subjects or frozenset())
+    own = {s.fingerprint for s in run.manifest.subjects if s.name in seen}
     if run.settings.init_from:
         own.update(read_json(work_dir.inherited, Inherited, VERSION, REMEDY).trained)
     return frozenset(own)

@@ -17,7 +17,7 @@ from tfadv.inference.predictor import NOBODY, Predictor
 from tfadv.inference.quality import Judges
 from tfadv.methods.method import Method
 from tfadv.run.settings import RANDOM, Initial, Settings
-from tfadv.run.split import HeldOut, choose_split, training_subjects
+from tfadv.run.split import HeldOut, choose_split, training_subjects, unlabelled_subjects
 from tfadv.run.work_dir import REMEDY, WorkDir
 from tfrecords.errors import SettingError, UserError
 from tfrecords.names import MEAN
@@ -48,6 +48,7 @@ class Run:
         positive_fraction: float = 1.0,
         selected_by: str = MEAN,
         initial: Initial = RANDOM,
+        unlabelled_subjects: int | None = None,
     ) -> Self:
         """A run that nobody has started. Raises SettingError that names what is wrong.
 
@@ -56,10 +57,18 @@ class Run:
         Args:
             held_out: see `choose_split`.
             initial: see `initial.initial_of`.
+            unlabelled_subjects: see `Settings`.
         """
         _require_memory(method, records.manifest)
         split = choose_split(records.manifest, held_out or HeldOut())
-        method.recipe(records.manifest)  # Refuses values that this record set does not know.
+        # Refuses values that this record set does not know.
+        recipe = method.recipe(records.manifest)
+        if unlabelled_subjects is not None and not recipe.unlabelled:
+            raise SettingError(
+                "unlabelled_subjects",
+                "expected none without hp.unlabelled=true, by which a method takes images without "
+                f"label map, received {unlabelled_subjects} for {method.name}",
+            )
         settings = Settings(
             method.name,
             method.values,
@@ -71,8 +80,11 @@ class Run:
             positive_fraction,
             selected_by,
             *initial,
+            unlabelled_subjects,
         )
-        return cls(settings, method, records)
+        run = cls(settings, method, records)
+        _ = run.unlabelled_subjects  # Refuses more than there are.
+        return run
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
@@ -107,6 +119,20 @@ class Run:
         settings = self.settings
         return training_subjects(
             self.manifest, settings.training_folds, settings.positive_fraction, settings.seed
+        )
+
+    @property
+    def unlabelled_subjects(self) -> frozenset[str] | None:
+        """Names of those whose images alone train; None for all without a label map."""
+        settings = self.settings
+        if settings.unlabelled_subjects is None:
+            return None
+        return unlabelled_subjects(
+            self.manifest,
+            settings.training_folds,
+            self.subjects,
+            settings.seed,
+            settings.unlabelled_subjects,
         )
 
     def build_model(self, strategy: tf.distribute.Strategy | None = None) -> AdversarialModel:
@@ -163,6 +189,7 @@ class Run:
             epochs,
             self.method.steps_per_epoch,
             self.subjects if subjects is None else subjects,
+            self.unlabelled_subjects,
             minibatches=model.players.minibatches * replicas,
         )
 

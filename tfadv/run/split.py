@@ -98,3 +98,32 @@ def training_subjects(
     dropped = np.random.default_rng(seed).permutation(positive)[kept:]
     training = {s.name for s in manifest.subjects if s.fold in folds and s.fold != UNLABELLED}
     return frozenset(training - set(map(str, dropped)))
+
+
+def unlabelled_subjects(
+    manifest: Manifest, folds: tuple[str, ...], training: frozenset[str], seed: int, number: int
+) -> frozenset[str]:
+    """The subjects whose images alone train: a number of candidates, drawn by the seed.
+
+    Candidates have no label map, or are left out of these folds' training, and then nobody looks at
+    theirs. For one seed a smaller number's subjects are among a larger one's.
+
+    Args:
+        training: `training_subjects` of the folds.
+
+    Raises:
+        SettingError: there are fewer candidates.
+    """
+    candidates = sorted(
+        subject.name
+        for subject in manifest.subjects
+        if subject.fold in (*folds, UNLABELLED) and subject.name not in training
+    )
+    if number > len(candidates):
+        raise SettingError(
+            "unlabelled_subjects",
+            f"expected at most {len(candidates)}, as many as have no label map or are left out by "
+            f"the fraction of those that train, received {number}",
+        )
+    drawn = np.random.default_rng([seed, 1]).permutation(candidates)[:number]
+    return frozenset(map(str, drawn))

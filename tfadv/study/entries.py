@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
-from pydantic import AfterValidator, ValidationError
+from pydantic import AfterValidator, Strict, ValidationError
 
 from tfrecords.names import Entry, name_fault, repeated
 
@@ -53,6 +53,7 @@ Seed = Annotated[int, Ge(0), Lt(2**32 - 1)]
 Seeds = Annotated[tuple[Seed, ...], MinLen(1), AfterValidator(_different)]
 Fraction = Annotated[float, Gt(0), Le(1)]
 Fractions = Annotated[tuple[Fraction, ...], MinLen(1), AfterValidator(_different_as_written)]
+Subjects = Annotated[int, Ge(1), Strict()]  # true is no number of subjects.
 FoldNames = Annotated[tuple[FolderName, ...], MinLen(1), AfterValidator(_different)]
 
 

@@ -18,6 +18,8 @@ def entry_of(setting: str, study: Study, trial: Trial) -> str:
     if setting in ("validation_folds", "test_folds"):
         place = f".{study.splits.index(trial.split)}" if study.splits else ""
         return f"splits{place}.{setting.removesuffix('_folds')}"
+    if setting == "unlabelled_subjects":
+        return f"{line}.unlabelled"
     named = {"positive_fraction": "fractions", "select_by": "score", "seed": "seeds"}
     return f"{line}.method" if setting == "method" else named.get(setting, setting)
 

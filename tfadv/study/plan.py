@@ -16,6 +16,12 @@
     method = "kohl_purely_adversarial"
     hp = {discriminator_steps = 3}
 
+    [lines.unlabelled]
+    method = "kohl_hybrid"
+    hp = {unlabelled = true}
+    unlabelled = 20                   # subjects, of those without label map and those that the
+                                      # fraction leaves out; all without label map if not given
+
     [[splits]]                        # if not given, every fold tests once and the next validates
     validation = ["1"]
     test = ["0"]
@@ -39,6 +45,7 @@ from tfadv.study.entries import (
     Fractions,
     Hyperparameters,
     Seeds,
+    Subjects,
     Title,
     faults,
 )
@@ -56,6 +63,7 @@ class Line:
 
     method: str
     hp: Hyperparameters = field(default_factory=dict)
+    unlabelled: Subjects | None = None
 
 
 # Of a split that lacks an entry, what HeldOut takes for none is checked as well.

@@ -23,6 +23,7 @@ def trial_settings(study: Study, trial: Trial, records: RecordSet) -> Settings:
         seed=trial.seed,
         positive_fraction=trial.fraction,
         selected_by=study.score,
+        unlabelled_subjects=study.lines[trial.line].unlabelled,
     ).settings
 
 

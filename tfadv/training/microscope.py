@@ -108,5 +108,13 @@ def validation_batches(run: Run) -> list[Batch]:
     """Minibatches of one replica, cropped and drawn like the training's, by the run's seed."""
     recipe, settings = run.method.recipe(run.manifest), run.settings
     folds, seed = settings.validation_folds, settings.seed
-    batches = training_batches(run.records, folds, recipe, seed, range(1), JUDGED)
+    batches = training_batches(
+        run.records,
+        folds,
+        recipe,
+        seed,
+        range(1),
+        JUDGED,
+        unlabelled_subjects=run.unlabelled_subjects,
+    )
     return list(batches.take(JUDGED))

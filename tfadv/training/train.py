@@ -196,6 +196,8 @@ def _announce(run: Run, model: AdversarialModel) -> None:
         kept = sum(name in subjects for name in everyone)
         group = manifest.groups[0]
         logging.info("of group %s, %d of %d subjects train", group, kept, len(everyone))
+    if run.unlabelled_subjects:
+        logging.info("without their label maps: %d subjects train", len(run.unlabelled_subjects))
     for use, held_out in (
         ("validation", settings.validation_folds),
         ("test", settings.test_folds),

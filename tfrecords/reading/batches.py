@@ -69,6 +69,7 @@ def training_batches(
     epochs: range,
     steps_per_epoch: int,
     subjects: Collection[str] | None = None,
+    unlabelled_subjects: Collection[str] | None = None,
     minibatches: int = 1,
 ) -> tf.data.Dataset:
     """Batches {"image": [B, h, w, C], "label": [B, h, w]} of the given epochs, one after another.
@@ -84,6 +85,8 @@ def training_batches(
 
     Args:
         subjects: those of the folds whose examples are drawn; None for all.
+        unlabelled_subjects: those, of any fold, whose images the recipe wants without labels; None
+            for all that have no label map.
         minibatches: of a batch: those of a step's updates on every replica.
     """
     _require_view(records, recipe.view)
@@ -94,7 +97,8 @@ def training_batches(
             f"{records.folder}: expected {recipe.view} in the training folds, found none. "
             f"Run launch/preprocess.py {recipe.view.flags}"
         )
-    every = [*labelled, *([unlabelled_stream(records)] if recipe.unlabelled else [])]
+    unlabelled = [unlabelled_stream(records, unlabelled_subjects)] if recipe.unlabelled else []
+    every = [*labelled, *unlabelled]
     owners = Owners([shard for stream in every for shard in stream.shards])
     draws = [Draws(records, stream, owners, number) for number, stream in enumerate(every)]
     batch = recipe.minibatch * minibatches

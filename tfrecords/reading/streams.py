@@ -14,6 +14,7 @@ from tfrecords.reading.owners import Owners
 from tfrecords.reading.record_set import RecordSet
 from tfrecords.records.contents import contents_of
 from tfrecords.records.manifest import Shard
+from tfrecords.records.views import Volumes
 
 # Serialised examples held for shuffling, at most.
 SHUFFLE_BYTES = 256 * 2**20
@@ -157,12 +158,21 @@ def mixed(
     return tf.data.Dataset.choose_from_datasets(drawn, choices, stop_on_empty_dataset=True)
 
 
-def unlabelled_stream(records: RecordSet) -> Stream:
-    """Raises UserError where there are no subjects without label map."""
-    shards = records.manifest.unlabelled
-    if not shards:
+def unlabelled_stream(records: RecordSet, subjects: Collection[str] | None) -> Stream:
+    """Whole volumes of these subjects; None for all without a label map.
+
+    Raises:
+        UserError: there are none.
+    """
+    manifest = records.manifest
+    shards = manifest.unlabelled
+    if subjects is not None:
+        shards = tuple(shard for shard in manifest.shards if shard.kind == Volumes.kind)
+    stream = Stream.of(shards, _of_subjects(subjects))
+    if not stream.shards:
         raise UserError(
             f"{records.folder}: expected subjects without a label map, found none. "
-            "Run launch/preprocess.py --unlabelled"
+            "Run launch/preprocess.py --unlabelled, or let some of those that have one train "
+            "without: --positive_fraction, --unlabelled_subjects"
         )
-    return Stream.of(shards, everything)
+    return stream

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from tfadv import methods
+from tfadv.run.initial import trained_on
 from tfadv.run.run import Run
 from tfadv.run.split import HeldOut, training_subjects
+from tfadv.run.work_dir import WorkDir
 from tfrecords.errors import SettingError
 from tfrecords.reading.record_set import RecordSet
 
@@ -57,6 +59,32 @@ def test_the_chosen_fraction_trains(records: RecordSet) -> None:
     run = hybrid(records, positive_fraction=0.4)
     assert run.subjects == training_subjects(records.manifest, ("0", "1"), 0.4, 0)
     assert len(run.subjects) == 3  # Of two subjects in each group, one positive is left out.
+
+
+def test_subjects_left_out_may_train_without_their_label_maps(records: RecordSet) -> None:
+    run = hybrid(records, "unlabelled=true", positive_fraction=0.4, unlabelled_subjects=1)
+    everyone = {s.name for s in records.manifest.subjects if s.fold in ("0", "1")}
+    assert run.unlabelled_subjects == everyone - run.subjects
+    assert Run.open(run.settings).unlabelled_subjects == run.unlabelled_subjects
+    (left_out,) = [s for s in records.manifest.subjects if s.name in everyone - run.subjects]
+    assert left_out.fingerprint in trained_on(WorkDir(Path("none")), run)
+    batch = next(iter(run.batches(run.build_model(), range(1))))
+    assert batch["unlabelled"].shape == batch["image"].shape
+
+
+@pytest.mark.parametrize(
+    ("overrides", "number", "message"),
+    [
+        (("unlabelled=true",), 2, "expected at most 1, .* received 2"),
+        (("unlabelled=true",), 0, "expected one at least, received 0"),
+        ((), 1, "expected none without hp.unlabelled=true.* received 1 for kohl_hybrid"),
+    ],
+)
+def test_images_without_labels_that_there_are_not_are_refused(
+    records: RecordSet, overrides: tuple[str, ...], number: int, message: str
+) -> None:
+    with pytest.raises(SettingError, match=f"unlabelled_subjects: {message}"):
+        hybrid(records, *overrides, positive_fraction=0.4, unlabelled_subjects=number)
 
 
 def test_a_batch_holds_the_minibatches_of_a_step(records: RecordSet) -> None:

@@ -12,6 +12,7 @@ from tfadv.run.split import (
     positive_subjects,
     rotated,
     training_subjects,
+    unlabelled_subjects,
 )
 from tfrecords.errors import SettingError, UserError
 from tfrecords.sources.subject import TRAINING, UNLABELLED
@@ -95,6 +96,23 @@ def test_an_exact_share_is_not_rounded_up() -> None:
     """0.07 * 100 is 7.000000000000001 in floating point."""
     subjects = [SimpleNamespace(name=f"s{n}", group="sick", fold="0") for n in range(100)]
     assert len(training_subjects(manifest("0", subjects=subjects), ("0",), 0.07, 0)) == 7
+
+
+def test_images_without_labels_are_drawn_from_those_left_out_and_those_nobody_labelled() -> None:
+    training = training_subjects(clinic(), ("0", "1"), 0.3, seed=3)
+    left_out = {f"s{n}" for n in range(10)} - training
+    drawn = [
+        unlabelled_subjects(clinic(), ("0", "1"), training, 3, number) for number in (1, 4, 7, 8)
+    ]
+    assert [len(names) for names in drawn] == [1, 4, 7, 8]
+    assert all(smaller < larger for smaller, larger in itertools.pairwise(drawn))
+    assert drawn[-1] == left_out | {"unread"}
+    others = {unlabelled_subjects(clinic(), ("0", "1"), training, seed, 4) for seed in range(8)}
+    assert len(others) > 4
+    with pytest.raises(
+        SettingError, match=r"unlabelled_subjects: expected at most 8, .* received 9"
+    ):
+        unlabelled_subjects(clinic(), ("0", "1"), training, 3, 9)
 
 
 def test_every_fold_tests_once_and_the_next_one_validates() -> None:

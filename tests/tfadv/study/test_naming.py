@@ -24,6 +24,7 @@ TRIAL = Trial("a", SECOND, 0, 1.0)
         ("validation_folds", "splits.1.validation"),
         ("test_folds", "splits.1.test"),
         ("positive_fraction", "fractions"),
+        ("unlabelled_subjects", "lines.a.unlabelled"),
         ("select_by", "score"),
         ("seed", "seeds"),
         ("method", "lines.a.method"),

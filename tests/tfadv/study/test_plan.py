@@ -90,6 +90,8 @@ def with_entry(entry: str) -> str:
             f'"{90 * "c"}"]\n',
             "splits, lines: expected folders of at most 255 bytes, received a-testaaa",
         ),
+        (SMALLEST + "unlabelled = 0\n", "lines.a.unlabelled: .*greater than or equal to 1"),
+        (SMALLEST + "unlabelled = true\n", "lines.a.unlabelled: .*valid integer"),
         (with_entry("seeds = [-1]"), "seeds.0: .*greater than or equal to 0"),
         (with_entry("seeds = [4294967295]"), "seeds.0: .*less than 4294967295"),
         (with_entry("fractions = [1, 1.0]"), "fractions: expected numbers that differ in"),

@@ -356,6 +356,45 @@ def test_unlabelled_images_are_cut_from_volumes(
         np.testing.assert_array_equal(batch["unlabelled"], same["unlabelled"])
 
 
+@pytest.mark.parametrize("view", [Slices(), Volumes()], ids=str)
+def test_images_of_labelled_subjects_come_without_labels(
+    small_dataset: Callable[..., Any],
+    preprocess_here: Callable[..., Manifest],
+    tmp_path: Path,
+    view: View,
+) -> None:
+    """Of those that are named, whatever their fold, and of nobody else."""
+    data = small_dataset(tmp_path / "data", 6)
+    data.unlabel("s5")
+    preprocess_here(data.find(unlabelled=True), tmp_path / "records", view=view)
+    records = open_record_set(tmp_path / "records")
+    size = (12, 12) if view.kind == "slices" else (8, 12, 12)
+    recipe = replace(PLAIN, view=view, size=size, minibatch=2, unlabelled=True)
+    labelled, unlabelled = frozenset({"s0"}), frozenset({"s3", "s5"})
+    found = pipeline.training_batches(
+        records, records.manifest.folds, recipe, 0, range(1), 8, labelled, unlabelled
+    )
+    seen = np.concatenate([batch["unlabelled"] for batch in found.as_numpy_iterator()])
+    expected = {name: _body(data, name) for name in ("s3", "s5")}
+    whose = [[name for name, body in expected.items() if _holds(body, image)] for image in seen]
+    assert all(len(names) == 1 for names in whose)
+    assert {names[0] for names in whose} == unlabelled
+
+
+def _body(data: Any, name: str) -> np.ndarray:
+    """[Z, Y, X, modalities], normalised."""
+    image = np.stack([data.array(name, m) for m in ("t1", "t2")], axis=-1)
+    statistics = stored_statistics(foreground_statistics(image), PLAIN.scheme)
+    body = image[:, 0:12, 1:9].transpose(2, 1, 0, 3).astype(np.float32)
+    return np.asarray(normalise(body, statistics, PLAIN.scheme))
+
+
+def _holds(volume: np.ndarray, image: np.ndarray) -> bool:
+    """Whether an image is a volume or one of its slices."""
+    parts = [volume] if image.ndim == volume.ndim else list(volume)
+    return any(np.allclose(part, image, atol=1e-5) for part in parts)
+
+
 @pytest.fixture(scope="module")
 def ignoring(
     small_records: Records,
