@@ -10,6 +10,7 @@ import tensorflow as tf
 from tfadv.adversarial import AdversarialModel, Batch, Networks, Players, Term, Update
 from tfadv.loss_scaling import scales
 from tfadv.training.loss_scales import LossScales
+from tfadv.training.tags import Tags
 from tfrecords.errors import UserError
 
 START = 2.0**15  # Keras' first scale.
@@ -182,6 +183,9 @@ def test_scales_are_logged_and_one_below_one_ends_the_run() -> None:
     logs: dict[str, float] = {}
     callback.on_epoch_end(1, logs)
     assert logs == {"segmentor_loss_scale": START / 2, "discriminator_loss_scale": START}
+    tags = Tags(model.players)
+    assert tags("segmentor_loss_scale") == "loss_scale/segmentor"
+    assert "loss scale" in [chart.title for chart in tags.charts()["players"]]
     for number in range(14):
         step(model, float("inf"))
         callback.on_train_batch_end(number)
@@ -195,3 +199,4 @@ def test_float32_has_no_scale() -> None:
     keras.config.set_dtype_policy("float32")
     model = AdversarialModel(Players({"segmentor": scalar_network("s", 1.0)}, {}, (BOTH,)))
     assert scales(model.players.optimizers) == {}
+    assert "loss scale" not in [chart.title for chart in Tags(model.players).charts()["players"]]

@@ -80,6 +80,12 @@ class ReciprocalDice(Varied):
     )
     crop_size: int = hyperparameter(128, "4.1: voxels, cubic", multiple_of(DOWNSAMPLING), small=32)
     width: int = hyperparameter(48, "4.1: feature maps of the first level", COUNT, small=8)
+    recompute: bool = hyperparameter(
+        False,
+        "ours: whether F's training keeps the convolutions' results alone and computes what lies "
+        "between them again for gradients, for less memory and more time; the values are the same",
+        ANY,
+    )
     dice_weight: float = hyperparameter(1.0, "3.4: lambda_s", POSITIVE)
     whole_volume: bool = hyperparameter(
         True, "4.1: segments volumes at once; false: in windows of crop_size", ANY, small=False
@@ -115,7 +121,7 @@ class ReciprocalDice(Varied):
             _maps,
             by="F descends",
         )
-        segmentor = networks.segmentor(channels, len(outputs), self.width)
+        segmentor = networks.segmentor(channels, len(outputs), self.width, recompute=self.recompute)
         return Players({"segmentor": segmentor}, {"segmentor": adam}, (update,))
 
     def recipe(self, manifest: Manifest) -> Recipe:

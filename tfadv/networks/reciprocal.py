@@ -1,11 +1,14 @@
 """The 3D U-Net and the critic of Peiris et al. 2021, section 4.1."""
 
+from functools import partial
+
 import keras
 from keras import layers
 
 from tfadv.networks.group_normalisation import GroupNormalization
 from tfadv.networks.normalisation import BatchNormalization
 from tfadv.networks.pooling import MaxPooling3D
+from tfadv.networks.recomputation import Blocks, Recomputing
 from tfadv.networks.upsampling import LinearUpsampling
 
 LEVELS = 5  # "five layers including bottleneck"
@@ -18,24 +21,32 @@ EPSILON = 1e-5  # Of all normalisations: not stated; PyTorch's, which the paper 
 FLOAT32_FROM = 3
 
 
-def segmentor(channels: int, outputs: int, width: int = 48) -> keras.Model:
+def segmentor(
+    channels: int, outputs: int, width: int = 48, *, recompute: bool = False
+) -> keras.Model:
     """[B, D, H, W, channels] to logits [B, D, H, W, outputs]; D, H and W are multiples of 16.
 
     Args:
         width: feature maps of the first level, which double at each; the paper's 48.
+        recompute: whether training keeps the convolutions' results after ReLU alone, and computes
+            all between them a second time for gradients.
     """
     image = keras.Input((None, None, None, channels), name="image")
+    blocks = Blocks()
     x = image
     skips = []
     for level in range(LEVELS):
         if level:
             skips.append(x)
-            x = MaxPooling3D()(x)
-        x = _level(x, width, level)
+        x = blocks.add(partial(_down, width=width, level=level), x)
+        x = blocks.add(partial(_convolution, width=width, level=level), x)
     for level in reversed(range(LEVELS - 1)):
-        x = _convolution(LinearUpsampling()(x), width, level)
-        x = _level(layers.Concatenate()([skips[level], x]), width, level)
-    logits = layers.Conv3D(outputs, 1, dtype="float32", name="logits")(x)
+        x = blocks.add(partial(_up, width=width, level=level), x)
+        x = blocks.add(partial(_joined, width=width, level=level), skips[level], x)
+        x = blocks.add(partial(_convolution, width=width, level=level), x)
+    logits = blocks.add(layers.Conv3D(outputs, 1, dtype="float32", name="logits"), x)
+    if recompute:
+        return Recomputing(image, blocks, name="segmentor")
     return keras.Model(image, logits, name="segmentor")
 
 
@@ -56,8 +67,20 @@ def critic(outputs: int, width: int = 48) -> keras.Model:
     return keras.Model(maps, logits, name="critic")
 
 
-def _level(x: keras.KerasTensor, width: int, level: int) -> keras.KerasTensor:
-    return _convolution(_convolution(x, width, level), width, level)
+def _down(x: keras.KerasTensor, width: int, level: int) -> keras.KerasTensor:
+    """The first convolution of an encoder's level, of the level above."""
+    return _convolution(MaxPooling3D()(x) if level else x, width, level)
+
+
+def _up(x: keras.KerasTensor, width: int, level: int) -> keras.KerasTensor:
+    """The first convolution of a decoder's level, of the level below."""
+    return _convolution(LinearUpsampling()(x), width, level)
+
+
+def _joined(
+    skip: keras.KerasTensor, x: keras.KerasTensor, width: int, level: int
+) -> keras.KerasTensor:
+    return _convolution(layers.Concatenate()([skip, x]), width, level)
 
 
 def _convolution(x: keras.KerasTensor, width: int, level: int) -> keras.KerasTensor:

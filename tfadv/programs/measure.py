@@ -2,7 +2,8 @@
 
 python launch/measure.py --method reciprocal --records records/brats --hp.width=8
 
-Nothing is trained or written. Choose crop size, width and batch size with it before a long run.
+Nothing is trained or written. Choose crop size, width and batch size with it before a long run. It
+prints a table that says what it was measured on, to be sent to whoever asks.
 """
 
 from pathlib import Path
@@ -27,14 +28,20 @@ def main() -> None:
     start_tensorflow()
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
     from tfadv import methods  # noqa: PLC0415
+    from tfadv.run.environment import environment  # noqa: PLC0415
     from tfadv.run.run import Run  # noqa: PLC0415
     from tfadv.training import cost  # noqa: PLC0415
     from tfrecords.reading.record_set import open_record_set  # noqa: PLC0415
 
     method = methods.get(METHOD.value).configure(PRESET.value, HP.value)
     run = Run.new(method, open_record_set(Path(RECORDS.value)))
+    chosen = " ".join([f"--preset {PRESET.value}", *(f"--hp.{value}" for value in HP.value)])
+    rows = {**environment(), "method": f"{method.name} {chosen}"}
+    print("| measured | |\n|---|---|")
+    for title, text in rows.items():
+        print(f"| {title} | {text} |")
     # The cheaper one first: a process' peak never falls.
     found, shape = cost.inference_cost(run, REPETITIONS.value)
-    print(f"volume of {'x'.join(map(str, shape))}: {found}")
+    print(f"| volume of {'x'.join(map(str, shape))} | {found} |", flush=True)
     step = cost.step_cost(run, REPETITIONS.value)
-    print(f"training step, batch {method.batch_size}, {method.precision}: {step}")
+    print(f"| training step, batch {method.batch_size}, {method.precision} | {step} |")

@@ -40,7 +40,7 @@ def inference_cost(run: Run, repetitions: int) -> tuple[Cost, tuple[int, ...]]:
     seconds = [
         _timed(lambda: predictor.predict(volume)["label"].numpy()) for _ in range(1 + repetitions)
     ]
-    return Cost(median(seconds[1:]), _peak_bytes()), volume.shape[:3]
+    return Cost(median(seconds[1:]), peak_bytes()), volume.shape[:3]
 
 
 def step_cost(run: Run, repetitions: int) -> Cost:
@@ -56,7 +56,7 @@ def step_cost(run: Run, repetitions: int) -> Cost:
     batches = run.batches(model, range(-(-steps // run.method.steps_per_epoch)))
     with damage_named(run.records):
         model.fit(batches, steps_per_epoch=steps, callbacks=[clock], verbose=0, shuffle=False)
-    return Cost(median(np.diff(ends[WARM_STEPS - 1 :])), _peak_bytes())
+    return Cost(median(np.diff(ends[WARM_STEPS - 1 :])), peak_bytes())
 
 
 def _timed(action: Callable[[], object]) -> float:
@@ -65,7 +65,8 @@ def _timed(action: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def _peak_bytes() -> int:
+def peak_bytes() -> int:
+    """See `Cost`."""
     if tf.config.list_physical_devices("GPU"):
         return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -61,7 +61,6 @@ def test_gradient_of_the_verdict_in_fewer_digits_is_that_in_float32(method: type
         one, *others = (flat(gradient(batch)) for gradient in gradients)
         for other, bound in zip(others, least, strict=True):
             cosine = float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
-            print(method.name, bound, cosine)
             assert bound < cosine < 1
 
 

@@ -7,6 +7,7 @@ import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,13 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tfadv import methods
+from tfadv.adversarial import AdversarialModel
 from tfadv.run.run import Run
 from tfadv.run.work_dir import WorkDir
 from tfadv.training import train as training
 from tfadv.training.microscope import validation_batches
 from tfadv.training.stops import StopAtSignal
-from tfadv.training.train import _announce, _strategy, train
+from tfadv.training.train import _announce, _strategy, _tell_of_parts, train
 from tfrecords.errors import SettingError, UserError
 from tfrecords.reading.record_set import RecordSet, open_record_set
 from tfrecords.records.manifest import Shard
@@ -39,6 +41,23 @@ def tiny_run(
     work_dir = WorkDir(tmp_path / name)
     train(work_dir, tiny(records, *overrides, seed=seed))
     return work_dir
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("segan_unet_softmax", "segmentor: its batch normalisation sees 2 examples at once"),
+        ("kohl_cross_entropy", ""),  # It has none.
+    ],
+)
+def test_batch_normalisation_that_sees_parts_is_told_of(
+    name: str, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    values = ["width=2", "batch_size=4", "accumulation=2", "precision=float32"]
+    method = methods.get(name).configure("small", values)
+    _tell_of_parts(SimpleNamespace(method=method), AdversarialModel(method.players(1, ("a", "b"))))
+    assert told in caplog.text
+    assert bool(told) == bool(caplog.text)
 
 
 @pytest.mark.slow
