@@ -93,10 +93,14 @@ class Tracking:
 
 
 def described(settings: Settings, work_dir: WorkDir) -> dict[str, Any]:
-    """What determines a run, and where it is, as one table: hyperparameters beside the rest."""
+    """What determines a run, and where it is, as one table: hyperparameters beside the rest.
+
+    What is not set is left out.
+    """
     values = asdict(settings)
     hyperparameters = values.pop("hyperparameters")
-    return {"work_dir": str(work_dir.folder), **values, **hyperparameters}
+    table = {"work_dir": str(work_dir.folder), **values, **hyperparameters}
+    return {name: value for name, value in table.items() if value is not None}
 
 
 def _refused(name: str, error: Exception) -> SettingError:
