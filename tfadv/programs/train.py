@@ -134,7 +134,7 @@ class _Chosen(NamedTuple):
     records: Path
     preset: str
     overrides: list[str]
-    unlabelled: int | None = None
+    unlabelled: int = 0
 
 
 def _require_one_source() -> None:
@@ -219,7 +219,7 @@ def _train_all(
     method: "Method",
     records: "RecordSet",
     held_out: "HeldOut",
-    unlabelled: int | None,
+    unlabelled: int,
 ) -> None:
     from tfadv.run.cross_validation import fold_dirs  # noqa: PLC0415
     from tfadv.study.folds import train_all  # noqa: PLC0415
@@ -243,7 +243,7 @@ def _run(
     method: "Method",
     records: "RecordSet",
     held_out: "HeldOut",
-    unlabelled: int | None,
+    unlabelled: int,
 ) -> "Run":
     from tfadv.run.initial import initial_of  # noqa: PLC0415
     from tfadv.run.run import Run  # noqa: PLC0415

@@ -48,7 +48,7 @@ class Run:
         positive_fraction: float = 1.0,
         selected_by: str = MEAN,
         initial: Initial = RANDOM,
-        unlabelled_subjects: int | None = None,
+        unlabelled_subjects: int = 0,
     ) -> Self:
         """A run that nobody has started. Raises SettingError that names what is wrong.
 
@@ -63,7 +63,7 @@ class Run:
         split = choose_split(records.manifest, held_out or HeldOut())
         # Refuses values that this record set does not know.
         recipe = method.recipe(records.manifest)
-        if unlabelled_subjects is not None and not recipe.unlabelled:
+        if unlabelled_subjects and not recipe.unlabelled:
             raise SettingError(
                 "unlabelled_subjects",
                 "expected none without hp.unlabelled=true, by which a method takes images without "
@@ -125,7 +125,7 @@ class Run:
     def unlabelled_subjects(self) -> frozenset[str] | None:
         """Names of those whose images alone train; None for all without a label map."""
         settings = self.settings
-        if settings.unlabelled_subjects is None:
+        if not settings.unlabelled_subjects:
             return None
         return unlabelled_subjects(
             self.manifest,
