@@ -189,12 +189,20 @@ def _paced(records: RecordSet, limits: Limits, measured: Measured) -> tuple[dict
     affordable = int(VALIDATION * limits.seconds / (volume.seconds * subjects))
     steps = measured.steps(limits)
     epochs = max(1, min(EPOCHS, affordable, steps))
-    values: dict[str, Value] = {"epochs": epochs, "steps_per_epoch": max(1, steps // epochs)}
+    steps_per_epoch = max(1, steps // epochs)
+    values: dict[str, Value] = {"epochs": epochs, "steps_per_epoch": steps_per_epoch}
+    passes = epochs * steps_per_epoch * measured.method.batch_size / _examples(run)
     why = (
-        f"{epochs} epochs of {values['steps_per_epoch']} steps: {subjects} validation subjects "
-        f"take {volume.seconds * subjects:.1f} s after each"
+        f"{epochs} epochs of {steps_per_epoch} steps: {subjects} validation subjects "
+        f"take {volume.seconds * subjects:.1f} s after each; "
+        f"the segmentor sees an example {passes:.1f} times"
     )
-    return values | dict(measured.method.paced(epochs)), why
+    return values | dict(measured.method.paced(epochs, passes)), why
+
+
+def _examples(run: Run) -> int:
+    shards = run.manifest.select(run.method.view.kind, run.settings.training_folds)
+    return sum(shard.examples for shard in shards)
 
 
 def _sentence(measured: Measured, limits: Limits) -> str:
