@@ -20,11 +20,11 @@ from tfadv.run.settings import RANDOM, Initial, Settings
 from tfadv.run.split import HeldOut, choose_split, training_subjects, unlabelled_subjects
 from tfadv.run.work_dir import REMEDY, WorkDir
 from tfrecords.errors import SettingError, UserError
+from tfrecords.memory import free_memory
 from tfrecords.names import MEAN
 from tfrecords.reading.batches import training_batches
 from tfrecords.reading.record_set import RecordSet, open_record_set
 from tfrecords.records.manifest import Manifest
-from tfrecords.runners import free_memory
 
 IMAGE_BYTES = 4  # Of a channel of a voxel, normalised: float32.
 

@@ -22,8 +22,8 @@ from tfadv.study.plan import Line
 from tfadv.training.cost import Cost, inference_cost, step_cost
 from tfrecords.errors import SettingError
 from tfrecords.files import write_file
+from tfrecords.memory import free_memory
 from tfrecords.reading.record_set import RecordSet
-from tfrecords.runners import free_memory
 
 BASELINE, ADVERSARIAL, UNLABELLED = "baseline", "adversarial", "unlabelled"
 LEAST_STEPS = 1500  # Ours, not measured: below, a network is larger than it has time to learn.

@@ -15,7 +15,7 @@ from typing import BinaryIO
 from isal import igzip, isal_zlib
 
 from tfrecords.errors import UserError
-from tfrecords.runners import free_memory
+from tfrecords.memory import free_memory
 
 CHUNK_BYTES = 2**20
 # Deflate makes no more of a byte: 258 of two bits.
