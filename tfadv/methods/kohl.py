@@ -33,6 +33,7 @@ from tfadv.methods.checks import (
 from tfadv.methods.controls import Judged, over_unlabelled, signal_without_off, unlabelled_too
 from tfadv.methods.favoured import favoured_of
 from tfadv.methods.method import hyperparameter, round_up
+from tfadv.methods.optimizers import Adam
 from tfadv.methods.variation import Varied
 from tfadv.methods.verdicts import Verdicts, observed, swapped
 from tfadv.networks import kohl as networks
@@ -124,7 +125,7 @@ class Kohl(Varied):
         return networks.segmentor(channels, len(outputs), self.width, self.convolutions)
 
     def adam(self, optimizer: str) -> keras.optimizers.Optimizer:
-        return keras.optimizers.Adam(self.rate(optimizer), beta_1=self.beta_1)
+        return Adam(self.rate(optimizer), beta_1=self.beta_1)
 
 
 @dataclass(frozen=True, kw_only=True)
