@@ -4,8 +4,11 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
+
+Prepared = TypeVar("Prepared")
 
 # What it says of every machine: that it has oneDNN, which instructions it was built without, that
 # there is no GPU. Only the last is an error, and none where there is none.
@@ -17,12 +20,18 @@ NOTICES = re.compile(
 )
 
 
-def start_tensorflow() -> None:
-    """Imports TensorFlow and finds its devices; of what that says, errors and warnings remain."""
+def start_tensorflow(prepare: Callable[[], Prepared] = lambda: None) -> Prepared:
+    """Imports TensorFlow and finds its devices; of what that says, errors and warnings remain.
+
+    Args:
+        prepare: called between the two.
+    """
     with _without_notices():
         import tensorflow as tf  # noqa: PLC0415
 
+        prepared = prepare()
         tf.config.list_logical_devices()
+    return prepared
 
 
 @contextmanager
