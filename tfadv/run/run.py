@@ -22,7 +22,7 @@ from tfadv.run.work_dir import REMEDY, WorkDir
 from tfrecords.errors import SettingError, UserError
 from tfrecords.memory import free_memory
 from tfrecords.names import MEAN
-from tfrecords.reading.batches import training_batches
+from tfrecords.reading.batches import Parts, training_batches
 from tfrecords.reading.record_set import RecordSet, open_record_set
 from tfrecords.records.manifest import Manifest
 
@@ -177,21 +177,37 @@ class Run:
     ) -> tf.data.Dataset:
         """Training batches of the given epochs for all replicas of the model.
 
+        Where several workers train, those of this one's replicas, one after another: in the order
+        in which `MirroredStrategy` cuts a whole batch.
+
         Args:
             subjects: those that train; `subjects` of this run if not given.
         """
-        replicas = model.distribute_strategy.num_replicas_in_sync
-        return training_batches(
-            self.records,
-            self.settings.training_folds,
-            self.method.recipe(self.manifest),
-            self.settings.seed,
-            epochs,
-            self.method.steps_per_epoch,
-            self.subjects if subjects is None else subjects,
-            self.unlabelled_subjects,
-            minibatches=model.players.minibatches * replicas,
-        )
+        strategy = model.distribute_strategy
+
+        def read(parts: Parts | None = None) -> tf.data.Dataset:
+            return training_batches(
+                self.records,
+                self.settings.training_folds,
+                self.method.recipe(self.manifest),
+                self.settings.seed,
+                epochs,
+                self.method.steps_per_epoch,
+                self.subjects if subjects is None else subjects,
+                self.unlabelled_subjects,
+                minibatches=model.players.minibatches * strategy.num_replicas_in_sync,
+                parts=parts,
+            )
+
+        if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            return read()
+        return strategy.distribute_datasets_from_function(lambda context: read(_of_worker(context)))
+
+
+def _of_worker(context: tf.distribute.InputContext) -> Parts:
+    """A part for each of a worker's replicas, of which all have as many."""
+    count = context.num_replicas_in_sync // context.num_input_pipelines
+    return Parts(context.input_pipeline_id * count, count, context.num_replicas_in_sync)
 
 
 def _require_memory(method: Method, manifest: Manifest) -> None:

@@ -29,7 +29,8 @@ def test_adam_is_keras_over_many_steps(compiled: bool) -> None:
     keras_own, fused = ([v.numpy() for v in optimizer.variables] for optimizer in optimizers)
     assert [v.name for v in optimizers[0].variables] == [v.name for v in optimizers[1].variables]
     for a, b in zip([weights[0].numpy(), *keras_own], [weights[1].numpy(), *fused], strict=True):
-        np.testing.assert_allclose(b, a, rtol=1e-5, atol=1e-6)
+        # The operation takes 1 - 0.999 in float32, which is less by 1.3e-5.
+        np.testing.assert_allclose(b, a, rtol=3e-5, atol=1e-6)
     assert not np.array_equal(weights[1].numpy(), start)
 
 
