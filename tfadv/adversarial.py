@@ -1,11 +1,13 @@
 """The keras.Model that trains several networks against each other, on any schedule of updates."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
+
+from tfadv.loss_scaling import all_finite, handed, inner, scale_of_pass, scaled
 
 Batch = dict[str, tf.Tensor]
 Networks = Mapping[str, keras.Model]
@@ -127,10 +129,18 @@ class AdversarialModel(keras.Model):
 
     Build the players and this model in the strategy's scope. `fit` takes batches
     {"image": [B, H, W, C], "label": [B, H, W]} with B a multiple of `players.minibatches`.
+
+    Args:
+        parts: of every minibatch, equally large. They pass one after another, and their gradients'
+            mean is what moves a player: where losses are means over samples that know nothing of
+            each other, it is that of the whole minibatch, for the memory of one part.
     """
 
-    def __init__(self, players: Players) -> None:
+    def __init__(self, players: Players, parts: int = 1) -> None:
         super().__init__(name="adversarial_model")
+        self.parts = parts
+        if self.compute_dtype == "float16":
+            players = replace(players, optimizers=scaled(players.optimizers))
         self.players = players
         # As attributes of their own, Keras saves networks and optimizers with the weights.
         self.network_list = list(players.networks.values())
@@ -144,8 +154,12 @@ class AdversarialModel(keras.Model):
 
     @property
     def saved_variables(self) -> list[keras.Variable]:
-        """What `save_weights` writes: those of networks and of optimizers."""
-        return [*self.variables, *(v for o in self.optimizer_list for v in o.variables)]
+        """What `save_weights` writes: those of networks and of optimizers.
+
+        Of an optimizer that another one wraps to scale losses twice: Keras writes both.
+        """
+        optimizers = [*self.optimizer_list, *inner(self.optimizer_list)]
+        return [*self.variables, *(v for o in optimizers for v in o.variables)]
 
     def call(self, image: tf.Tensor, training: bool = False) -> tf.Tensor:
         """The segmentor's logits."""
@@ -153,7 +167,8 @@ class AdversarialModel(keras.Model):
 
     def compile(self, **kwargs: Any) -> None:
         """Builds every optimizer for its network; a lazily built one would be lost at resuming."""
-        super().compile(optimizer=self.optimizer_list[0], jit_compile=False, **kwargs)
+        first = self.optimizer_list[0]
+        super().compile(optimizer=first, jit_compile=False, auto_scale_loss=False, **kwargs)
         for name, network in _owners(self.players).items():
             variables = self.players.networks[network].trainable_variables
             self.players.optimizers[name].build(variables)
@@ -174,32 +189,72 @@ class AdversarialModel(keras.Model):
 
     def _split(self, batch: Batch) -> list[Batch]:
         """The replica's batch as equal minibatches."""
-        parts = {name: tf.split(tensor, self.players.minibatches) for name, tensor in batch.items()}
-        return [
-            {name: parts[name][number] for name in batch}
-            for number in range(self.players.minibatches)
-        ]
+        return _equal_parts(batch, self.players.minibatches)
 
     def _perform(self, update: Update, batch: Batch) -> None:
         """One gradient step of the networks in `update.trains`; the others stay as they are."""
-        networks = self.players.networks
+        networks, optimizers = self.players.networks, self.players.optimizers
         variables = {name: networks[name].trainable_variables for name in update.trains}
+        scale = scale_of_pass(optimizers[name] for name in update.trains.values())
+        gradients: dict[str, list[tf.Tensor]] = {}
+        for part in _equal_parts(batch, self.parts):
+            # One after another, so that memory holds one part's layers.
+            with tf.control_dependencies(tf.nest.flatten(gradients)):
+                waiting = {name: tf.identity(tensor) for name, tensor in part.items()}
+            found = self._gradients(update, waiting, variables, scale)
+            gradients = tf.nest.map_structure(tf.add, gradients, found) if gradients else found
+        for network, optimizer in update.trains.items():
+            sign = -1.0 if network in update.ascends else 1.0
+            directed = [sign * gradient for gradient in gradients[network]]
+            self._move(optimizer, directed, variables[network], scale)
+
+    def _gradients(
+        self,
+        update: Update,
+        batch: Batch,
+        variables: Mapping[str, list[keras.Variable]],
+        scale: tf.Tensor | None,
+    ) -> dict[str, list[tf.Tensor]]:
+        """A part's share of those of an update's loss, by network; times the scale, if any."""
         watched = {name: [v.value for v in own] for name, own in variables.items()}
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(watched)
-            outcome = update.outcome(networks, batch)
+            outcome = update.outcome(self.players.networks, batch)
             # `apply` sums over replicas: here, and nowhere else, the sum becomes a mean.
-            replicas = tf.distribute.get_strategy().num_replicas_in_sync
-            loss = tf.add_n(list(outcome.terms.values())) / replicas
-        gradients = tape.gradient(loss, watched)
-        for network, optimizer in update.trains.items():
-            norm = tf.linalg.global_norm(gradients[network]) * replicas
-            self.trackers[f"{optimizer}_gradient_norm"].update_state(norm)
-            sign = -1.0 if network in update.ascends else 1.0
-            directed = [sign * gradient for gradient in gradients[network]]
-            self.players.optimizers[optimizer].apply(directed, variables[network])
+            loss = tf.add_n(list(outcome.terms.values())) / (_replicas() * self.parts)
+            if scale is not None:
+                loss *= scale
         for name, value in {**outcome.terms, **outcome.observed}.items():
             self.trackers[name].update_state(value)
+        return tape.gradient(loss, watched)
+
+    def _move(
+        self,
+        name: str,
+        gradients: list[tf.Tensor],
+        variables: list[keras.Variable],
+        scale: tf.Tensor | None,
+    ) -> None:
+        """One step of an optimizer; none where it scales and the gradients are not finite."""
+        optimizer, tracker = self.players.optimizers[name], self.trackers[f"{name}_gradient_norm"]
+        norm = tf.linalg.global_norm(gradients) * _replicas()
+        if scale is None:
+            tracker.update_state(norm)
+        else:
+            finite = all_finite(gradients)
+            # Steps that are left out have no norm.
+            tracker.update_state(tf.where(finite, norm / scale, 0.0), tf.cast(finite, tf.float32))
+            gradients = handed(gradients, finite, optimizer, scale)
+        optimizer.apply(gradients, variables)
+
+
+def _equal_parts(batch: Batch, count: int) -> list[Batch]:
+    split = {name: tf.split(tensor, count) for name, tensor in batch.items()}
+    return [{name: split[name][number] for name in batch} for number in range(count)]
+
+
+def _replicas() -> int:
+    return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def _tracker_names(players: Players) -> list[str]:

@@ -44,8 +44,10 @@ def kernels(model: AdversarialModel) -> list[float]:
     return [float(n.trainable_variables[0].numpy().item()) for n in model.network_list]
 
 
-def step(chosen: Players, *images: float) -> tuple[AdversarialModel, dict[str, float]]:
-    model = AdversarialModel(chosen)
+def step(
+    chosen: Players, *images: float, parts: int = 1
+) -> tuple[AdversarialModel, dict[str, float]]:
+    model = AdversarialModel(chosen, parts)
     model.compile()
     logs = model.train_step({"image": tf.constant([[image] for image in images])})
     return model, {name: float(value) for name, value in logs.items()}
@@ -109,6 +111,32 @@ def test_logs_are_means_over_repeated_updates() -> None:
         players(*(update(number, segmentor="segmentor") for number in range(2))), 0.0, 1.0
     )
     assert logs["segmentor_gradient_norm"] == pytest.approx(1.5)
+
+
+def test_parts_of_a_minibatch_move_a_player_once_by_their_mean() -> None:
+    """d(d * s * x)/ds = 3 x, whose mean over 1, 2, 3 and 6 is 9; then d's, by the new s."""
+    schedule = (update(0, segmentor="segmentor"), update(1, discriminator="discriminator"))
+    images = (1.0, 2.0, 3.0, 6.0, 4.0, 4.0, 0.0, 0.0)
+    for parts in (1, 2, 4):
+        model, logs = step(players(*schedule), *images, parts=parts)
+        assert kernels(model) == pytest.approx([2.0 - 0.1 * 9, 3.0 - 0.5 * 1.1 * 2])
+        assert logs["product"] == pytest.approx((3 * 2.0 * 3 + 3 * 1.1 * 2) / 2)
+        assert logs["segmentor_gradient_norm"] == pytest.approx(9)
+        assert [int(o.iterations) for o in model.optimizer_list] == [1, 1]
+
+
+def test_a_part_waits_for_the_gradients_of_the_one_before() -> None:
+    """Else memory would hold the layers of all."""
+    model = AdversarialModel(players(update(segmentor="segmentor")), 3)
+    model.compile()
+    traced = tf.function(model.train_step).get_concrete_function({"image": tf.ones([6, 1])})
+    operations = traced.graph.get_operations()
+    (_, split) = (operation for operation in operations if operation.type == "Split")
+    first, *others = (set(out.consumers()) for out in split.outputs)
+    assert not any(user.control_inputs for user in first)
+    for consumers in others:
+        assert consumers
+        assert all(user.type == "Identity" and user.control_inputs for user in consumers)
 
 
 def test_an_optimizer_serves_one_network() -> None:

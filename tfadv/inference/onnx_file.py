@@ -41,11 +41,13 @@ def export_onnx(predictor: Predictor, description: Description, path: Path) -> N
         )
     _require_fit(predictor.members)
     description = replace(description, quality=(), calibration=None)
-    if any(_rounds(member) for member in predictor.members):
+    rounded = sorted({dtype for member in predictor.members for dtype in _rounded(member)})
+    if rounded:
         logging.info(
-            "%s: computes in float32, not in bfloat16 as in training: labels may differ from a "
+            "%s: computes in float32, not in %s as in training: labels may differ from a "
             "SavedModel's where two are about as likely",
             path,
+            " or ".join(rounded),
         )
     model = convert(predictor)
     model.metadata_props.add(key="description", value=json.dumps(asdict(description)))
@@ -68,5 +70,7 @@ def _require_fit(members: Sequence[Member]) -> None:
         )
 
 
-def _rounds(member: Member) -> bool:
-    return any(layer.compute_dtype != "float32" for layer in member.segmentor._flatten_layers())
+def _rounded(member: Member) -> set[str]:
+    """Of the types that its layers compute in, those of fewer digits."""
+    computed = {layer.compute_dtype for layer in member.segmentor._flatten_layers()}
+    return computed - {"float32"}

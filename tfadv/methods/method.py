@@ -12,7 +12,7 @@ from tfadv.adversarial import Players
 from tfadv.inference.judges import SliceJudge
 from tfadv.inference.targets import Targets, class_targets
 from tfadv.inference.tiling import SlidingWindow, Tiling
-from tfadv.methods.checks import Check, one_of
+from tfadv.methods.checks import COUNT, Check, one_of
 from tfrecords.errors import SettingError
 from tfrecords.reading.batches import Recipe
 from tfrecords.reading.normalisation import SCHEMES
@@ -76,14 +76,27 @@ class Method(abc.ABC):
     normalisation: str = hyperparameter("z_score", "ours: not stated", one_of(*SCHEMES))
     precision: str = hyperparameter(
         "float32",
-        "ours: of the networks' inner layers",
-        one_of("float32", "mixed_bfloat16"),
+        "ours: of the networks' inner layers; mixed_float16, with loss scaling, for GPUs that are "
+        "slow in bfloat16",
+        one_of("float32", "mixed_bfloat16", "mixed_float16"),
         small="mixed_bfloat16",
+    )
+    accumulation: int = hyperparameter(
+        1,
+        "ours: equal parts of a minibatch, which pass one after another for the memory of one and "
+        "move a player once; batch normalisation sees a part, not the minibatch",
+        COUNT,
     )
 
     def __post_init__(self) -> None:
         for known in fields(self):
             _require(known, getattr(self, known.name))
+        if self.batch_size % self.accumulation:
+            raise SettingError(
+                "hp.accumulation",
+                f"expected a divisor of batch_size, which is {self.batch_size}, received "
+                f"{self.accumulation}",
+            )
 
     @classmethod
     def configure(cls, preset: str = "paper", overrides: Sequence[str] = ()) -> Self:

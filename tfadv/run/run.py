@@ -138,7 +138,9 @@ class Run:
     def build_model(self, strategy: tf.distribute.Strategy | None = None) -> AdversarialModel:
         """The method's compiled model, in the method's precision."""
         with (strategy or tf.distribute.get_strategy()).scope():
-            model = AdversarialModel(self.method.trained(self.build_players()))
+            model = AdversarialModel(
+                self.method.trained(self.build_players()), self.method.accumulation
+            )
             model.compile()
         return model
 

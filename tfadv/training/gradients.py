@@ -101,6 +101,7 @@ def readings(
     batch: Batch,
     targets: Targets,
     before_each: Callable[[], None] = lambda: None,
+    scale: tf.Tensor | float = 1.0,
 ) -> dict[str, tf.Tensor]:
     """Of every term that moves the segmentor, scalars named gradients/TERM/WHAT.
 
@@ -115,6 +116,7 @@ def readings(
 
     Args:
         before_each: called before each update's pass, as to make all draw the same noise.
+        scale: of the terms while they are differentiated, so that float16 makes nothing zero.
     """
     updates = teachers(schedule)
     supervised = next((t.name for update in updates for t in update.terms if not t.verdict), None)
@@ -122,7 +124,7 @@ def readings(
     maps: dict[str, Map] = {}
     for update in updates:
         before_each()
-        found, seen = _taught(update, networks, batch, targets, supervised is None)
+        found, seen = _taught(update, networks, batch, targets, supervised is None, scale)
         taught |= found
         maps |= dict.fromkeys(found, seen)
     reference = taught[supervised or CROSS_ENTROPY].weights
@@ -142,7 +144,12 @@ def readings(
 
 
 def _taught(
-    update: Update, networks: Networks, batch: Batch, targets: Targets, entropy: bool
+    update: Update,
+    networks: Networks,
+    batch: Batch,
+    targets: Targets,
+    entropy: bool,
+    scale: tf.Tensor | float,
 ) -> tuple[dict[str, Taught], Map]:
     """What each term of an update teaches, and the map of its pass.
 
@@ -164,12 +171,14 @@ def _taught(
         seen = Map.of(answers[0], batch, targets)
         if entropy:
             terms[CROSS_ENTROPY] = seen.cross_entropy()
+        terms = {name: scale * term for name, term in terms.items()}
 
     def taught(name: str, term: tf.Tensor) -> Taught:
         *weights, answer = tape.gradient(
             term, [*variables, seen.logits], unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
-        flat = tf.concat([tf.reshape(gradient, [-1]) for gradient in weights], 0)
+        flat = tf.concat([tf.reshape(gradient, [-1]) for gradient in weights], 0) / scale
+        answer /= scale
         climbs = SEGMENTOR in update.ascends and name != CROSS_ENTROPY
         return Taught(-flat, -answer) if climbs else Taught(flat, answer)
 

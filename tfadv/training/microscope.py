@@ -1,6 +1,7 @@
 """The gradient microscope: every so many steps, what each term teaches, read on validation maps."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -8,10 +9,11 @@ import tensorflow as tf
 from absl import logging
 
 from tfadv.adversarial import Batch
+from tfadv.loss_scaling import scale_of_pass
 from tfadv.run.run import Run
 from tfadv.run.work_dir import Progress
 from tfadv.training.callbacks import Logs, set_random_states
-from tfadv.training.gradients import auc, judgements, readings
+from tfadv.training.gradients import auc, judgements, readings, teachers
 from tfrecords.reading.batches import training_batches
 
 # Steps. A reading takes as long as one or two, the first one's tracing as long as ten to thirty.
@@ -55,8 +57,8 @@ class Microscope(keras.callbacks.Callback):
         targets = run.method.targets(run.manifest)
         # Nothing in them branches on a tensor: without AutoGraph they are traced sooner.
         self.gradients = tf.function(
-            lambda batch: readings(
-                self.networks, trained.schedule, batch, targets, self._same_noise
+            lambda batch, scale: readings(
+                self.networks, trained.schedule, batch, targets, self._same_noise, scale
             ),
             autograph=False,
         )
@@ -97,16 +99,28 @@ class Microscope(keras.callbacks.Callback):
             )
             for judge in said[0]
         }
-        scalars = self.gradients(self.batches[0])
+        scalars = self.gradients(self.batches[0], self._scale())
         return {name: float(value) for name, value in scalars.items()} | found
+
+    def _scale(self) -> tf.Tensor:
+        """That of the passes which teach the segmentor."""
+        players = self.model.players
+        names = {by for update in teachers(players.schedule) for by in update.trains.values()}
+        scale = scale_of_pass(players.optimizers[name] for name in names)
+        return tf.constant(1.0) if scale is None else scale
 
     def _same_noise(self) -> None:
         set_random_states(self.networks.values(), self.seed, 0)
 
 
 def validation_batches(run: Run) -> list[Batch]:
-    """Minibatches of one replica, cropped and drawn like the training's, by the run's seed."""
+    """Minibatches of one replica, cropped and drawn like the training's, by the run's seed.
+
+    Where training's pass in parts, they are as large as a part: there is no room for more.
+    """
+    parts = run.method.accumulation
     recipe, settings = run.method.recipe(run.manifest), run.settings
+    recipe = replace(recipe, minibatch=recipe.minibatch // parts)
     folds, seed = settings.validation_folds, settings.seed
     batches = training_batches(
         run.records,
@@ -114,7 +128,7 @@ def validation_batches(run: Run) -> list[Batch]:
         recipe,
         seed,
         range(1),
-        JUDGED,
+        JUDGED * parts,
         unlabelled_subjects=run.unlabelled_subjects,
     )
-    return list(batches.take(JUDGED))
+    return list(batches.take(JUDGED * parts))

@@ -2,7 +2,7 @@
 
 dice/mean, dice/WT                           measures in validation
 segmentor/adversarial, discriminator/true    what updates compute, by the player that learns
-gradient_norm/segmentor, learning_rate/...   of every optimizer
+gradient_norm/segmentor, learning_rate/...   of every optimizer; loss_scale/... in float16
 gradients/..., verdicts/...                  what the gradient microscope reads
 """
 
@@ -11,12 +11,14 @@ from typing import NamedTuple
 
 from tfadv.adversarial import Players, Update
 from tfadv.evaluation import measures
+from tfadv.loss_scaling import scales
 from tfadv.methods.controls import SEGMENTOR
 from tfadv.methods.verdicts import Likelihood
 from tfrecords.names import MEAN
 
 VALIDATED = "val_"  # The start of what validation logs.
-OF_OPTIMIZERS = ("gradient_norm", "learning_rate")
+SCALE = "loss_scale"  # Of every optimizer where networks compute in float16.
+OF_OPTIMIZERS = ("gradient_norm", "learning_rate", SCALE)
 
 
 class Chart(NamedTuple):
@@ -62,7 +64,9 @@ class Tags:
         players = [Chart("losses of all players", [f"^{tag}$" for tag in losses])]
         if said:
             players.append(Chart("what judges say: true", [f"^{tag}$" for tag in said]))
-        players += [Chart(kind.replace("_", " "), [f"^{kind}/"]) for kind in OF_OPTIMIZERS]
+        scaled = scales(self.players.optimizers)
+        of_each = [kind for kind in OF_OPTIMIZERS if kind != SCALE or scaled]
+        players += [Chart(kind.replace("_", " "), [f"^{kind}/"]) for kind in of_each]
         validated = [m for m in measures.MEASURES if m.every_epoch]
         return {
             "players": players,

@@ -16,6 +16,7 @@ from absl import logging
 from tfadv.adversarial import AdversarialModel
 from tfadv.evaluation.criterion import Criterion
 from tfadv.methods.card import counted
+from tfadv.networks.normalisation import BatchNormalization
 from tfadv.run.environment import code
 from tfadv.run.initial import FirstWeights, begin_with, inherit, read_first_weights
 from tfadv.run.run import Run
@@ -30,6 +31,7 @@ from tfadv.training.callbacks import (
     RandomStates,
     Validation,
 )
+from tfadv.training.loss_scales import LossScales
 from tfadv.training.microscope import microscopes
 from tfadv.training.stops import (
     StopAtDeadPlayer,
@@ -178,6 +180,7 @@ def _of_steps(run: Run, model: AdversarialModel) -> list[keras.callbacks.Callbac
         StopAtDeadPlayer(model.players),
         RandomStates(run.settings.seed),
         LearningRates(run.method),
+        LossScales(model.players),
     ]
 
 
@@ -239,12 +242,29 @@ def _tell_of_seen(run: Run, first: FirstWeights) -> None:
         )
 
 
+def _tell_of_parts(run: Run, model: AdversarialModel) -> None:
+    """Warns where parts of a minibatch are not what the whole one would be."""
+    batch, parts = run.method.batch_size, run.method.accumulation
+    for name, network in model.players.networks.items():
+        if any(isinstance(layer, BatchNormalization) for layer in network._flatten_layers()):
+            logging.warning(
+                "%s: its batch normalisation sees %d examples at once (--hp.accumulation=%d), not "
+                "the minibatch of %d",
+                name,
+                batch // parts,
+                parts,
+                batch,
+            )
+
+
 def _announce(run: Run, model: AdversarialModel) -> None:
     settings, manifest = run.settings, run.manifest
     counts = "; ".join(f"{n} {counted(k)}" for n, k in model.players.networks.items())
     logging.info("%s: %s. Parameters: %s.", run.method.name, run.method.summary, counts)
     for remark in run.method.remarks(manifest):
         logging.warning("%s", remark)
+    if run.method.accumulation > 1:
+        _tell_of_parts(run, model)
     subjects = run.subjects
     folds = ", ".join(settings.training_folds)
     logging.info("training: %d subjects (folds %s)", len(subjects), folds)

@@ -11,10 +11,12 @@ import tensorflow as tf
 
 from tests.tfadv.methods.conforming import (
     CHANNELS,
+    OF_EACH_PAPER,
     OUTPUTS,
     batch_for,
     every_method,
     same,
+    slow_except,
     tiny,
     weights,
     without_noise,
@@ -172,7 +174,17 @@ def total_loss(update: Update, players: Players, batch: dict[str, tf.Tensor]) ->
 
 @every_method
 def test_bfloat16_step_is_finite(method: type[Method]) -> None:
-    keras.config.set_dtype_policy("mixed_bfloat16")
+    require_finite_step(method, "mixed_bfloat16")
+
+
+@slow_except(OF_EACH_PAPER)
+def test_float16_step_is_finite(method: type[Method]) -> None:
+    model = require_finite_step(method, "mixed_float16")
+    assert all(int(o.iterations) for o in model.optimizer_list), "a step was left out"
+
+
+def require_finite_step(method: type[Method], precision: str) -> AdversarialModel:
+    keras.config.set_dtype_policy(precision)
     players = tiny(method).players(CHANNELS, OUTPUTS)
     model = AdversarialModel(players)
     model.compile()
@@ -181,3 +193,4 @@ def test_bfloat16_step_is_finite(method: type[Method]) -> None:
     assert all(np.isfinite(w).all() for n in players.networks.values() for w in weights(n))
     image = batch_for(tiny(method), players)["image"]
     assert model(image).dtype == tf.float32
+    return model
