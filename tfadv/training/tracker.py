@@ -93,14 +93,10 @@ class Tracking:
 
 
 def described(settings: Settings, work_dir: WorkDir) -> dict[str, Any]:
-    """What determines a run, and where it is, as one table: hyperparameters beside the rest.
-
-    What is not set is left out.
-    """
+    """What determines a run, and where it is, as one table: hyperparameters beside the rest."""
     values = asdict(settings)
     hyperparameters = values.pop("hyperparameters")
-    table = {"work_dir": str(work_dir.folder), **values, **hyperparameters}
-    return {name: value for name, value in table.items() if value is not None}
+    return {"work_dir": str(work_dir.folder), **values, **hyperparameters}
 
 
 def _refused(name: str, error: Exception) -> SettingError:

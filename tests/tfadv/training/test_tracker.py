@@ -34,7 +34,6 @@ def test_it_is_told_the_settings_the_numbers_and_the_end(tmp_path: Path) -> None
     settings, *others = tracker.said
     assert (settings["method"], settings["width"], settings["seed"]) == ("a_method", 8, 3)
     assert settings["work_dir"] == str(tmp_path)
-    assert None not in settings.values()  # Of what is not set, such as unlabelled_subjects.
     assert others == [(1, {"dice/mean": 0.5}), "finished"]
 
 
