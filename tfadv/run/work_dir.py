@@ -172,6 +172,16 @@ class WorkDir:
             stale.unlink()
         self._write_tables(progress)
 
+    def require_whole(self) -> None:
+        """Raises UserError where a checkpoint that is kept is missing or another one."""
+        progress = self.progress()
+        for epoch in progress.weights:
+            if not self._weights(epoch).is_file():
+                raise UserError(
+                    f"{self._weights(epoch)}: no such file; the run is damaged. {REMEDY}"
+                )
+            self._require_saved(progress, epoch)
+
     def restore(self, model: keras.Model) -> Progress:
         """The last state that `save` completed, into the model; Progress() where there is none."""
         progress = self.progress()
@@ -193,13 +203,16 @@ class WorkDir:
 
     def _load(self, model: keras.Model, progress: Progress, epoch: int) -> None:
         """Raises UserError where the file is missing, is another one, or does not fit the model."""
+        self._require_saved(progress, epoch)
+        load_weights(model, self._weights(epoch))
+
+    def _require_saved(self, progress: Progress, epoch: int) -> None:
         path = self._weights(epoch)
         if path.is_file() and file_checksum(path) != progress.weights.get(epoch):
             raise UserError(
                 f"{path}: checksum differs from the one in {self._progress.name}; the run is "
                 f"damaged. {REMEDY}"
             )
-        load_weights(model, path)
 
     def _weights(self, epoch: int) -> Path:
         return self.checkpoints / f"epoch-{epoch:04d}.weights.h5"
