@@ -17,7 +17,7 @@ from typing import Any
 
 import tensorflow as tf
 from absl import logging
-from tensorflow.core.protobuf import coordination_config_pb2 as coordination
+from tensorflow.compiler.xla.tsl.protobuf import coordination_config_pb2 as coordination
 from tensorflow.python.eager.context import context
 
 from tfadv.adversarial import AdversarialModel, Batch
