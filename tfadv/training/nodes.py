@@ -2,8 +2,9 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tensorflow.python.distribute.cluster_resolver.slurm_cluster_resolver import expand_hostlist
 
@@ -14,6 +15,7 @@ VARIABLE = "TF_CONFIG"
 EXAMPLE = (
     '{"cluster": {"worker": ["node1:2222", "node2:2222"]}, "task": {"type": "worker", "index": 0}}'
 )
+ADDRESS = re.compile(r"[^\s:]+:\d+")
 # Tasks of different jobs may share a node: a port for each job, below those that systems hand out.
 PORTS = range(12_000, 32_000)
 
@@ -49,25 +51,20 @@ def nodes_of(source: str | None, environment: Mapping[str, str] = os.environ) ->
 def _of_tf_config(text: str) -> Nodes:
     try:
         config = json.loads(text)
-        cluster, task = config["cluster"], config["task"]
-        chiefs, workers = cluster.get("chief", []), cluster.get("worker", [])
-        index = int(task["index"]) + (len(chiefs) if task["type"] == "worker" else 0)
-        own = {"chief": chiefs, "worker": workers}[task["type"]]
-        own[int(task["index"])]
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        jobs: dict[str, list[str]] = {"chief": [], "worker": [], **config["cluster"]}
+        kind, index = config["task"]["type"], int(config["task"]["index"])
+        tasks = {name: len(addresses) for name, addresses in jobs.items()}
+        addresses = tuple(address for job in jobs.values() for address in job)
+        usable = all(ADDRESS.fullmatch(address) for address in addresses)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _refused(text, f"{type(error).__name__}: {error}") from None
-    addresses = (*chiefs, *workers)
-    if len(chiefs) > 1 or set(cluster) - {"chief", "worker"}:
-        raise _refused(text, f"tasks of {', '.join(cluster)}")
-    if not all(_is_address(address) for address in addresses) or len(set(addresses)) < len(
-        addresses
-    ):
-        raise _refused(text, f"the addresses {', '.join(map(str, addresses))}")
-    return Nodes(addresses, index)
-
-
-def _is_address(address: Any) -> bool:
-    return isinstance(address, str) and address.rpartition(":")[2].isdecimal()
+    if set(tasks) != {"chief", "worker"} or tasks["chief"] > 1:
+        raise _refused(text, f"tasks: {tasks}")
+    if not usable or len(set(addresses)) < len(addresses):
+        raise _refused(text, f"addresses: {', '.join(addresses)}")
+    if index not in range(tasks.get(kind, 0)):
+        raise _refused(text, f"own task: {kind} {index}")
+    return Nodes(addresses, index + (tasks["chief"] if kind == "worker" else 0))
 
 
 def _refused(text: str, reason: str) -> UserError:

@@ -9,21 +9,102 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 
 from tests.tfadv.methods.conforming import OF_EACH_PAPER
-from tfadv.run.work_dir import WorkDir
+from tfadv.run.work_dir import Progress, WorkDir
 from tfadv.training.nodes import VARIABLE
+from tfadv.training.stops import StoppedError
+from tfadv.training.train import _require_same_replicas
+from tfadv.training.workers import ALONE, LOST, StopTogether, Workers, _digest
+from tfrecords.errors import UserError
 from tfrecords.reading.record_set import RecordSet
 
 ROOT = Path(__file__).parents[3]
 TOGETHER = Path(__file__).with_name("together.py")
 VIEWS = {"moeskops_dilated_adversarial": "patches", "reciprocal_critic": "volumes"}
 LIMIT_S = 600
+
+
+class Gathered:
+    """Of a strategy, what `agree` asks for: the rows of all workers, of which this one is known."""
+
+    def __init__(self, *others: list[int]) -> None:
+        self.others = others
+
+    def gather(self, row: tf.Tensor, axis: int) -> tf.Tensor:
+        return tf.concat([row, tf.constant(self.others, tf.int64)], axis)
+
+
+def three(index: int, *others: list[int]) -> Workers:
+    strategy: Any = Gathered(*others)
+    return Workers(("a:1", "b:2", "c:3"), index, strategy)
+
+
+def row(index: int, *values: object) -> list[int]:
+    return [index, *map(_digest, values)]
+
+
+def test_who_holds_other_values_than_the_chief_is_named() -> None:
+    same = {"settings": {"width": 4}, "code": "x"}
+    three(1, row(0, *same.values()), row(2, *same.values())).agree(**same)
+    workers = three(0, row(2, {"width": 5}, "x"), row(1, *same.values()))
+    with pytest.raises(UserError, match=r"^worker 3 of 3 \(c:3\): expected the chief's settings, "):
+        workers.agree(**same)
+    with pytest.raises(UserError, match=r"^worker 1 of 3.*the chief's finished epochs, received"):
+        three(0, row(0, 3)).agree(finished_epochs=2)
+
+
+def test_nobody_to_agree_with() -> None:
+    ALONE.agree(settings=1)
+    assert ALONE.chief
+    assert not ALONE.several
+
+
+def test_a_lost_worker_is_named_and_other_errors_stay() -> None:
+    lost = tf.errors.UnavailableError(
+        None, None, f"{LOST} by: /job:worker/replica:0/task:2 is gone"
+    )
+    with pytest.raises(UserError) as error, three(1).losses_named(lambda: "3 are saved"):
+        raise lost
+    assert str(error.value) == (
+        "worker 2 of 3 (b:2): lost worker 3 of 3 (c:3), which was killed or ended by itself: its "
+        "own last line says why. 3 are saved. The same command on every node goes on with the "
+        "epoch after them"
+    )
+    for workers, other in ((ALONE, lost), (three(1), tf.errors.DataLossError(None, None, "x"))):
+        with pytest.raises(type(other)), workers.losses_named(lambda: ""):
+            raise other
+
+
+def test_all_stop_when_all_know_of_a_signal() -> None:
+    stop = StopTogether()
+    stop.received = signal.SIGTERM
+    stop.on_train_batch_end(0)  # The others know of it one step later.
+    stop.stopping = True
+    with pytest.raises(StoppedError, match=r"^SIGTERM$"):
+        stop.on_train_batch_end(1)
+    stop.received = None
+    with pytest.raises(StoppedError, match=r"^a signal to another worker$"):
+        stop.on_train_batch_end(1)
+
+
+def test_epochs_of_other_replicas_are_not_gone_on_with() -> None:
+    progress = Progress()
+    _require_same_replicas(progress, 4)
+    assert progress.replicas == 4
+    trained = Progress(1, 1, 0.5, [{"epoch": 1}], replicas=4)
+    _require_same_replicas(trained, 4)
+    with pytest.raises(UserError, match=r"4 replicas on several nodes.*1 finished.*2 replicas"):
+        _require_same_replicas(trained, 2)
+    with pytest.raises(UserError, match="received one process: batches would be others"):
+        _require_same_replicas(trained, 0)
 
 
 def start(command: Sequence[object], environment: dict[str, str]) -> "subprocess.Popen[str]":

@@ -4,7 +4,7 @@ Started by `test_workers`: RECORDS FOLDER METHOD, then the next method's three.
 """
 
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,14 @@ from tfadv.training.nodes import nodes_of
 from tfadv.training.workers import join
 from tfrecords.reading.record_set import open_record_set
 
-TINY = ("precision=float32", "batch_size=2", "epochs=2", "steps_per_epoch=3")
+# Of these, what a method has.
+TINY = {"precision": "float32", "batch_size": 2, "epochs": 2, "steps_per_epoch": 2} | {
+    "crop_size": 32,
+    "convolutions": 1,
+    "width": 4,
+    "discriminator_width": 4,
+    "critic_width": 4,
+}
 
 
 def main(arguments: list[str]) -> None:
@@ -47,7 +54,8 @@ def plainly(kind: Any) -> Method:
         def trained(self, built: Players) -> Players:
             return plain(super().trained(built))
 
-    return Plain.configure("small", TINY)
+    has = {field.name for field in fields(kind)}
+    return Plain.configure("small", [f"{n}={value}" for n, value in TINY.items() if n in has])
 
 
 def plain(players: Players) -> Players:
