@@ -13,9 +13,14 @@ from tfrecords.errors import UserError
 
 @dataclass
 class Load:
-    """What clients saw: seconds of each answer, and what was wrong with any."""
+    """What clients saw: seconds of each answer, when it came, and what was wrong with any.
+
+    Attributes:
+        came_s: by `time.monotonic`.
+    """
 
     seconds: list[float] = field(default_factory=list)
+    came_s: list[float] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
 
@@ -36,7 +41,9 @@ def under_load(
                 number = (number + 1) % len(volumes)
                 began = time.monotonic()
                 label = segment(volumes[number]).label
-                load.seconds.append(time.monotonic() - began)
+                now = time.monotonic()
+                load.seconds.append(now - began)
+                load.came_s.append(now)
                 if not np.array_equal(label, expected[number]):
                     load.wrong.append(f"volume {number}: other labels")
         except UserError as error:

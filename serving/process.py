@@ -51,7 +51,10 @@ class Served:
 
     @property
     def resident_bytes(self) -> int:
+        """Of its one process. Raises ChildProcessError where that has ended by itself."""
         assert self.process is not None
+        if (status := self.process.poll()) is not None:
+            raise ChildProcessError(f"the server has ended with status {status}")
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 

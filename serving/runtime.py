@@ -5,6 +5,10 @@ signatures, the one that takes these and gives those, and the least beside them,
 """
 
 import asyncio
+import hashlib
+import json
+import re
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,12 +16,20 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow as tf
 from mlserver import MLModel, ModelSettings, raw
-from mlserver.codecs import NumpyCodec
 from mlserver.codecs.numpy import to_datatype, to_dtype
 from mlserver.errors import InferenceError
-from mlserver.types import InferenceRequest, InferenceResponse, ResponseOutput, TensorData
+from mlserver.types import (
+    InferenceRequest,
+    InferenceResponse,
+    RequestInput,
+    ResponseOutput,
+    TensorData,
+)
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
+# How TensorFlow tells what the graph's checks say, whatever it has to add.
+REFUSED = re.compile(r"assertion failed: \[(.*?):\] (\[.*?\])", re.DOTALL)
+DESCRIPTION = "assets/description.json"
 WARM_UP = "assets.extra/tf_serving_warmup_requests"
 # By gRPC, arrays come and go as bytes. MLServer itself would make a Python number of each voxel in
 # between: 20 s of a volume of BraTS.
@@ -29,6 +41,21 @@ raw._pack_tensor = lambda tensor: np.asarray(tensor.data.root, to_dtype(tensor))
 def latest(model: Path) -> Path:
     """The version of the largest number in a model's folder."""
     return model / str(max(int(path.name) for path in model.iterdir() if path.name.isdecimal()))
+
+
+def failure(version: Path, error: Exception) -> str:
+    """Why a version cannot be served, in a line."""
+    reason = (str(error).splitlines() or [repr(error)])[0]
+    return f"{version}: cannot be loaded ({reason}); export it again"
+
+
+def require_whole(version: Path) -> None:
+    """Raises ValueError, which names it, where a file is not the one that was exported."""
+    files = json.loads((version / DESCRIPTION).read_text())["files"]
+    for name, sha256 in files.items():
+        with (version / name).open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                raise ValueError(f"{name} changed since it was exported")
 
 
 class SavedModel(MLModel):
@@ -53,8 +80,7 @@ class SavedModel(MLModel):
             await self._at_work(self._load)
         # TensorFlow raises dozens of types on damaged models; MLServer ends at any.
         except Exception as error:
-            reason = (str(error).splitlines() or [repr(error)])[0]
-            self.failures.append(f"{self._folder}: cannot be loaded ({reason}); export it again")
+            self.failures.append(failure(self._folder, error))
             raise
         return True
 
@@ -73,13 +99,14 @@ class SavedModel(MLModel):
             self._model.signatures[request.model_spec.signature_name](**inputs)
 
     def _answer(self, request: InferenceRequest) -> InferenceResponse:
-        arrays = {given.name: NumpyCodec.decode_input(given) for given in request.inputs}
+        arrays = {name: _decoded(given) for name, given in _by_name(request).items()}
         wanted = [output.name for output in request.outputs or ()]
         signature = self._signature(arrays, wanted)
+        _require_axes(signature, arrays)
         try:
             found = signature(**{name: tf.constant(array) for name, array in arrays.items()})
         except tf.errors.OpError as error:  # Of a volume that the graph refuses, or of no memory.
-            raise InferenceError(error.message) from error
+            raise InferenceError(_line(error.message)) from error
         in_bytes = any(isinstance(given.data.root, np.ndarray) for given in request.inputs)
         outputs = [_encoded(name, found[name].numpy(), in_bytes) for name in wanted or found]
         return InferenceResponse(
@@ -97,6 +124,47 @@ class SavedModel(MLModel):
             raise InferenceError(f"no signature takes {_said(given)} and gives {wanted or 'all'}")
         most = not wanted  # Who names no output gets all.
         return sorted(fitting, key=lambda one: len(one.structured_outputs), reverse=most)[0]
+
+
+def _by_name(request: InferenceRequest) -> dict[str, RequestInput]:
+    counts = Counter(given.name for given in request.inputs)
+    if again := [name for name, count in counts.items() if count > 1]:
+        raise InferenceError(f"{again[0]}: expected one input of this name, received several")
+    return {given.name: given for given in request.inputs}
+
+
+def _decoded(given: RequestInput) -> np.ndarray:
+    """Raises InferenceError where an input's data are not of its type and shape."""
+    try:
+        return np.asarray(given.data.root, to_dtype(given)).reshape(_shape(given))
+    except (ValueError, TypeError, OverflowError, IndexError) as error:
+        raise InferenceError(
+            f"{given.name}: expected numbers of its datatype, as many as its shape {given.shape} "
+            f"says, received others ({_line(str(error))})"
+        ) from error
+
+
+def _shape(given: RequestInput) -> list[int]:
+    """NumPy would find an extent of -1 by itself."""
+    if any(extent < 0 for extent in given.shape):
+        raise ValueError("an extent is below 0")
+    return given.shape
+
+
+def _line(message: str) -> str:
+    """What the graph refuses, or whatever is said, in one line."""
+    refused = REFUSED.search(message)
+    return f"{refused[1]}: {refused[2]}" if refused else " ".join(message.split())
+
+
+def _require_axes(signature: Any, arrays: dict[str, np.ndarray]) -> None:
+    """Raises InferenceError where there are other axes, at which a graph's own checks stumble."""
+    for name, spec in signature.structured_input_signature[1].items():
+        if arrays[name].ndim != len(spec.shape):
+            raise InferenceError(
+                f"{name}: expected {len(spec.shape)} axes, received shape "
+                f"{list(arrays[name].shape)}"
+            )
 
 
 def _taken(signature: Any) -> dict[str, tf.DType]:

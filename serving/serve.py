@@ -12,8 +12,9 @@ import sys
 from pathlib import Path
 
 from mlserver import MLServer, ModelSettings, Settings
+from mlserver.errors import InferenceError
 from mlserver.settings import ModelParameters
-from runtime import SavedModel
+from runtime import SavedModel, failure, latest, require_whole
 
 LARGEST_MESSAGE = 2**31 - 1  # Of gRPC, in bytes.
 
@@ -27,6 +28,8 @@ def main() -> None:
     flags.add_argument("--metrics_port", type=int, default=8082)
     given = flags.parse_args()
     folders = _folders(given.models)
+    for folder in folders:
+        _require_whole(latest(folder))
     for name in ("http_port", "grpc_port", "metrics_port"):
         _require_free(given.host, name, getattr(given, name))
     server = Settings(
@@ -36,6 +39,7 @@ def main() -> None:
         metrics_port=given.metrics_port,
         grpc_max_message_length=LARGEST_MESSAGE,
         parallel_workers=0,  # TensorFlow uses all processors from one process.
+        debug=False,  # Or clients would be sent tracebacks.
     )
     asyncio.run(_serve(server, [_settings(folder) for folder in folders]))
     if SavedModel.failures:
@@ -44,7 +48,15 @@ def main() -> None:
 
 async def _serve(server: Settings, models: list[ModelSettings]) -> None:
     """Until a signal ends it. A server listens for those of the loop in which it was made."""
-    await MLServer(server).start(models)
+    started = MLServer(server)
+    # By gRPC and HTTP alike, any client could ask to take a model away, or to load another.
+    started._model_repository_handlers.load = _refuse
+    started._model_repository_handlers.unload = _refuse
+    await started.start(models)
+
+
+async def _refuse(name: str) -> bool:
+    raise InferenceError(f"{name}: this server loads its models when it starts, and keeps them")
 
 
 def _folders(models: Path) -> list[Path]:
@@ -58,13 +70,20 @@ def _folders(models: Path) -> list[Path]:
     return sorted(found)
 
 
+def _require_whole(version: Path) -> None:
+    try:
+        require_whole(version)
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        sys.exit(f"error: {failure(version, error)}")
+
+
 def _require_free(host: str, name: str, port: int) -> None:
     """Ends where somebody listens: by gRPC, two servers would share the port, and mix answers."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as tried:
         tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             tried.bind((host, port))
-        except OSError as error:
+        except (OSError, OverflowError) as error:
             sys.exit(f"error: --{name}: expected a free port of {host}, received {port} ({error})")
 
 

@@ -2,7 +2,8 @@
 
 python serving/trial.py --models models --name NAME --images Task04_Hippocampus/imagesTr --minutes 5
 
-Starts serving/serve.py in its own environment, and is a client of it in this one.
+Starts serving/serve.py in its own environment, and is a client of it in this one. One process
+serves all the minutes, watched; then it is killed under load, and another must go on.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +32,9 @@ from tfrecords.errors import UserError
 from tfrecords.sources.subject import Subject
 
 AWAY_S = 3
+AFTER_S = 90  # A start takes most of it on a busy machine.
+WATCH_S = 1
+SHARES = (0, 0.1, 0.4, 0.7, 1)
 MEBIBYTE = 2**20
 
 
@@ -40,7 +45,7 @@ def main() -> None:
     flags.add_argument("--images", type=Path, required=True, help="as of predict --images")
     flags.add_argument("--subjects", type=int, default=8)
     flags.add_argument("--clients", type=int, default=4)
-    flags.add_argument("--minutes", type=float, default=5)
+    flags.add_argument("--minutes", type=float, default=5, help="of load before the kill")
     given = flags.parse_args()
     if not PYTHON.is_file():
         sys.exit(f"error: {PYTHON}: no such file; make it as docs/serving.md says")
@@ -103,45 +108,55 @@ def _under_kill(
     clients: int,
     duration_s: float,
 ) -> None:
-    """Load with a kill in the middle, before which memory is watched."""
-    began = time.monotonic()
-    resident: list[int] = []
-    ended = threading.Event()
+    """Load on one process for `duration_s`, then a kill, and load on the next for AFTER_S.
+
+    Memory is watched from the first second to the last.
+    """
+    resident: list[list[int]] = [[], []]  # Of both processes, every WATCH_S.
+    began, ended = time.monotonic(), threading.Event()
+    kill_s = began + duration_s
 
     def watch() -> None:
-        killed = False
-        while not ended.is_set():
-            passed = time.monotonic() - began
-            if passed > duration_s:
-                ended.set()
-            elif passed > duration_s / 2 and not killed:
-                killed = True
-                served.kill()
-                time.sleep(AWAY_S)
-                served.start()
-            elif not killed:
-                resident.append(served.resident_bytes)
-            ended.wait(duration_s / 300)
+        try:
+            _watch(served, resident[0], kill_s)
+            served.kill()
+            time.sleep(AWAY_S)
+            served.start()
+            _watch(served, resident[1], time.monotonic() + AFTER_S)
+        finally:  # Also of a server that ended by itself: clients would ask on.
+            ended.set()
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
     address = served.address("grpc", name)
-    load = under_load(lambda: remote(address), volumes, expected, clients, ended.is_set)
-    ended.set()
-    watcher.join()
-    seconds = np.array(load.seconds)
+    with ThreadPoolExecutor(1) as pool:
+        watched = pool.submit(watch)
+        load = under_load(lambda: remote(address), volumes, expected, clients, ended.is_set)
+        watched.result()
+    seconds, after = np.array(load.seconds), sum(came_s > kill_s for came_s in load.came_s)
     print(
-        f"{clients} clients, {time.monotonic() - began:.0f} s, one kill: {len(seconds)} answers, "
-        f"{len(load.wrong)} wrong; median {1000 * np.median(seconds):.0f} ms, longest "
-        f"{seconds.max():.1f} s"
+        f"{clients} clients, {duration_s:.0f} s, a kill, {AFTER_S} s: {len(seconds)} answers, "
+        f"{after} of them after the kill, {len(load.wrong)} wrong; median "
+        f"{1000 * np.median(seconds):.0f} ms, longest {seconds.max():.1f} s"
     )
-    places = [int(share * (len(resident) - 1)) for share in (0.1, 0.4, 0.7, 1)]
-    mebibytes = [resident[place] // MEBIBYTE for place in places]
-    print(f"resident before the kill, at 10, 40, 70 and 100 %: {mebibytes} MiB")
+    for which, found in zip(("before", "after"), resident, strict=True):
+        print(f"resident {which} the kill, {len(found)} looks: {_course(found)}")
     for fault in dict.fromkeys(load.wrong):
         print(f"WRONG: {fault}")
-    if load.wrong:
+    if load.wrong or not after:
         sys.exit(1)
+
+
+def _watch(served: Served, resident: list[int], until_s: float) -> None:
+    while time.monotonic() < until_s:
+        resident.append(served.resident_bytes)
+        time.sleep(WATCH_S)
+
+
+def _course(resident: Sequence[int]) -> str:
+    """Bytes in time, as a sentence."""
+    places = [int(share * (len(resident) - 1)) for share in SHARES]
+    mebibytes = [resident[place] // MEBIBYTE for place in places]
+    names = ", ".join(f"{share:.0%}" for share in SHARES)
+    return f"at {names} of the time {mebibytes} MiB, at most {max(resident) // MEBIBYTE}"
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ ORDER = (
     ("tfrecords/sources",),
     ("tfrecords/geometry",),
     ("tfrecords/cluster",),
-    ("tfrecords/runners", "tfrecords/files", "tfrecords/names"),
+    ("tfrecords/runners", "tfrecords/memory", "tfrecords/files", "tfrecords/names"),
     ("tfrecords/errors",),
 )
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}

@@ -173,6 +173,9 @@ class AdversarialModel(keras.Model):
             variables = self.players.networks[network].trainable_variables
             self.players.optimizers[name].build(variables)
 
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Nothing: all is built. What Keras does with a first batch, it cannot across workers."""
+
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         return list(self.trackers.values())

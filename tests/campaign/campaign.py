@@ -29,11 +29,15 @@ from tqdm import tqdm
 
 from tests.campaign import (
     disks,
+    exported,
+    folds,
     inputs,
     kills,
     many,
+    plans,
     records,
     scored,
+    servers,
     settings,
     together,
     volumes,
@@ -42,11 +46,13 @@ from tests.campaign.another_user import AnotherUser
 from tests.campaign.inside import Inside
 from tests.campaign.material import Material
 from tests.campaign.outcome import GOOD, Outcome, Result, Trial
+from tests.campaign.running import Running
 
 AT_ONCE = 2
 APART = "TFADV_CAMPAIGN_APART"  # Set where the campaign's mounts are its own.
 # Which categories draw by which generator: one more changes no other.
 INPUTS, SETTINGS, KILLS, DISKS, RECORDS, VOLUMES, MANY, TOGETHER, SCORED = range(9)
+FOLDS, PLANS, EXPORTED, SERVERS = range(9, 13)
 
 
 def main() -> None:
@@ -63,13 +69,19 @@ def main() -> None:
     with ExitStack() as stack:
         insides = [stack.enter_context(Inside()) for _ in range(AT_ONCE)]
         user = stack.enter_context(AnotherUser(root / "everybody's"))
+        running = stack.enter_context(Running(root / "served"))
         no_user = no_disks or user.why_not()
-        reasons = {"full disks": no_disks, "read-only folders": no_disks, "another user": no_user}
+        reasons = {
+            "full disks": no_disks,
+            "read-only folders": no_disks,
+            "another user": no_user,
+            servers.KIND: running.why_not(),
+        }
         missing = {kind: reason for kind, reason in reasons.items() if reason}
         material = _material(root)
         chosen = [
             trial
-            for trial in _trials(material, arguments.seed, arguments.share, insides, user)
+            for trial in _trials(material, arguments.seed, arguments.share, insides, user, running)
             if arguments.only in trial.category and not trial.category.startswith(tuple(missing))
         ]
         # In random order: of one that is stopped, the table tells of all categories.
@@ -108,7 +120,12 @@ def _material(root: Path) -> Material:
 
 
 def _trials(
-    material: Material, seed: int, share: float, insides: Sequence[Inside], user: AnotherUser
+    material: Material,
+    seed: int,
+    share: float,
+    insides: Sequence[Inside],
+    user: AnotherUser,
+    running: Running,
 ) -> Iterator[Trial]:
     def drawn(place: int) -> np.random.Generator:
         return np.random.default_rng([seed, place])
@@ -122,6 +139,10 @@ def _trials(
     yield from many.trials(material, drawn(MANY), share, insides[0])
     yield from together.trials(material, drawn(TOGETHER), share, insides[1])
     yield from scored.trials(material, drawn(SCORED), share, insides[0])
+    yield from folds.trials(material, drawn(FOLDS), share)
+    yield from plans.trials(material, drawn(PLANS), share, insides[1])
+    yield from exported.trials(material, drawn(EXPORTED), share, insides[1])
+    yield from servers.trials(material, drawn(SERVERS), share, insides[0], running)
 
 
 def _done(root: Path, chosen: Sequence[Trial], table: dict[str, Counter[Outcome]]) -> int:

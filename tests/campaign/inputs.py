@@ -15,6 +15,7 @@ from tests.campaign.mutations import ODD_VALUES, Random, damage, edit_json
 from tests.campaign.outcome import Outcome, Result, Trial, count, judged, launched
 from tfadv.inference.model import local
 from tfadv.inference.prediction import predict
+from tfadv.inference.segmented import Model
 
 # Of subjects and groups: no file may be called so.
 HOSTILE = ("", " ", "../../x", "\0", "x" * 300, "/tmp/x", ".x", "-x", "a/b", "a\\b", "\u202e")
@@ -43,7 +44,7 @@ def trials(material: Material, random: Random, share: float, inside: Inside) -> 
 def _volume(material: Material, ending: str, seed: int, folder: Path) -> Result:
     """One damaged file of one subject."""
     data = copied(material.table(ending), folder / "data")
-    chosen, done = _damaged(sorted(data.rglob(f"*.{ending}")), np.random.default_rng(seed))
+    chosen, done = damaged_one(sorted(data.rglob(f"*.{ending}")), np.random.default_rng(seed))
     expected = same.record_set(material.records(ending))
     return _preprocessed(folder, data, lambda: expected, done, (str(chosen),))
 
@@ -52,7 +53,7 @@ def _predicted(material: Material, inside: Inside, ending: str, seed: int, folde
     """One damaged image of one subject."""
     plain = sorted((material.table(ending) / "s0").glob(f"t*.{ending}"))
     images = sorted(copied(plain[0].parent, folder / "s0").glob(f"t*.{ending}"))
-    _, done = _damaged(images, np.random.default_rng(seed))
+    _, done = damaged_one(images, np.random.default_rng(seed))
     expected = inside.digest(
         predicted, material.model, tuple(plain), material.folder / f"plain-{ending}.nii.gz"
     )
@@ -65,12 +66,18 @@ def _predicted(material: Material, inside: Inside, ending: str, seed: int, folde
 
 def predicted(model: Path, images: Sequence[Path], output: Path) -> str:
     """A digest of the label map that is written."""
-    predict(local(model), images, output)
+    return written(local(model), images, output)
+
+
+def written(model: Model, images: Sequence[Path], output: Path) -> str:
+    """As `predicted`, of a model wherever it is."""
+    predict(model, images, output)
     made = same.label_map(output)
     return hashlib.sha256(made["voxels"] + made["affine"]).hexdigest()
 
 
-def _damaged(files: Sequence[Path], random: Random) -> tuple[Path, str]:
+def damaged_one(files: Sequence[Path], random: Random) -> tuple[Path, str]:
+    """Damages one of the files; which, and what was done."""
     chosen = files[int(random.integers(len(files)))]
     way = _damage_plain if chosen.suffix == ".nii" else damage
     return chosen, f"{chosen.name}: {way(chosen, random)}"

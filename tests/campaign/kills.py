@@ -1,4 +1,4 @@
-"""Preprocessing and training killed at random moments, again and again, then let go on."""
+"""Preprocessing, training and cross-validation killed, again and again, then let go on."""
 
 import os
 import shutil
@@ -14,11 +14,18 @@ from pathlib import Path
 import numpy as np
 
 from tests.campaign import same
-from tests.campaign.material import EPOCHS, PATCHES, Material, preprocess_flags, train_flags
+from tests.campaign.folds import runs_of, whole
+from tests.campaign.material import (
+    ALL_FOLDS,
+    EPOCHS,
+    PATCHES,
+    Material,
+    preprocess_flags,
+    train_flags,
+)
 from tests.campaign.mutations import Random
 from tests.campaign.outcome import Outcome, Result, Trial, command, count, launched
 
-TOTAL = 50  # Of each program.
 IN_A_ROW = 10  # Of one record set, of one run.
 EARLY = 0.2  # So many come before a sign of life.
 LIFE_S = 300.0  # A start without such a sign takes no longer, beside much other work.
@@ -43,13 +50,15 @@ class Killed:
 
 
 def trials(material: Material, random: Random, share: float) -> Iterator[Trial]:
-    for made in (_preprocessing, _training):
-        total = count(TOTAL, share)
+    for made, kills_in_all in ((_preprocessing, 50), (_training, 50), (_cross_validation, 10)):
+        total = count(kills_in_all, share)
         for start in range(0, total, IN_A_ROW):
             seed = int(random.integers(2**32))
             kills = min(IN_A_ROW, total - start)
             run = partial(_killed, material, made, kills, seed)
-            yield Trial(f"{made.__name__[1:]}, {kills} kills", f"seed {seed}", run)
+            yield Trial(
+                f"{made.__name__[1:].replace('_', '-')}, {kills} kills", f"seed {seed}", run
+            )
 
 
 def _preprocessing(material: Material, folder: Path) -> Killed:
@@ -71,6 +80,17 @@ def _training(material: Material, folder: Path) -> Killed:
         folder / "progress.json",
         1.5,
         lambda: same.run(folder) == same.run(material.run_whole),
+    )
+
+
+def _cross_validation(material: Material, folder: Path) -> Killed:
+    """A training of each fold in a process of its own; all runs are those of undisturbed ones."""
+    return Killed(
+        "train",
+        (*train_flags(material.records(), folder, epochs=2), *ALL_FOLDS),
+        folder / "fold_1" / "hyperparameters.json",  # Of the last one; noted at every start.
+        20.0,
+        lambda: runs_of(folder) == whole(material),
     )
 
 

@@ -57,10 +57,11 @@ def trials(material: Material, random: Random, share: float, inside: Inside) -> 
 def predicted_all(model: Path, images: Path, output: Path) -> str:
     """A digest of all label maps, with their names."""
     predict_all(local(model), images, output)
-    return _digest(output)
+    return digest_of(output)
 
 
-def _digest(output: Path) -> str:
+def digest_of(output: Path) -> str:
+    """Of all label maps in a folder, with their names."""
     digest = hashlib.sha256()
     for path in sorted(output.glob("*.nii.gz")):
         made = same.label_map(path)
@@ -126,7 +127,7 @@ def _of_others(
 ) -> Result:
     """The outcome of predicting what is wrong with one subject: the others have label maps."""
     output = folder / "out"
-    expected = _digest(material.predictions)
+    expected = digest_of(material.predictions)
     result = inside.tried(predicted_all, material.model, images, output, expected=expected)
     if result.outcome is Outcome.REFUSED:
         made = {path.name: same.label_map(path) for path in output.glob("*.nii.gz")}
@@ -162,7 +163,7 @@ def _note(material: Material, inside: Inside, seed: int, folder: Path) -> Result
     if random.random() < 0.5:  # One to make, too.
         sorted(output.glob("*.nii.gz"))[0].unlink()
     before = same.contents(output, "*.nii.gz")
-    expected = _digest(material.predictions)
+    expected = digest_of(material.predictions)
     result = inside.tried(predicted_all, model, images, output, expected=expected)
     if result.outcome is Outcome.REFUSED and same.contents(output, "*.nii.gz") != before:
         result = Result(Outcome.SILENT, f"refused, and yet it wrote: {result.said}")

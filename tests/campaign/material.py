@@ -20,6 +20,7 @@ FLAGS = ("--folds", "3", "--workers", "1")
 METHOD = ("--method", "kohl_purely_adversarial", "--preset", "small", "--deterministic")
 TINY = ("--hp.batch_size=2", "--hp.width=4", "--hp.discriminator_width=4", "--steps_per_epoch", "2")
 PATCHES = ("--view", "patches", "--patch_size", "25", "--patches_per_class", "400")
+ALL_FOLDS = ("--all_folds", "--test_folds", "2")  # Two runs: each other fold validates one.
 EPOCHS = 20
 ENDINGS = ("nii.gz", "nii", "mha", "nrrd")
 
@@ -42,8 +43,11 @@ class Material:
         self.records()
         _ = self.decathlon
         chains: tuple[Callable[[], object], ...] = (
-            lambda: self.run_whole,
-            lambda: (self.run, self.model, self.label, self.evaluated, self.predictions),
+            lambda: (self.run_whole, self.fold_run),
+            lambda: (
+                *(self.run, self.judged, self.model, self.label),
+                *(self.evaluated, self.predictions),
+            ),
             lambda: (self.other_model, self.unlike_run, self.series),
             lambda: (self.decathlon_records, self.many_whole, *map(self.records, ENDINGS)),
         )
@@ -103,6 +107,19 @@ class Material:
         """A finished run of two epochs on `records()`."""
         folder = self.folder / "run"
         must("train", *train_flags(self.records(), folder, epochs=2))
+        return folder
+
+    @cached_property
+    def judged(self) -> Path:
+        """The run, for whoever gives it a judge."""
+        return copied(self.run, self.folder / "judged")
+
+    @cached_property
+    def fold_run(self) -> Path:
+        """Beside `run`, the other one of a cross-validation with ALL_FOLDS."""
+        folder = self.folder / "fold_run"
+        folds = ("--validation_folds", "0", "--test_folds", "2")
+        must("train", *train_flags(self.records(), folder, epochs=2), *folds)
         return folder
 
     @cached_property

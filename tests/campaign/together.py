@@ -63,12 +63,12 @@ def _together(material: Material, inside: Inside, seed: int, folder: Path) -> Re
     elif way == 2:
         (second / "progress.json").unlink()
     else:
-        done += _damaged_run(second, random)
+        done += damaged_run(second, random)
     result = inside.tried(together, (first, second), expected=expected)
     return Result(result.outcome, f"{done}: {result.said}")
 
 
-def _damaged_run(run: Path, random: Random) -> str:
+def damaged_run(run: Path, random: Random) -> str:
     """One of a run's files edited, damaged or gone."""
     weights = sorted((run / "checkpoints").iterdir())
     files = [run / "hyperparameters.json", run / "progress.json", *weights]
@@ -119,7 +119,7 @@ def _initial(material: Material, inside: Inside, seed: int, folder: Path) -> Res
         source = material.unlike_run
         done = UNLIKE
     elif of_run:
-        done = _damaged_run(source, random)
+        done = damaged_run(source, random)
     else:
         done = edit_json(source / "assets" / "description.json", random)
     expected = inside.digest(begun, plain, material.records(), folder / "run")

@@ -82,6 +82,11 @@ def served(model: Path, array: np.ndarray) -> str:
     return _digest(_serve(model)(volume=tf.constant(array)))
 
 
+def label_of(model: Path, array: np.ndarray) -> np.ndarray:
+    """The model's label map of an array that it takes."""
+    return _serve(model)(volume=tf.constant(array))["label"].numpy()
+
+
 def evaluated(run: Path, array: np.ndarray) -> str:
     return _digest(_predict(run)(tf.constant(array)))
 

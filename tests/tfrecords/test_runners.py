@@ -11,7 +11,7 @@ import pytest
 from tfrecords import runners
 from tfrecords.errors import UserError
 from tfrecords.geometry.nifti import read
-from tfrecords.runners import free_memory, parallel_map
+from tfrecords.runners import parallel_map
 
 
 def test_every_item_gets_its_own_result() -> None:
@@ -127,10 +127,3 @@ def test_the_bar_tells_of_what_its_caller_is_done_with(
     assert "| 1/2 " not in capsys.readouterr().err
     assert len(list(parallel_map(abs, [1, 2], 1, "Testing"))) == 2
     assert "| 2/2 " in capsys.readouterr().err
-
-
-@pytest.mark.skipif(not Path("/proc/meminfo").exists(), reason="reads /proc")
-def test_free_memory_is_some_of_all() -> None:
-    free = free_memory()
-    assert free is not None
-    assert 0 < free < os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

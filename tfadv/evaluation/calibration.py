@@ -8,11 +8,24 @@ from tfadv.evaluation.quality import DICE, Measured, confidence, measure, rho
 from tfadv.inference.calibration import Calibration
 from tfadv.inference.quality import LOW_IS_GOOD
 from tfadv.run.ensemble import Ensemble
-from tfrecords.errors import UserError
+from tfrecords.errors import SettingError
 
 COVERAGE = 0.9
 LEAST_SUBJECTS = 5
 POINTS = 20  # Of the curve at most: means over as many images each.
+
+
+def require_unseen(ensemble: Ensemble) -> None:
+    """Raises SettingError where too few validation subjects trained no member.
+
+    Those of a cross-validation are the other members' training subjects.
+    """
+    if (unseen := len(ensemble.unseen)) < LEAST_SUBJECTS:
+        raise SettingError(
+            "calibrate",
+            f"expected at least {LEAST_SUBJECTS} validation subjects on which no run trained, "
+            f"received {unseen}. Export runs of one split, such as of several seeds",
+        )
 
 
 def calibrate(ensemble: Ensemble) -> Calibration:
@@ -22,15 +35,10 @@ def calibrate(ensemble: Ensemble) -> Calibration:
     tells their Dice best.
 
     Raises:
-        UserError: too few validation subjects trained no member: those of a cross-validation are
-            the other members' training subjects.
+        SettingError: see `require_unseen`.
     """
+    require_unseen(ensemble)
     unseen = ensemble.unseen
-    if len(unseen) < LEAST_SUBJECTS:
-        raise UserError(
-            f"calibrate: expected at least {LEAST_SUBJECTS} validation subjects on which no run "
-            f"trained, received {len(unseen)}. Export runs of one split, such as of several seeds"
-        )
     records = ensemble.first.records
     folds = sorted({one.fold for one in records.manifest.subjects if one.name in unseen})
     measured = measure(ensemble.predictor(), records, folds, unseen)

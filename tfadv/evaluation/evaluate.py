@@ -66,7 +66,8 @@ def evaluate(
     total = sum(subject.fold in folds for subject in manifest.subjects)
     rows: list[Row] = []
     subject_rows: list[Row] = []
-    segmented_subjects = segment(predictor, records, folds)
+    with_maps = measures.need_stated(measures.MEASURES)
+    segmented_subjects = segment(predictor, records, folds, with_maps=with_maps)
     for segmented in tqdm(segmented_subjects, "Evaluating", total=total, dynamic_ncols=True):
         volume = segmented.volume
         origin = origins[volume.subject]

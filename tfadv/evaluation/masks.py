@@ -11,6 +11,7 @@ import cc3d
 import numpy as np
 import surface_distance
 
+from tfadv.evaluation.stated import Stated
 from tfrecords.sources.subject import IGNORED
 
 CONNECTIVITY: Final = 26
@@ -28,6 +29,7 @@ class Masks:
         spacing_mm: distance between voxel centres along Z, Y and X.
         empty_mm: the distances where exactly one mask is empty; None for the volume's diagonal.
         ignored: voxels that nobody annotated, which are in neither mask and outside of none.
+        stated: what the model states of the region; None where it does not, or nobody asked.
 
     Raises:
         ValueError: masks that differ in shape or are not bool and 3D, or a spacing not positive.
@@ -38,6 +40,7 @@ class Masks:
     spacing_mm: Spacing
     empty_mm: float | None = None
     ignored: int = 0
+    stated: Stated | None = None
 
     def __post_init__(self) -> None:
         _check(self.reference, self.prediction, self.spacing_mm)

@@ -21,6 +21,16 @@ What overlap does not see:
 
 Components are 26-connected (faces, edges, corners): ours, Moeskops et al. 2017 state none.
 
+Calibration, of the probability that the model states of the region in each annotated voxel of the
+body's box (beyond it no network looked); nan where it states none:
+
+    brier                        the mean square of probability minus truth
+    calibration_error            the expected calibration error (ECE), of 15 bins: how far stated
+                                 probabilities are from the shares that are true
+
+Most voxels are background of which models are sure, so both are small, and smaller in a larger box:
+compare runs on the same subjects.
+
 Empty masks:
 
     reference  prediction  both dice  sensitivity  specificity  precision  distances
@@ -50,6 +60,7 @@ from typing import Literal
 import numpy as np
 
 from tfadv.evaluation.masks import Masks, Spacing, connected, euler_characteristic
+from tfadv.evaluation.stated import Stated
 from tfrecords.geometry.overlap import dice
 
 
@@ -69,6 +80,7 @@ class Measure:
         tested: in a study's statistical tests.
         by_amount: in a study's figure over the amount of training data; only where tested.
         every_epoch: validated after every epoch, and not only where it chooses the epoch.
+        of_stated: whether it needs probabilities, which are kept only where one does.
     """
 
     name: str
@@ -82,6 +94,7 @@ class Measure:
     tested: bool = False
     by_amount: bool = False
     every_epoch: bool = False
+    of_stated: bool = False
 
 
 def _ratio(part: int, whole: int) -> float:
@@ -192,6 +205,22 @@ MEASURES = (
         better="neither",
         scale="linear",
     ),
+    Measure(
+        "brier",
+        "Brier score",
+        lambda masks: masks.stated.brier if masks.stated else math.nan,
+        digits=4,
+        better="lower",
+        of_stated=True,
+    ),
+    Measure(
+        "calibration_error",
+        "expected calibration error",
+        lambda masks: masks.stated.calibration_error if masks.stated else math.nan,
+        digits=4,
+        better="lower",
+        of_stated=True,
+    ),
 )
 
 
@@ -203,6 +232,11 @@ def names() -> list[str]:
 def named(name: str) -> Measure:
     """Raises KeyError where no measure is called so."""
     return {measure.name: measure for measure in MEASURES}[name]
+
+
+def need_stated(chosen: Sequence[Measure]) -> bool:
+    """Whether any of these needs probabilities."""
+    return any(measure.of_stated for measure in chosen)
 
 
 def panels() -> list[Measure]:
@@ -217,6 +251,7 @@ def region_metrics(
     *,
     empty_mm: float | None = None,
     ignored: int = 0,
+    stated: Stated | None = None,
     measures: Sequence[Measure] | None = None,
 ) -> dict[str, float]:
     """Measures of one region of one subject, by name; see `Masks`.
@@ -224,5 +259,5 @@ def region_metrics(
     Args:
         measures: all if not given.
     """
-    masks = Masks(reference, prediction, spacing_mm, empty_mm, ignored)
+    masks = Masks(reference, prediction, spacing_mm, empty_mm, ignored, stated)
     return {m.name: float(m.of(masks)) for m in (MEASURES if measures is None else measures)}

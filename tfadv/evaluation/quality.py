@@ -141,6 +141,8 @@ def _interval(measured: Measured, said: np.ndarray) -> tuple[float, float]:
         drawn = random.integers(0, len(places), len(places))
         chosen = np.concatenate([places[index] for index in drawn])
         found.append(rho(said[chosen], dice[chosen]))
+    if np.isnan(found).all():  # The model says the same of all, or all are equally good.
+        return float("nan"), float("nan")
     low, high = np.nanpercentile(found, [2.5, 97.5])
     return float(low), float(high)
 

@@ -1,7 +1,8 @@
-"""Dice of trained runs on degraded test subjects: see `degradations`."""
+"""Dice of trained runs on degraded test subjects (`degradations`), and at the worst (`attack`)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -9,17 +10,19 @@ import pandas as pd
 from tqdm import tqdm
 
 from tfadv.evaluation import degradations, figures, measures, runs
+from tfadv.evaluation.attack import Attacked, worst
 from tfadv.evaluation.degradations import CLEAN
-from tfadv.evaluation.scoring import score, segment_image
-from tfadv.inference.predictor import Predictor
+from tfadv.evaluation.norms import NORMS, Norm
+from tfadv.evaluation.scoring import Segmented, score, segment_image
 from tfadv.inference.targets import averaged_regions
 from tfadv.run.run import load_run
 from tfadv.run.work_dir import WorkDir
 from tfrecords.files import write_file
-from tfrecords.reading.record_set import SubjectVolume, subject_volumes
+from tfrecords.reading.record_set import subject_volumes
 from tfrecords.records.manifest import Manifest, SubjectRecord
 
 SEGMENTED = ["run", "degradation", "strength"]
+Named = tuple[str, str, float, str]  # Run, degradation, strength and subject.
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,9 @@ class Scores:
     """What was measured.
 
     Attributes:
-        table: `robustness.csv`, a row per run, degradation, strength, subject and region. The
-            images as they are stored have the degradation CLEAN and the strength 0.
+        table: `robustness.csv`, a row per run, degradation or norm of the worst case, strength,
+            subject and region. The images as they are stored have the degradation CLEAN and the
+            strength 0.
         averaged: the regions of the mean Dice.
     """
 
@@ -41,8 +45,11 @@ class Scores:
         return rows.groupby([*SEGMENTED, "subject"], sort=False)["dice"].mean()
 
 
-def measure(work_dirs: Sequence[WorkDir]) -> Scores:
+def measure(work_dirs: Sequence[WorkDir], adversarial_steps: int = 0) -> Scores:
     """Segments the runs' test subjects, degraded in every way, with each run's best epoch.
+
+    Args:
+        adversarial_steps: of each ascent on the worst case (`attack.worst`); 0 for none.
 
     Raises:
         UserError: no run in a folder, or runs that differ in record set or test folds.
@@ -60,9 +67,9 @@ def measure(work_dirs: Sequence[WorkDir]) -> Scores:
     predictors = {run: predictor for run, (*_, predictor) in zip(names, loaded, strict=True)}
     records, folds = loaded[0].run.records, settings[0].test_folds
     origins = {subject.name: subject for subject in records.manifest.subjects}
-    images = 1 + sum(
-        len(degradation.strengths) for degradation in degradations.DEGRADATIONS.values()
-    )
+    norms = NORMS if adversarial_steps else {}
+    attacked = {run: Attacked(predictors[run], records.manifest) for run in names if norms}
+    images = 1 + sum(len(strengths) for _, strengths, _ in _degraded(norms))
     total = images * len(names) * sum(subject.fold in folds for subject in origins.values())
     rows = []
     with tqdm(total=total, desc="Segmenting", dynamic_ncols=True) as progress:
@@ -71,9 +78,15 @@ def measure(work_dirs: Sequence[WorkDir]) -> Scores:
             x_mm, y_mm, z_mm = origin.working.spacing_mm
             for degradation, strength, image in degradations.variants(volume, (z_mm, y_mm, x_mm)):
                 for run, predictor in predictors.items():
-                    found = _dice(predictor, image, volume, origin, records.manifest)
+                    segmented = segment_image(predictor, image, volume, records.manifest)
                     named = (run, degradation, strength, volume.subject)
-                    rows += [(*named, region, dice) for region, dice in found.items()]
+                    rows += _rows(named, segmented, origin, records.manifest)
+                    progress.update()
+            for run, name in product(attacked, norms):
+                found = worst(attacked[run], volume, norms[name], adversarial_steps)
+                for strength, label in found:
+                    named = (run, name, strength, volume.subject)
+                    rows += _rows(named, Segmented(volume, label), origin, records.manifest)
                     progress.update()
     table = pd.DataFrame(rows, columns=[*SEGMENTED, "subject", "region", "dice"])
     return Scores(table, averaged_regions(records.manifest))
@@ -104,22 +117,28 @@ def write(scores: Scores, out_dir: Path) -> list[Path]:
 def _curves(scores: Scores) -> bytes:
     means = scores.mean_dice().groupby(SEGMENTED, sort=False).mean()
     panels: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]] = {}
-    for name, degradation in degradations.DEGRADATIONS.items():
-        points = [(CLEAN, 0.0), *((name, strength) for strength in degradation.strengths)]
-        panels[degradation.axis] = {
-            run: (np.array([0.0, *degradation.strengths]), means[run].loc[points].to_numpy())
+    measured = set(scores.table["degradation"])
+    norms = {name: norm for name, norm in NORMS.items() if name in measured}
+    for name, strengths, axis in _degraded(norms):
+        points = [(CLEAN, 0.0), *((name, strength) for strength in strengths)]
+        panels[axis] = {
+            run: (np.array([0.0, *strengths]), means[run].loc[points].to_numpy())
             for run in scores.table["run"].unique()
         }
     return figures.curves(panels, "mean Dice")
 
 
-def _dice(
-    predictor: Predictor,
-    image: np.ndarray,
-    volume: SubjectVolume,
-    origin: SubjectRecord,
-    manifest: Manifest,
-) -> dict[str, float]:
-    segmented = segment_image(predictor, image, volume, manifest)
+def _degraded(norms: Mapping[str, Norm]) -> Iterator[tuple[str, tuple[float, ...], str]]:
+    """Name, strengths and axis of every degradation, and of these norms."""
+    for name, degradation in degradations.DEGRADATIONS.items():
+        yield name, degradation.strengths, degradation.axis
+    for name, norm in norms.items():
+        yield name, norm.strengths, norm.axis
+
+
+def _rows(
+    named: Named, segmented: Segmented, origin: SubjectRecord, manifest: Manifest
+) -> list[tuple[str, str, float, str, str, float]]:
+    """Dice by region, and of what."""
     scores = score(segmented, origin, manifest, [measures.named("dice")])
-    return {region: of["dice"] for region, of in scores.items()}
+    return [(*named, region, of["dice"]) for region, of in scores.items()]

@@ -11,6 +11,7 @@ from tfadv.evaluation.criterion import Criterion, log_key
 from tfadv.evaluation.masks import where_annotated
 from tfadv.evaluation.measures import Measure
 from tfadv.evaluation.served import Served
+from tfadv.evaluation.stated import Maps, Stated
 from tfadv.inference.predictor import Predictor
 from tfadv.inference.targets import averaged_regions, scored_regions
 from tfrecords.names import MEAN
@@ -23,31 +24,58 @@ Scores = dict[str, dict[str, float]]  # By region and by the measure's name.
 
 @dataclass(frozen=True)
 class Segmented:
-    """A subject with its prediction, as class indices [Z, Y, X] of the body's box."""
+    """A subject with its prediction, as class indices [Z, Y, X] of the body's box.
+
+    Attributes:
+        maps: its probabilities, where they were asked for.
+    """
 
     volume: SubjectVolume
     prediction: np.ndarray
+    maps: Maps | None = None
 
     @property
     def compared(self) -> np.ndarray:
         """The prediction as it is measured and shown: IGNORED where nobody annotated."""
         return where_annotated(self.prediction, self.volume.label)
 
+    def stated(self, members: tuple[int, ...]) -> Stated | None:
+        """What the model states of a class or region, by its class indices."""
+        probability = self.maps.of(members) if self.maps else None
+        if probability is None:
+            return None
+        annotated = self.volume.label != IGNORED
+        return Stated(probability[annotated], np.isin(self.volume.label[annotated], members))
+
 
 def segment(
-    predictor: Predictor | Served, records: RecordSet, folds: tuple[str, ...]
+    predictor: Predictor | Served,
+    records: RecordSet,
+    folds: tuple[str, ...],
+    *,
+    with_maps: bool = False,
 ) -> Iterator[Segmented]:
     """Every subject of the given folds, one at a time."""
     for volume in subject_volumes(records, folds):
-        yield segment_image(predictor, volume.image, volume, records.manifest)
+        yield segment_image(predictor, volume.image, volume, records.manifest, with_maps=with_maps)
 
 
 def segment_image(
-    predictor: Predictor | Served, image: np.ndarray, volume: SubjectVolume, manifest: Manifest
+    predictor: Predictor | Served,
+    image: np.ndarray,
+    volume: SubjectVolume,
+    manifest: Manifest,
+    *,
+    with_maps: bool = False,
 ) -> Segmented:
-    """A subject with the prediction of an image [Z, Y, X, C], its own or one made of it."""
-    label = predictor.predict(tf.constant(image.astype(np.float32)))["label"]
-    return Segmented(volume, class_indices(label.numpy(), manifest.classes))
+    """A subject with the prediction of an image [Z, Y, X, C], its own or one made of it.
+
+    Args:
+        with_maps: keep its probabilities, which take more memory than all else.
+    """
+    answer = predictor.predict(tf.constant(image.astype(np.float32)))
+    maps = Maps(answer["probabilities"].numpy(), predictor.targets) if with_maps else None
+    return Segmented(volume, class_indices(answer["label"].numpy(), manifest.classes), maps)
 
 
 def whole(labels: np.ndarray, volume: SubjectVolume, origin: SubjectRecord) -> np.ndarray:
@@ -77,6 +105,7 @@ def score(
     prediction = whole(segmented.compared, segmented.volume, origin)
     ignored = int(np.count_nonzero(reference == IGNORED))
     x_mm, y_mm, z_mm = origin.working.spacing_mm
+    stated = segmented.stated if measures.need_stated(chosen) else lambda _: None
     return {
         region: measures.region_metrics(
             np.isin(reference, members),
@@ -84,6 +113,7 @@ def score(
             (z_mm, y_mm, x_mm),
             empty_mm=empty_mm,
             ignored=ignored,
+            stated=stated(members),
             measures=chosen,
         )
         for region, members in scored_regions(manifest).items()

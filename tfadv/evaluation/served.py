@@ -8,6 +8,7 @@ from absl import logging
 
 from tfadv.inference.description import kind
 from tfadv.inference.model import load, read_description
+from tfadv.inference.targets import Targets, class_targets, region_targets
 from tfrecords.errors import UserError
 from tfrecords.names import differences, shortened
 from tfrecords.reading.record_set import RecordSet
@@ -31,6 +32,12 @@ class Served:
     @property
     def quality(self) -> tuple[str, ...]:
         return self.description.quality
+
+    @property
+    def targets(self) -> Targets:
+        """What its probabilities are of."""
+        made = self.description
+        return class_targets(made) if made.exclusive else region_targets(made)
 
     def predict(self, volume: tf.Tensor) -> dict[str, tf.Tensor]:
         """As `Predictor.serve`."""

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,8 +13,8 @@ from tfadv.inference.export import VERSION, Description
 from tfadv.inference.members import Member
 from tfadv.inference.onnx_conversion import convert
 from tfadv.inference.predictor import Predictor
-from tfrecords.errors import SettingError
-from tfrecords.files import file_checksum, write_json, writing
+from tfrecords.errors import SettingError, UserError
+from tfrecords.files import file_checksum, read_json, write_json, writing
 
 ENDING = ".onnx"
 LARGEST_BYTES = 2_000_000_000  # Of weights: the file is a protocol buffer, below 2 GiB.
@@ -31,14 +32,11 @@ def export_onnx(predictor: Predictor, description: Description, path: Path) -> N
         path: MODEL.onnx.
 
     Raises:
-        SettingError: there is something of that name that this did not write, or there are more
-            weights than a file of this format can hold.
+        SettingError: see `require_own`; or there are more weights than a file of this format can
+            hold.
     """
+    require_own(path)
     beside = path.with_suffix(".json")
-    if path.exists() and not (path.is_file() and beside.is_file()):
-        raise SettingError(
-            "out_dir", f"{path} exists and has no {beside.name} beside it; choose another name"
-        )
     _require_fit(predictor.members)
     description = replace(description, quality=(), calibration=None)
     rounded = sorted({dtype for member in predictor.members for dtype in _rounded(member)})
@@ -57,6 +55,24 @@ def export_onnx(predictor: Predictor, description: Description, path: Path) -> N
         # First: a file without its description would be taken for somebody else's.
         files = {path.name: file_checksum(temporary)}
         write_json(beside, replace(description, files=files), VERSION)
+
+
+def require_own(path: Path) -> None:
+    """Raises SettingError where MODEL.onnx, or MODEL.json, is there, and none that this wrote."""
+    beside = path.with_suffix(".json")
+    if not (os.path.lexists(path) or os.path.lexists(beside)):
+        return
+    try:
+        files = read_json(beside, Description, VERSION, "").files.keys()
+    except UserError:
+        files = set()
+    # Its description is written first: after a kill between the two, it is there alone.
+    if files != {path.name} or not (path.is_file() or not os.path.lexists(path)):
+        raise SettingError(
+            "out_dir",
+            f"expected {path} and {beside.name} that launch/export.py wrote, or neither, received "
+            "other files of these names; choose another name",
+        )
 
 
 def _require_fit(members: Sequence[Member]) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from tfadv.inference.description import Description
 from tfrecords.records.manifest import Manifest
 
 # Sigmoids closer to 0 and 1 than this count as this: one region must not outvote all others.
@@ -72,17 +73,18 @@ def _first_largest(scores: tf.Tensor) -> tf.Tensor:
     return index
 
 
-def class_targets(manifest: Manifest) -> Targets:
+def class_targets(manifest: Manifest | Description) -> Targets:
     """One exclusive map per class, the background among them."""
     count = len(manifest.classes)
     members = tuple((index,) for index in range(count))
     return Targets(tuple(c.name for c in manifest.classes), members, exclusive=True, classes=count)
 
 
-def region_targets(manifest: Manifest) -> Targets:
+def region_targets(manifest: Manifest | Description) -> Targets:
     """One map per region; of a dataset without regions, one per foreground class."""
-    regions = manifest.regions or {c.name: (c.name,) for c in manifest.classes[1:]}
-    members = tuple(tuple(map(manifest.class_index, classes)) for classes in regions.values())
+    names = [c.name for c in manifest.classes]
+    regions = manifest.regions or {name: (name,) for name in names[1:]}
+    members = tuple(tuple(map(names.index, classes)) for classes in regions.values())
     return Targets(tuple(regions), members, exclusive=False, classes=len(manifest.classes))
 
 

@@ -72,9 +72,9 @@ class WholeVolume(Tiling):
 
     def apply(self, network: Network, image: tf.Tensor, outputs: int) -> tf.Tensor:
         shape = tf.shape(image)[:3]
-        missing = _missing(shape, self.multiple)
-        before = missing // 2
-        maps = network(pad(image, before, missing - before)[None])[0]
+        lacking = missing(shape, self.multiple)
+        before = lacking // 2
+        maps = network(pad(image, before, lacking - before)[None])[0]
         begin = tf.concat([before, [0]], 0)
         return tf.slice(maps, begin, tf.concat([shape, [outputs]], 0))
 
@@ -100,14 +100,18 @@ class SlidingWindow(Tiling):
     def axes(self) -> tuple[int, ...]:
         return AXES_OF_SLICES if self.of_slices else ALL_AXES
 
+    def placed(self, shape: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """A window's size, the padded image's, and the padding before; int32 [3] as the shape."""
+        size = tf.stack([shape[0], *self.size]) if self.of_slices else tf.constant(self.size)
+        padded = tf.maximum(shape, size)
+        return size, padded, (padded - shape) // 2
+
     def apply(self, network: Network, image: tf.Tensor, outputs: int) -> tf.Tensor:
         channels = image.shape[-1]
         shape = tf.shape(image)[:3]
-        size = tf.stack([shape[0], *self.size]) if self.of_slices else tf.constant(self.size)
-        padded = tf.maximum(shape, size)
-        before = (padded - shape) // 2
+        size, padded, before = self.placed(shape)
         image = pad(image, before, padded - shape - before)
-        weights = _gaussian(size)[..., None]
+        weights = gaussian(size)[..., None]
         weights_of_maps = tf.tile(weights, [1, 1, 1, outputs])
 
         def window(start: tf.Tensor) -> tf.Tensor:
@@ -116,7 +120,7 @@ class SlidingWindow(Tiling):
             maps = self._of_block(network, block, channels, outputs)
             return tf.concat([maps * weights_of_maps, weights], -1)
 
-        total = _overlapped(window, padded, size, outputs + 1)
+        total = overlapped(window, padded, size, outputs + 1)
         begin = tf.concat([before, [0]], 0)
         inside = tf.slice(total, begin, tf.concat([shape, [outputs + 1]], 0))
         return inside[..., :-1] / inside[..., -1:]
@@ -134,7 +138,7 @@ class SlidingWindow(Tiling):
 def some_at_a_time(network: Network, slices: tf.Tensor, outputs: int, number: int) -> tf.Tensor:
     """The network's maps [Z, y, x, outputs] of slices [Z, Y, X, C]."""
     depth = tf.shape(slices)[0]
-    slices = tf.pad(slices, [[0, _missing(depth, number)], [0, 0], [0, 0], [0, 0]])
+    slices = tf.pad(slices, [[0, missing(depth, number)], [0, 0], [0, 0], [0, 0]])
     groups = tf.reshape(slices, tf.concat([[-1, number], tf.shape(slices)[1:]], 0))
     groups.set_shape([None, number, *slices.shape[1:]])
     signature = tf.TensorSpec([number, None, None, outputs], tf.float32)
@@ -144,7 +148,7 @@ def some_at_a_time(network: Network, slices: tf.Tensor, outputs: int, number: in
     return maps[:depth]
 
 
-def _missing(extents: tf.Tensor, multiple: int) -> tf.Tensor:
+def missing(extents: tf.Tensor, multiple: int) -> tf.Tensor:
     """What extents lack of the next multiple.
 
     Not `-extents % multiple`: tf2onnx leaves the remainder of a negative number negative.
@@ -160,7 +164,7 @@ def pad(tensor: tf.Tensor, before: tf.Tensor, after: tf.Tensor) -> tf.Tensor:
     return padded
 
 
-def _overlapped(
+def overlapped(
     window: Callable[[tf.Tensor], tf.Tensor], shape: tf.Tensor, size: tf.Tensor, channels: int
 ) -> tf.Tensor:
     """The sum [*shape, channels] of windows that cover a volume evenly.
@@ -212,7 +216,7 @@ def _starts(extent: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.round(tf.linspace(0.0, room, count)), tf.int32)
 
 
-def _gaussian(size: tf.Tensor) -> tf.Tensor:
+def gaussian(size: tf.Tensor) -> tf.Tensor:
     """Weights [d, h, w] that fall from 1 at the centre, never below a thousandth."""
     weights = tf.ones([1, 1, 1])
     for axis in range(3):

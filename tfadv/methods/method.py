@@ -148,8 +148,12 @@ class Method(abc.ABC):
     def rate(self, optimizer: str, epoch: int = 0) -> float:
         """The learning rate of an optimizer in an epoch, counted from 0."""
 
-    def paced(self, epochs: int) -> Mapping[str, int]:
-        """Hyperparameters that follow the number of epochs, where that is chosen by the time."""
+    def paced(self, epochs: int, passes: float) -> Mapping[str, float]:
+        """Hyperparameters that follow how long it trains, where that is chosen by the time.
+
+        Args:
+            passes: how often the segmentor sees an example, in the mean.
+        """
         return {}
 
     def players(self, channels: int, outputs: Sequence[str]) -> Players:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-import keras
 import tensorflow as tf
 
 from tfadv.adversarial import Batch, Networks, Players, Scene, Term, Update
@@ -23,7 +22,7 @@ from tfadv.losses.virtual_adversarial import adversarial_perturbation, bernoulli
 from tfadv.methods.checks import ANY, COUNT, POSITIVE, at_least, multiple_of, one_of
 from tfadv.methods.controls import Judged, over_unlabelled, unlabelled_too
 from tfadv.methods.method import JOINT_DECISION, hyperparameter
-from tfadv.methods.optimizers import torch_rmsprop
+from tfadv.methods.optimizers import Adam, torch_rmsprop
 from tfadv.methods.variation import Varied
 from tfadv.methods.verdicts import Verdicts, observed, swapped
 from tfadv.networks import reciprocal as networks
@@ -113,7 +112,7 @@ class ReciprocalDice(Varied):
         )
 
     def build(self, channels: int, outputs: Sequence[str]) -> Players:
-        adam = keras.optimizers.Adam(self.rate("segmentor"))
+        adam = Adam(self.rate("segmentor"))
         update = Update(
             "segmentor",
             {"segmentor": "segmentor"},

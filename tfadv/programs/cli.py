@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import math
 import os
 import re
 import signal
@@ -81,10 +82,15 @@ def _parse(program: str, arguments: Sequence[str]) -> list[str]:
             for argument in arguments
         ]
     try:
-        return flags.FLAGS([sys.argv[0], *arguments])[1:]
+        names = flags.FLAGS([sys.argv[0], *arguments])[1:]
     except flags.Error as error:
         see = as_entered(f"python launch/{program}.py --help")
         sys.exit(f"error: {_of_flags(error)} See {see}")
+    for name, value in flags.FLAGS.flag_values_dict().items():
+        # Which is within any bounds.
+        if isinstance(value, float) and not math.isfinite(value):
+            sys.exit(f"error: --{name}: expected a finite number, received {value}")
+    return names
 
 
 def _of_flags(error: flags.Error) -> str:

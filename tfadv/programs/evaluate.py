@@ -71,6 +71,9 @@ def main(names: list[str]) -> None:
         raise SettingError(
             "work_dir", f"expected runs, or instead of them --model, received {received}"
         )
+    if QUALITY.value and (SAVE.value or EMPTY_MM.value is not None):
+        ignored = "save_predictions" if SAVE.value else "empty_mm"
+        raise SettingError(ignored, "expected without --quality, which scores nothing else")
     if MODEL.value:
         _evaluate_model(Path(MODEL.value))
     else:
@@ -126,7 +129,8 @@ def _evaluate_runs(folders: list[Path]) -> None:
 
 
 def _evaluate_model(given: Path) -> None:
-    if not RECORDS.value or not FOLDS.value:
+    folds = cli.comma_list(FOLDS.value)
+    if not RECORDS.value or not folds:
         raise SettingError("model", "expected --records and --folds as well")
     early.require_there(early.MODEL, given)
     early.require_there(early.RECORDS, Path(RECORDS.value))
@@ -137,7 +141,7 @@ def _evaluate_model(given: Path) -> None:
     from tfadv.run.work_dir import WorkDir  # noqa: PLC0415
     from tfrecords.reading.record_set import open_record_set  # noqa: PLC0415
 
-    records, folds = open_record_set(Path(RECORDS.value)), cli.comma_list(FOLDS.value)
+    records = open_record_set(Path(RECORDS.value))
     model_dir = latest(given)
     served = Served(model_dir)
     served.require_unseen(records, folds)
@@ -154,6 +158,7 @@ def _measure_quality(
 ) -> None:
     from tfadv.evaluation import quality  # noqa: PLC0415
 
+    out.folder.mkdir(parents=True, exist_ok=True)  # Before what takes minutes.
     measured = quality.measure(predictor, records, folds)
     written = quality.write(measured, out.folder)
     print(quality.describe(measured))

@@ -83,6 +83,10 @@ def main(names: list[str]) -> None:
         raise SettingError(
             "out_dir", f"expected a name ending in .onnx with --format=onnx alone, received {named}"
         )
+    if CALIBRATE.value and is_onnx:
+        raise SettingError(
+            "calibrate", "expected without --format=onnx: such a file says nothing of quality"
+        )
     folders = [Path(folder) for folder in (*WORK_DIR.value, *names)]
     early.require_there(early.RUN, *folders)
     start_tensorflow()
@@ -100,8 +104,14 @@ def main(names: list[str]) -> None:
         tell_of_unfinished(work_dirs)
     default = f"models/{ensemble.first.method.name}" + (".onnx" if is_onnx else "")
     out_dir = Path(OUT_DIR.value or default)
-    if not is_onnx:
+    if is_onnx:
+        from tfadv.inference.onnx_file import export_onnx, require_own  # noqa: PLC0415
+
+        require_own(out_dir)
+    else:
         require_versions(out_dir)
+    if CALIBRATE.value:
+        calibration.require_unseen(ensemble)  # Before what takes minutes.
     components = component_choice.choose(ensemble) if LARGEST.value else []
     for note in components:
         print(component_choice.sentence(note))
@@ -113,8 +123,6 @@ def main(names: list[str]) -> None:
     description = replace(described, scores=held_out_scores(ensemble, components))
     of_runs = f", of {len(work_dirs)} runs" if len(work_dirs) > 1 else ""
     if is_onnx:
-        from tfadv.inference.onnx_file import export_onnx  # noqa: PLC0415
-
         export_onnx(predictor, description, out_dir)
         print(f"model: {out_dir}{of_runs}, with its description in {out_dir.with_suffix('.json')}")
         return

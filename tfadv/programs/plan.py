@@ -15,6 +15,7 @@ from absl import flags
 
 from tfadv.programs import cli, early
 from tfadv.programs.start import start_tensorflow
+from tfrecords.errors import SettingError
 
 RECORDS = flags.DEFINE_string("records", "records/demo_tumour", "Record set to train on.")
 MINUTES = flags.DEFINE_float("minutes", 60, "How long each line is to train.", 0.5)
@@ -30,9 +31,11 @@ def main() -> None:
     from tfrecords.reading.record_set import open_record_set  # noqa: PLC0415
 
     records = open_record_set(Path(RECORDS.value))
-    proposal = propose(records, limits_of(MINUTES.value, MEMORY_GB.value))
     out = Path(OUT.value or f"plans/{records.folder.resolve().name}.toml")
-    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.is_dir():
+        raise SettingError("out", f"expected a file to write, received the folder {out}")
+    out.parent.mkdir(parents=True, exist_ok=True)  # Before minutes of measuring.
+    proposal = propose(records, limits_of(MINUTES.value, MEMORY_GB.value))
     write(out, proposal)
     print("\n".join(proposal.reasons))
     print(f"plan: {out}")

@@ -10,15 +10,18 @@ when the same command is given again.
 
 import math
 import os
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from absl import flags
 
 from tfadv.programs import cli, early
+from tfadv.programs.start import start_tensorflow
 from tfrecords.errors import SettingError, UserError
 from tfrecords.names import shortened
 from tfrecords.records.views import VIEWS, Patches, Slices, View, Volumes
+from tfrecords.runners import CONTEXT
 from tfrecords.sources import layouts
 from tfrecords.sources.subject import TRAINING, select_modalities
 
@@ -138,16 +141,22 @@ def _verify(folder: Path) -> None:
     print(f"{folder}: {len(manifest.shards)} shards, {size_mb:.1f} MB, whole as they were written")
 
 
+def _view_of(method: str) -> View:
+    start_tensorflow()
+    from tfadv import methods  # noqa: PLC0415
+
+    return methods.get(method).view
+
+
 def _view() -> View:
     if METHOD.value and VIEW.value:
         raise UserError("--method and --view: expected one of them, received both")
     view = VIEWS[VIEW.value or Slices.kind]()
     if METHOD.value:
         early.require_method(METHOD.value)
-        # Only this flag needs the methods, whose networks import TensorFlow.
-        from tfadv import methods  # noqa: PLC0415
-
-        view = methods.get(METHOD.value).view
+        # Methods import TensorFlow, whose 0.9 GB would stay here as long as volumes are read.
+        with ProcessPoolExecutor(1, CONTEXT) as alone:
+            view = alone.submit(_view_of, METHOD.value).result()
     for flag in (PATCH_SIZE, LABEL_SIZE, PATCHES):
         if flag.present and not isinstance(view, Patches):
             raise SettingError(flag.name, f"expected the view patches, received {view.kind}")

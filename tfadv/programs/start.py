@@ -4,8 +4,11 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
+
+Prepared = TypeVar("Prepared")
 
 # What it says of every machine: that it has oneDNN, which instructions it was built without, that
 # there is no GPU, that oneDNN transposes no integers. The last two are no errors on such machines.
@@ -22,14 +25,20 @@ NOTICES = re.compile(
 UNUSED = ("sklearn", "matplotlib")
 
 
-def start_tensorflow() -> None:
-    """Imports TensorFlow and finds its devices; of what that says, errors and warnings remain."""
+def start_tensorflow(prepare: Callable[[], Prepared] = lambda: None) -> Prepared:
+    """Imports TensorFlow and finds its devices; of what that says, errors and warnings remain.
+
+    Args:
+        prepare: called between the two.
+    """
     with _without_notices(), _without_unused():
         import tensorflow as tf  # noqa: PLC0415
 
+        prepared = prepare()
         tf.config.list_logical_devices()
         # What it says once, of the first: now rather than among a program's own lines.
         tf.transpose(tf.zeros((1, 1), tf.int32))
+    return prepared
 
 
 @contextmanager

@@ -6,6 +6,7 @@ python launch/train.py --plan plans/decathlon.toml --line adversarial
 python launch/train.py --preset auto --records records/decathlon --minutes 60
 python launch/train.py --method kohl_hybrid --all_folds --work_dir runs/kohl_hybrid_folds
 python launch/train.py --method kohl_hybrid --init_from models/kohl_cross_entropy
+srun --ntasks-per-node=1 python launch/train.py --method kohl_hybrid --nodes=slurm
 
 --preset auto makes a plan as launch/plan.py does, keeps it in the run's folder and trains its
 baseline, or the --method that is given.
@@ -13,11 +14,12 @@ baseline, or the --method that is given.
 Watch it with: tensorboard --logdir runs
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from absl import flags
+from absl import flags, logging
 
 from tfadv.programs import cli, early
 from tfadv.programs.start import start_tensorflow
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from tfadv.run.run import Run
     from tfadv.run.split import HeldOut
     from tfadv.run.work_dir import WorkDir
+    from tfadv.training.workers import Workers
     from tfrecords.reading.record_set import RecordSet
 
 METHOD = flags.DEFINE_string(
@@ -88,6 +91,13 @@ UNLABELLED = flags.DEFINE_integer(
     "else all without a label map]",
     1,
 )
+NODES = flags.DEFINE_enum(
+    "nodes",
+    None,
+    ["slurm", "tf_config"],
+    "Several nodes train this run, a process on each, started by the same command: who they are, "
+    "by srun's variables or by TF_CONFIG. See docs/scale.md. [TF_CONFIG, if it names several]",
+)
 TRACKER = flags.DEFINE_string(
     "tracker",
     None,
@@ -103,7 +113,7 @@ DETERMINISTIC = flags.DEFINE_bool(
 def main() -> None:
     _require_one_source()
     _require_there()
-    start_tensorflow()
+    workers = _start()
     # Imported here, so that --help and wrong flags do not wait for TensorFlow.
     from tfadv import methods  # noqa: PLC0415
     from tfadv.run.split import HeldOut  # noqa: PLC0415
@@ -121,10 +131,44 @@ def main() -> None:
         _train_all(work_dir.folder, method, records, held_out, chosen.unlabelled)
         logs = work_dir.folder
     else:
-        _train(work_dir, _run(work_dir, method, records, held_out, chosen.unlabelled))
+        _train(work_dir, _run(work_dir, method, records, held_out, chosen.unlabelled), workers)
         logs = work_dir.tensorboard
+    if not workers.chief:
+        return
     print(f"TensorBoard: tensorboard --logdir {logs}")
     cli.tell(f"Next: python launch/evaluate.py --work_dir {work_dir.folder}")
+
+
+def _start() -> "Workers":
+    """TensorFlow, and whoever trains with this process; only the chief tells what happens."""
+
+    def join() -> "Workers":
+        from tfadv.training import nodes, workers  # noqa: PLC0415
+
+        found = nodes.nodes_of(NODES.value)
+        if found:
+            _require_one_run()
+        return workers.join(found)
+
+    if NODES.value or "TF_CONFIG" in os.environ:
+        # When a worker is lost, TensorFlow's many lines would bury our one.
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    workers = start_tensorflow(join)
+    if not workers.chief:
+        logging.set_verbosity(logging.ERROR)
+    return workers
+
+
+def _require_one_run() -> None:
+    """Raises SettingError where several nodes cannot do what flags ask for."""
+    if ALL_FOLDS.value:
+        raise SettingError("all_folds", "expected one run, which several nodes train together")
+    if PRESET.value == "auto":
+        raise SettingError(
+            "preset",
+            "expected paper, small or a plan that was made before (python launch/plan.py), which "
+            "several nodes read, received auto",
+        )
 
 
 class _Chosen(NamedTuple):
@@ -134,7 +178,7 @@ class _Chosen(NamedTuple):
     records: Path
     preset: str
     overrides: list[str]
-    unlabelled: int | None = None
+    unlabelled: int = 0
 
 
 def _require_one_source() -> None:
@@ -202,7 +246,7 @@ def _auto_dir(records: Path) -> str:
     return f"runs/{METHOD.value or records.resolve().name}_auto"
 
 
-def _train(work_dir: "WorkDir", run: "Run") -> None:
+def _train(work_dir: "WorkDir", run: "Run", workers: "Workers") -> None:
     from tfadv.run.cross_validation import require_no_folds  # noqa: PLC0415
     from tfadv.training import train  # noqa: PLC0415
     from tfadv.training.tracker import find_tracker  # noqa: PLC0415
@@ -211,7 +255,7 @@ def _train(work_dir: "WorkDir", run: "Run") -> None:
     tracker = find_tracker(TRACKER.value) if TRACKER.value else None
     if DETERMINISTIC.value:
         train.make_deterministic()
-    train.train(work_dir, run, tracker)
+    train.train(work_dir, run, tracker, workers)
 
 
 def _train_all(
@@ -219,7 +263,7 @@ def _train_all(
     method: "Method",
     records: "RecordSet",
     held_out: "HeldOut",
-    unlabelled: int | None,
+    unlabelled: int,
 ) -> None:
     from tfadv.run.cross_validation import fold_dirs  # noqa: PLC0415
     from tfadv.study.folds import train_all  # noqa: PLC0415
@@ -243,7 +287,7 @@ def _run(
     method: "Method",
     records: "RecordSet",
     held_out: "HeldOut",
-    unlabelled: int | None,
+    unlabelled: int,
 ) -> "Run":
     from tfadv.run.initial import initial_of  # noqa: PLC0415
     from tfadv.run.run import Run  # noqa: PLC0415

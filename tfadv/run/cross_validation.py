@@ -28,8 +28,8 @@ def begin_all(folder: Path, runs: Mapping[WorkDir, Run]) -> list[WorkDir]:
     """Notes the settings of each; returns those that are not finished.
 
     Raises:
-        UserError: a folder holds another run, another process trains one, or the common folder is
-            a run itself. Nothing is written then.
+        UserError: a folder holds another run, or a finished one that is damaged, another process
+            trains one, or the common folder is a run itself. Nothing is written then.
     """
     if WorkDir(folder).hyperparameters.is_file():
         raise UserError(
@@ -38,6 +38,8 @@ def begin_all(folder: Path, runs: Mapping[WorkDir, Run]) -> list[WorkDir]:
     for work_dir, run in runs.items():
         work_dir.require_same(run.settings)
     pending = [w for w, run in runs.items() if w.progress().epochs < run.method.epochs]
+    for work_dir in runs.keys() - set(pending):  # The others' trainings look at theirs.
+        work_dir.require_whole()
     for work_dir in pending:
         with work_dir.locked():
             work_dir.begin(runs[work_dir].settings)

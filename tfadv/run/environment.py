@@ -3,9 +3,12 @@
 import os
 import platform
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
+
+from tfrecords.files import file_checksum
 
 PACKAGES = ("tfadv", "tensorflow", "keras", "numpy", "SimpleITK")
 
@@ -20,6 +23,13 @@ def environment() -> dict[str, str]:
         | versions
         | {"devices": counts}
     )
+
+
+def code() -> str:
+    """A checksum of this program's files, and the versions of what it computes with."""
+    root = Path(__file__).parents[2]
+    files = (path for package in ("tfadv", "tfrecords") for path in (root / package).rglob("*.py"))
+    return f"{file_checksum(*sorted(files))} {[_version(name) for name in PACKAGES[1:]]}"
 
 
 def _named(device: Any) -> str:

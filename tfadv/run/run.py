@@ -20,11 +20,11 @@ from tfadv.run.settings import RANDOM, Initial, Settings
 from tfadv.run.split import HeldOut, choose_split, training_subjects, unlabelled_subjects
 from tfadv.run.work_dir import REMEDY, WorkDir
 from tfrecords.errors import SettingError, UserError
+from tfrecords.memory import free_memory
 from tfrecords.names import MEAN
-from tfrecords.reading.batches import training_batches
+from tfrecords.reading.batches import Parts, training_batches
 from tfrecords.reading.record_set import RecordSet, open_record_set
 from tfrecords.records.manifest import Manifest
-from tfrecords.runners import free_memory
 
 IMAGE_BYTES = 4  # Of a channel of a voxel, normalised: float32.
 
@@ -48,7 +48,7 @@ class Run:
         positive_fraction: float = 1.0,
         selected_by: str = MEAN,
         initial: Initial = RANDOM,
-        unlabelled_subjects: int | None = None,
+        unlabelled_subjects: int = 0,
     ) -> Self:
         """A run that nobody has started. Raises SettingError that names what is wrong.
 
@@ -63,7 +63,7 @@ class Run:
         split = choose_split(records.manifest, held_out or HeldOut())
         # Refuses values that this record set does not know.
         recipe = method.recipe(records.manifest)
-        if unlabelled_subjects is not None and not recipe.unlabelled:
+        if unlabelled_subjects and not recipe.unlabelled:
             raise SettingError(
                 "unlabelled_subjects",
                 "expected none without hp.unlabelled=true, by which a method takes images without "
@@ -125,7 +125,7 @@ class Run:
     def unlabelled_subjects(self) -> frozenset[str] | None:
         """Names of those whose images alone train; None for all without a label map."""
         settings = self.settings
-        if settings.unlabelled_subjects is None:
+        if not settings.unlabelled_subjects:
             return None
         return unlabelled_subjects(
             self.manifest,
@@ -179,21 +179,37 @@ class Run:
     ) -> tf.data.Dataset:
         """Training batches of the given epochs for all replicas of the model.
 
+        Where several workers train, those of this one's replicas, one after another: in the order
+        in which `MirroredStrategy` cuts a whole batch.
+
         Args:
             subjects: those that train; `subjects` of this run if not given.
         """
-        replicas = model.distribute_strategy.num_replicas_in_sync
-        return training_batches(
-            self.records,
-            self.settings.training_folds,
-            self.method.recipe(self.manifest),
-            self.settings.seed,
-            epochs,
-            self.method.steps_per_epoch,
-            self.subjects if subjects is None else subjects,
-            self.unlabelled_subjects,
-            minibatches=model.players.minibatches * replicas,
-        )
+        strategy = model.distribute_strategy
+
+        def read(parts: Parts | None = None) -> tf.data.Dataset:
+            return training_batches(
+                self.records,
+                self.settings.training_folds,
+                self.method.recipe(self.manifest),
+                self.settings.seed,
+                epochs,
+                self.method.steps_per_epoch,
+                self.subjects if subjects is None else subjects,
+                self.unlabelled_subjects,
+                minibatches=model.players.minibatches * strategy.num_replicas_in_sync,
+                parts=parts,
+            )
+
+        if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            return read()
+        return strategy.distribute_datasets_from_function(lambda context: read(_of_worker(context)))
+
+
+def _of_worker(context: tf.distribute.InputContext) -> Parts:
+    """A part for each of a worker's replicas, of which all have as many."""
+    count = context.num_replicas_in_sync // context.num_input_pipelines
+    return Parts(context.input_pipeline_id * count, count, context.num_replicas_in_sync)
 
 
 def _require_memory(method: Method, manifest: Manifest) -> None:

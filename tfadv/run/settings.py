@@ -32,14 +32,14 @@ class Settings:
     Attributes:
         records: folder of the record set, absolute.
         positive_fraction: see `split.training_subjects`.
-        unlabelled_subjects: see `split.unlabelled_subjects`; None takes all without a label map.
+        unlabelled_subjects: see `split.unlabelled_subjects`; 0 takes all without a label map.
         selected_by: what chooses the epoch; see `evaluation.criterion`.
         init_from, init_sha256: see `Initial`.
 
     Raises:
-        SettingError: a fraction that is not in (0, 1], less than one unlabelled subject, a seed
-            that is negative or too large, or folds that train and are held out, or of which there
-            are none.
+        SettingError: a fraction that is not in (0, 1], a negative number of unlabelled subjects, a
+            seed that is negative or too large, or folds that train and are held out, or of which
+            there are none.
     """
 
     method: str
@@ -53,7 +53,7 @@ class Settings:
     selected_by: str = MEAN
     init_from: str = ""
     init_sha256: str = ""
-    unlabelled_subjects: int | None = None
+    unlabelled_subjects: int = 0
 
     def __post_init__(self) -> None:
         if not 0 < self.positive_fraction <= 1:
@@ -62,10 +62,11 @@ class Settings:
                 "expected a share in (0, 1] of the training subjects, received "
                 f"{self.positive_fraction}",
             )
-        if self.unlabelled_subjects is not None and self.unlabelled_subjects < 1:
+        if self.unlabelled_subjects < 0:
             raise SettingError(
                 "unlabelled_subjects",
-                f"expected one at least, received {self.unlabelled_subjects}",
+                "expected a number of subjects, or 0 for all without a label map, received "
+                f"{self.unlabelled_subjects}",
             )
         if not 0 <= self.seed <= LARGEST_SEED:
             raise SettingError(

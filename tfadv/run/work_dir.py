@@ -37,6 +37,7 @@ class Progress:
         weights: SHA-256 of the checkpoints that are kept, by epoch. Runs of equal weights differ
             in it: HDF5 notes when it was written.
         readings: of gradients and verdicts, each with the number of its step.
+        replicas: of all workers where several train; 0 where one process does.
 
     Raises:
         SettingError: these contradict each other.
@@ -48,6 +49,7 @@ class Progress:
     history: list[dict[str, int | float]] = field(default_factory=list)
     weights: dict[int, str] = field(default_factory=dict, compare=False)
     readings: list[dict[str, int | float]] = field(default_factory=list)
+    replicas: int = 0
 
     def __post_init__(self) -> None:
         rows = [row.get("epoch") for row in self.history]
@@ -170,6 +172,16 @@ class WorkDir:
             stale.unlink()
         self._write_tables(progress)
 
+    def require_whole(self) -> None:
+        """Raises UserError where a checkpoint that is kept is missing or another one."""
+        progress = self.progress()
+        for epoch in progress.weights:
+            if not self._weights(epoch).is_file():
+                raise UserError(
+                    f"{self._weights(epoch)}: no such file; the run is damaged. {REMEDY}"
+                )
+            self._require_saved(progress, epoch)
+
     def restore(self, model: keras.Model) -> Progress:
         """The last state that `save` completed, into the model; Progress() where there is none."""
         progress = self.progress()
@@ -191,13 +203,16 @@ class WorkDir:
 
     def _load(self, model: keras.Model, progress: Progress, epoch: int) -> None:
         """Raises UserError where the file is missing, is another one, or does not fit the model."""
+        self._require_saved(progress, epoch)
+        load_weights(model, self._weights(epoch))
+
+    def _require_saved(self, progress: Progress, epoch: int) -> None:
         path = self._weights(epoch)
         if path.is_file() and file_checksum(path) != progress.weights.get(epoch):
             raise UserError(
                 f"{path}: checksum differs from the one in {self._progress.name}; the run is "
                 f"damaged. {REMEDY}"
             )
-        load_weights(model, path)
 
     def _weights(self, epoch: int) -> Path:
         return self.checkpoints / f"epoch-{epoch:04d}.weights.h5"

@@ -63,7 +63,7 @@ class Line:
 
     method: str
     hp: Hyperparameters = field(default_factory=dict)
-    unlabelled: Subjects | None = None
+    unlabelled: Subjects = 0
 
 
 # Of a split that lacks an entry, what HeldOut takes for none is checked as well.

@@ -22,8 +22,8 @@ from tfadv.study.plan import Line
 from tfadv.training.cost import Cost, inference_cost, step_cost
 from tfrecords.errors import SettingError
 from tfrecords.files import write_file
+from tfrecords.memory import free_memory
 from tfrecords.reading.record_set import RecordSet
-from tfrecords.runners import free_memory
 
 BASELINE, ADVERSARIAL, UNLABELLED = "baseline", "adversarial", "unlabelled"
 LEAST_STEPS = 1500  # Ours, not measured: below, a network is larger than it has time to learn.
@@ -189,12 +189,20 @@ def _paced(records: RecordSet, limits: Limits, measured: Measured) -> tuple[dict
     affordable = int(VALIDATION * limits.seconds / (volume.seconds * subjects))
     steps = measured.steps(limits)
     epochs = max(1, min(EPOCHS, affordable, steps))
-    values: dict[str, Value] = {"epochs": epochs, "steps_per_epoch": max(1, steps // epochs)}
+    steps_per_epoch = max(1, steps // epochs)
+    values: dict[str, Value] = {"epochs": epochs, "steps_per_epoch": steps_per_epoch}
+    passes = epochs * steps_per_epoch * measured.method.batch_size / _examples(run)
     why = (
-        f"{epochs} epochs of {values['steps_per_epoch']} steps: {subjects} validation subjects "
-        f"take {volume.seconds * subjects:.1f} s after each"
+        f"{epochs} epochs of {steps_per_epoch} steps: {subjects} validation subjects "
+        f"take {volume.seconds * subjects:.1f} s after each; "
+        f"the segmentor sees an example {passes:.1f} times"
     )
-    return values | dict(measured.method.paced(epochs)), why
+    return values | dict(measured.method.paced(epochs, passes)), why
+
+
+def _examples(run: Run) -> int:
+    shards = run.manifest.select(run.method.view.kind, run.settings.training_folds)
+    return sum(shard.examples for shard in shards)
 
 
 def _sentence(measured: Measured, limits: Limits) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from absl import logging
 
 from tfadv.evaluation.criterion import MEAN_DICE, Criterion
+from tfadv.evaluation.measures import need_stated
 from tfadv.evaluation.scoring import (
     Segmented,
     best_median_worst,
@@ -147,7 +148,8 @@ class Validation(keras.callbacks.Callback):
         manifest = self.records.manifest
         origins = {subject.name: subject for subject in manifest.subjects}
         scores, slices = {}, {}
-        for segmented in segment(self.predictor, self.records, self.folds):
+        with_maps = need_stated(self.measures)
+        for segmented in segment(self.predictor, self.records, self.folds, with_maps=with_maps):
             name = segmented.volume.subject
             scores[name] = score(segmented, origins[name], manifest, self.measures)
             slices[name] = shown_slice(segmented)

@@ -22,6 +22,7 @@ from tfadv.inference.judges import SliceJudge
 from tfadv.inference.predictor import Predictor
 from tfadv.inference.targets import Targets
 from tfadv.losses.adversarial import discriminator_loss
+from tfadv.methods.optimizers import Adam
 from tfadv.run.judge import build_judge, save_judge
 from tfadv.run.run import Run, load_run
 from tfadv.run.work_dir import WorkDir
@@ -139,7 +140,7 @@ def _filled(field: np.ndarray, largest: np.ndarray) -> np.ndarray:
 def _learn(
     judge: SliceJudge, pairs: Pairs, targets: Targets, steps: int, random: np.random.Generator
 ) -> None:
-    optimizer = keras.optimizers.Adam(RATE)
+    optimizer = Adam(RATE)
     variables = judge.network.trainable_variables
     optimizer.build(variables)
 

@@ -1,9 +1,13 @@
 """One training run, from a record set to checkpoints.
 
 record set -> training batches -> AdversarialModel.fit -> (each epoch) validation, checkpoint
+
+Where several workers train it together, the chief alone validates and writes.
 """
 
 import sys
+from contextlib import nullcontext
+from dataclasses import asdict
 
 import keras
 import tensorflow as tf
@@ -13,6 +17,7 @@ from tfadv.adversarial import AdversarialModel
 from tfadv.evaluation.criterion import Criterion
 from tfadv.methods.card import counted
 from tfadv.networks.normalisation import BatchNormalization
+from tfadv.run.environment import code
 from tfadv.run.initial import FirstWeights, begin_with, inherit, read_first_weights
 from tfadv.run.run import Run
 from tfadv.run.split import positive_subjects
@@ -36,6 +41,7 @@ from tfadv.training.stops import (
 )
 from tfadv.training.tensorboard import TensorBoard
 from tfadv.training.tracker import Start, Tracking
+from tfadv.training.workers import ALONE, StopTogether, Workers, train_function
 from tfrecords.errors import UserError
 from tfrecords.reading.record_set import damage_named
 from tfrecords.reading.streams import tell_of_favoured
@@ -46,29 +52,52 @@ def make_deterministic() -> None:
     tf.config.experimental.enable_op_determinism()
 
 
-def train(work_dir: WorkDir, run: Run, tracker: Start | None = None) -> None:
+def train(
+    work_dir: WorkDir, run: Run, tracker: Start | None = None, workers: Workers = ALONE
+) -> None:
     """Trains, or goes on where an earlier call with the same settings was stopped.
 
     Args:
         tracker: starts whoever is to be told of the run; see `tracker`.
+        workers: who trains it together.
 
     Raises:
         UserError: the folder holds another run, another process writes there, or the losses are no
-            longer finite.
+            longer finite, or another worker is lost.
     """
+
+    def saved() -> str:
+        return (
+            f"{work_dir.progress().epochs} of {run.method.epochs} epochs are saved in "
+            f"{work_dir.folder}"
+        )
+
+    with workers.losses_named(saved):
+        _train(work_dir, run, tracker, workers)
+        workers.agree()  # Nobody leaves before the chief has saved.
+
+
+def _train(work_dir: WorkDir, run: Run, tracker: Start | None, workers: Workers) -> None:
     criterion = Criterion.parse(run.settings.selected_by, run.manifest)
-    with work_dir.locked():
+    with work_dir.locked() if workers.chief else nullcontext():
         first = None
         if run.settings.init_from and not work_dir.progress().epochs:
             first = read_first_weights(run.settings)
-        work_dir.begin(run.settings)
-        if first:
-            inherit(work_dir, first)
+        if workers.chief:
+            work_dir.begin(run.settings)
+            if first:
+                inherit(work_dir, first)
         # Not 0: tf.data, given a tensor as seed, compares it with a global seed of 0, and fails.
         keras.utils.set_random_seed(1 + run.settings.seed)
-        strategy = _strategy()
+        strategy = workers.strategy or _strategy()
         model = run.build_model(strategy)
         progress = work_dir.restore(model)
+        workers.agree(
+            settings=asdict(run.settings),
+            code=code(),
+            finished_epochs=[progress.epochs, progress.weights],
+        )
+        _require_same_replicas(progress, strategy.num_replicas_in_sync if workers.several else 0)
         if progress.epochs >= run.method.epochs:
             logging.info("%s: all %d epochs are finished.", work_dir.folder, run.method.epochs)
             return
@@ -79,10 +108,10 @@ def train(work_dir: WorkDir, run: Run, tracker: Start | None = None) -> None:
         logging.info("replicas: %d", strategy.num_replicas_in_sync)
         if progress.epochs:
             logging.info("resuming after epoch %d", progress.epochs)
-        tracking = Tracking(tracker, run.settings, work_dir)
+        tracking = Tracking(tracker if workers.chief else None, run.settings, work_dir)
         try:
             with damage_named(run.records):
-                _fit(work_dir, run, model, progress, criterion, tracking)
+                _fit(work_dir, run, model, progress, criterion, tracking, workers)
         finally:
             tracking.finish()
         logging.info(
@@ -112,20 +141,26 @@ def _fit(
     progress: Progress,
     criterion: Criterion,
     tracking: Tracking,
+    workers: Workers,
 ) -> None:
     """Keras' `fit`, which SIGTERM and Ctrl-C end between two steps."""
-    stop, bar = StopAtSignal(), ProgressLine()
+    stop, bar = StopTogether() if workers.several else StopAtSignal(), ProgressLine()
     epochs = range(progress.epochs, run.method.epochs)
     last = bar if watched() else EpochLine(progress, criterion, epochs.stop)
-    callbacks = _callbacks(work_dir, run, model, progress, criterion, tracking)
+    callbacks = _of_steps(run, model)
+    if workers.chief:
+        callbacks += _of_epochs(work_dir, run, model, progress, criterion, tracking)
+        callbacks.append(last)
+    if isinstance(stop, StopTogether):
+        model.train_function = train_function(model, stop)
     try:
         model.fit(
             run.batches(model, epochs),
             initial_epoch=epochs.start,
             epochs=epochs.stop,
             steps_per_epoch=run.method.steps_per_epoch,
-            callbacks=[stop, *callbacks, last],
-            verbose=int(last is bar),
+            callbacks=[stop, *callbacks],
+            verbose=int(last is bar and workers.chief),
             shuffle=False,
         )
     except StoppedError as stopped:
@@ -138,7 +173,18 @@ def _fit(
         bar.end()
 
 
-def _callbacks(
+def _of_steps(run: Run, model: AdversarialModel) -> list[keras.callbacks.Callback]:
+    """What every worker does."""
+    return [
+        StopAtDivergence(),
+        StopAtDeadPlayer(model.players),
+        RandomStates(run.settings.seed),
+        LearningRates(run.method),
+        LossScales(model.players),
+    ]
+
+
+def _of_epochs(
     work_dir: WorkDir,
     run: Run,
     model: AdversarialModel,
@@ -146,17 +192,13 @@ def _callbacks(
     criterion: Criterion,
     tracking: Tracking,
 ) -> list[keras.callbacks.Callback]:
+    """What the chief does beside."""
     validation = Validation(
         run.predictor(model), run.records, run.settings.validation_folds, criterion
     )
     steps = (run.method.epochs - progress.epochs) * run.method.steps_per_epoch
     microscope = next(microscopes(run, progress), None)
     return [
-        StopAtDivergence(),
-        StopAtDeadPlayer(model.players),
-        RandomStates(run.settings.seed),
-        LearningRates(run.method),
-        LossScales(model.players),
         Duration(steps),
         *([microscope] if microscope else []),
         # In this order: what validation finds, the others write.
@@ -164,6 +206,25 @@ def _callbacks(
         TensorBoard(work_dir, run, validation, progress, microscope, tracking),
         Checkpoints(work_dir, progress, criterion),
     ]
+
+
+def _require_same_replicas(progress: Progress, replicas: int) -> None:
+    """Raises UserError where others trained the finished epochs, with other batches.
+
+    Args:
+        replicas: of several workers; 0 of a process alone. Noted in the progress.
+    """
+    if progress.epochs and progress.replicas != replicas:
+        words = [
+            f"{n} replicas on several nodes" if n else "one process"
+            for n in (progress.replicas, replicas)
+        ]
+        raise UserError(
+            f"expected {words[0]}, which trained the run's {progress.epochs} finished epochs, "
+            f"received {words[1]}: batches would be others. Train so, or in another --work_dir, "
+            "which --init_from can begin with this run's weights"
+        )
+    progress.replicas = replicas
 
 
 def _tell_of_seen(run: Run, first: FirstWeights) -> None:

@@ -4,13 +4,14 @@ ITK reads both, but compares no checksum of MetaImage's, and ends the process at
 """
 
 import bz2
-import gzip
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+from isal import igzip
 
 from tfrecords.errors import UserError
 from tfrecords.geometry import dicom
@@ -69,7 +70,7 @@ def _raw(file: BinaryIO) -> int:
 
 
 def _gunzipped(file: BinaryIO) -> int:
-    with gzip.GzipFile(fileobj=file) as stream:
+    with igzip.IGzipFile(fileobj=file) as stream:
         return drained(stream)  # type: ignore[arg-type]
 
 

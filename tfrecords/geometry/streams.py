@@ -1,25 +1,31 @@
 """Bytes of volumes: hashed as they are read, decompressed to their end, bounded before.
 
-A decompressor that stops at the last voxel never sees the checksum that follows it.
+A decompressor that stops at the last voxel never sees the checksum that follows it. ISA-L inflates
+in two fifths of zlib's time, with the same checks.
 """
 
 import gzip
 import hashlib
 import io
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from isal import igzip, isal_zlib
+
 from tfrecords.errors import UserError
-from tfrecords.runners import free_memory
+from tfrecords.memory import free_memory
 
 CHUNK_BYTES = 2**20
 # Deflate makes no more of a byte: 258 of two bits.
 DEFLATE_RATIO = 1032
 # What readers of compressed data raise where these are damaged.
-DAMAGES = (gzip.BadGzipFile, zlib.error, EOFError)
+DAMAGES: tuple[type[Exception], ...] = (
+    gzip.BadGzipFile,
+    isal_zlib.error,  # type: ignore[assignment]  # Its stub says that it is an instance.
+    EOFError,
+)
 
 
 class HashedFile(io.RawIOBase):
@@ -52,7 +58,7 @@ def hashed(path: Path) -> Iterator[tuple[HashedFile, BinaryIO]]:
         if not is_gzip(path):
             yield file, content
             return
-        with gzip.GzipFile(fileobj=content) as stream:
+        with igzip.IGzipFile(fileobj=content) as stream:
             yield file, stream  # type: ignore[misc]
 
 
@@ -67,7 +73,7 @@ def drained(stream: BinaryIO) -> int:
 
 def inflated(stream: BinaryIO) -> int:
     """Decompresses one zlib stream to its end, with its checksum, and counts the bytes."""
-    decoder = zlib.decompressobj()
+    decoder = isal_zlib.decompressobj()
     size, compressed = 0, b""
     while not decoder.eof:
         compressed = decoder.unconsumed_tail or stream.read(CHUNK_BYTES)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -19,6 +20,14 @@ from tfrecords.records.views import View, Volumes
 from tfrecords.sources.subject import IGNORED
 
 Batch = dict[str, tf.Tensor]
+
+
+class Parts(NamedTuple):
+    """Those of a batch's `of` equal parts that one of several workers prepares, in order."""
+
+    first: int
+    count: int
+    of: int
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,7 @@ def training_batches(
     subjects: Collection[str] | None = None,
     unlabelled_subjects: Collection[str] | None = None,
     minibatches: int = 1,
+    parts: Parts | None = None,
 ) -> tf.data.Dataset:
     """Batches {"image": [B, h, w, C], "label": [B, h, w]} of the given epochs, one after another.
 
@@ -88,6 +98,7 @@ def training_batches(
         unlabelled_subjects: those, of any fold, whose images the recipe wants without labels; None
             for all that have no label map.
         minibatches: of a batch: those of a step's updates on every replica.
+        parts: which of every batch's parts are given, each as a batch; None for whole batches.
     """
     _require_view(records, recipe.view)
     manifest = records.manifest
@@ -147,10 +158,22 @@ def training_batches(
     return (
         tf.data.Dataset.range(epochs.start, epochs.stop)
         .flat_map(one_epoch)
+        .apply(lambda numbered: _own(numbered, parts, batch) if parts else numbered)
         .map(prepare, tf.data.AUTOTUNE, deterministic=True)
-        .batch(batch, drop_remainder=True)
+        .batch(batch // parts.of if parts else batch, drop_remainder=True)
         .prefetch(tf.data.AUTOTUNE)
     )
+
+
+def _own(numbered: tf.data.Dataset, parts: Parts, batch: int) -> tf.data.Dataset:
+    """The examples of one worker's parts; the others' are read, since all are in random order."""
+    size = batch // parts.of
+
+    def own(number: tf.Tensor, *_: Example) -> tf.Tensor:
+        part = number % batch // size - parts.first
+        return (part >= 0) & (part < parts.count)
+
+    return numbered.filter(own)
 
 
 def _require_view(records: RecordSet, wanted: View) -> None:

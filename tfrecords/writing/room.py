@@ -7,9 +7,9 @@ from pathlib import Path
 from absl import logging
 
 from tfrecords.errors import SettingError
+from tfrecords.memory import free_memory
 from tfrecords.records import manifest
 from tfrecords.records.views import Patches
-from tfrecords.runners import free_memory
 from tfrecords.sources.subject import UNLABELLED
 from tfrecords.writing.parts import SHARD_BYTES, VOLUMES, ShardSettings, Source, example_bytes
 

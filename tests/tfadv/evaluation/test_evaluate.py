@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from tfadv.evaluation import evaluate, measures
 from tfadv.evaluation.scoring import segment
-from tfadv.inference.targets import scored_regions
+from tfadv.inference.targets import Targets, scored_regions
 from tfadv.run.run import load_run
 from tfadv.run.work_dir import WorkDir
 from tfrecords.geometry.overlap import dice
@@ -22,15 +22,21 @@ from tfrecords.reading.record_set import RecordSet, open_record_set
 class Nowhere:
     """A predictor that finds background alone."""
 
+    targets = Targets(("background", "label_1", "label_2"), ((0,), (1,), (2,)), True, 3)
+
     def predict(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"label": tf.zeros(image.shape[:3], tf.uint8)}
+        label = tf.zeros(image.shape[:3], tf.uint8)
+        return {"label": label, "probabilities": tf.one_hot(label, 3)}
 
 
 class Everywhere:
     """A predictor that finds label 1 in every voxel of the body's box."""
 
+    targets = Targets(("background", "label_1", "label_2"), ((0,), (1,), (2,)), True, 3)
+
     def predict(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"label": tf.ones(image.shape[:3], tf.uint8)}
+        label = tf.ones(image.shape[:3], tf.uint8)
+        return {"label": label, "probabilities": tf.one_hot(label, 3)}
 
 
 def components(labels: np.ndarray) -> int:
@@ -57,6 +63,15 @@ def test_a_row_per_subject_and_region(run: WorkDir) -> None:
         expected = dice(segmented.volume.label == 2, segmented.prediction == 2)
         assert row["dice"] == expected
         assert row["reference_volume_ml"] == (segmented.volume.label == 2).sum() / 1000
+        assert segmented.maps is None  # Nobody asked.
+    for segmented in segment(predictor, records, settings.test_folds, with_maps=True):
+        probabilities = predictor.predict(segmented.volume.image.astype(np.float32))[
+            "probabilities"
+        ]
+        squares = np.square(probabilities[..., 2] - (segmented.volume.label == 2))
+        row = table.set_index(["subject", "region"]).loc[(segmented.volume.subject, "label_2")]
+        assert row["brier"] == pytest.approx(squares.mean(), rel=1e-5)
+        assert 0 < row["brier"] < row["calibration_error"] < 1
     for path in (run.picture, run.boxplots):
         assert path.read_bytes().startswith(b"\x89PNG")
 

@@ -50,6 +50,12 @@ def test_summary_turns_what_is_good_when_low() -> None:
     assert rows.loc["(by lot)", "AURC"] == pytest.approx(1 - np.mean(dice))
 
 
+def test_of_a_model_that_says_the_same_of_all_there_is_no_rho() -> None:
+    rows = summary(made({"entropy": [1.0] * 4}, [0.1, 0.2, 0.3, 0.4]))
+    assert rows.loc["entropy", ["rho", "from", "to"]].isna().all()
+    assert rows.loc["entropy", "AURC"] == pytest.approx(0.75)
+
+
 @pytest.mark.slow
 def test_a_run_is_measured_on_all_its_images(run: WorkDir, tmp_path: Path) -> None:
     ensemble = load_ensemble([run])

@@ -11,6 +11,8 @@ import tensorflow as tf
 from tfadv.evaluation import measures, scoring
 from tfadv.evaluation.criterion import MEAN_DICE, Criterion
 from tfadv.evaluation.scoring import Segmented
+from tfadv.evaluation.stated import Maps
+from tfadv.inference.targets import class_targets
 from tfrecords.reading.record_set import RecordSet, open_record_set, subject_volumes
 from tfrecords.sources.subject import IGNORED
 
@@ -76,6 +78,31 @@ def test_what_nobody_annotated_is_in_no_score(small_records: tuple[object, Path]
     assert found["label_1"]["dice"] == 2 * right / (2 * right + wrong)
     outside = math.prod(origin.working.shape) - label.size
     assert found["label_1"]["specificity"] == pytest.approx(outside / (outside + wrong))
+
+
+def test_what_is_stated_where_nobody_annotated_does_not_count(records: RecordSet) -> None:
+    manifest = records.manifest
+    volume = next(subject_volumes(records, ("0",)))
+    (origin,) = (s for s in manifest.subjects if s.name == volume.subject)
+    truth = volume.label
+    label = truth.copy()
+    label[:, 5:8] = IGNORED
+    volume = replace(volume, label=label)
+    probabilities = np.eye(3, dtype=np.float32)[truth]
+    probabilities[:, 5:8] = [0, 0, 1]  # Sure and wrong.
+    chosen = [measures.named("brier"), measures.named("calibration_error")]
+
+    def scored() -> dict[str, float]:
+        maps = Maps(probabilities, class_targets(manifest))
+        segmented = Segmented(volume, truth, maps)
+        return scoring.score(segmented, origin, manifest, chosen)["label_1"]
+
+    assert scored() == {"brier": 0, "calibration_error": 0}
+    probabilities[0, 0] = [0, 1, 0]
+    wrong = (label[0, 0] != 1).sum() / (label != IGNORED).sum()
+    assert scored() == pytest.approx({"brier": wrong, "calibration_error": wrong})
+    nothing = scoring.score(Segmented(volume, truth), origin, manifest, chosen)["label_1"]
+    assert np.isnan(list(nothing.values())).all()
 
 
 def test_validation_averages_subjects_then_regions(records: RecordSet) -> None:

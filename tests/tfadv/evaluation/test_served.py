@@ -29,6 +29,7 @@ def test_a_models_scores_are_its_runs(run: WorkDir, model_dir: Path, tmp_path: P
     records, folds = trained.records, trained.settings.test_folds
     served = Served(model_dir)
     served.require_unseen(records, folds)
+    assert served.targets == predictor.targets
     found = evaluate(WorkDir(tmp_path / "model"), served, records, folds)
     expected = evaluate(WorkDir(tmp_path / "run"), predictor, records, folds)
     pd.testing.assert_frame_equal(found.regions, expected.regions)

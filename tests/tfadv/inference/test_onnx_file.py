@@ -1,6 +1,7 @@
 """The file: its description, what it takes the place of, what does not fit."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +43,18 @@ def test_a_run_becomes_a_file_that_is_described_in_it_and_beside_it(
     assert dims == ["Z", "Y", "X", ""]
 
 
-def test_what_is_not_ours_is_kept(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["precious.onnx", "precious.json"])
+@pytest.mark.parametrize("make", [lambda path: path.write_text("{}"), Path.mkdir])
+def test_what_is_not_ours_is_kept(
+    name: str, make: Callable[[Path], object], tmp_path: Path
+) -> None:
     nothing: Any = None
-    path = tmp_path / "precious.onnx"
-    path.write_text("x")
-    with pytest.raises(SettingError, match=r"out_dir: .*precious\.onnx exists and has no precious"):
-        export_onnx(nothing, nothing, path)
-    assert path.read_text() == "x"
+    make(tmp_path / name)
+    with pytest.raises(
+        SettingError, match=r"out_dir: expected .*precious\.onnx and precious\.json"
+    ):
+        export_onnx(nothing, nothing, tmp_path / "precious.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_more_weights_than_a_file_holds_are_one_line(

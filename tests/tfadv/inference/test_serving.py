@@ -1,6 +1,7 @@
 """A server for real, for seconds: serving/trial.py is the same for minutes."""
 
 import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import requests
 
 from serving.clients import refusals, under_load
 from serving.process import PYTHON, Served, serving
@@ -67,6 +69,62 @@ def test_what_is_no_volume_is_refused_in_words(served: Served) -> None:
         assert said.keys() == expected.keys()
         for name, text in expected.items():
             assert said[name].startswith(f"{address}: {text}"), said
+
+
+@pytest.mark.parametrize(
+    ("path", "given", "said"),
+    [
+        (
+            "models/balls/infer",
+            {"shape": [9, 9]},
+            "volume: expected numbers of its datatype, as many",
+        ),
+        (
+            "models/balls/infer",
+            {"shape": [-1, 2]},
+            "volume: expected numbers of its datatype, as m",
+        ),
+        (
+            "models/balls/infer",
+            {"data": ["x", "y"]},
+            "volume: expected numbers of its datatype, as",
+        ),
+        ("models/balls/infer", {"data": [300, 1], "datatype": "UINT8"}, "volume: expected numbers"),
+        ("models/balls/infer", {}, "volume: expected 4 axes, received shape [1, 2]"),
+        ("models/balls/infer", {"name": "image"}, "no signature takes image of float32"),
+        (
+            "repository/models/balls/unload",
+            {},
+            "balls: this server loads its models when it starts",
+        ),
+        ("repository/models/balls/load", {}, "balls: this server loads its models when it starts"),
+    ],
+)
+def test_a_wrong_request_is_refused_in_a_line(
+    path: str, given: dict[str, object], said: str, served: Served
+) -> None:
+    remote(served.address("http", "balls"))  # Waits until it answers, and does after each.
+    volume = {"name": "volume", "shape": [1, 2], "datatype": "FP32", "data": [1.0, 2.0], **given}
+    url = f"http://localhost:{served.ports[0]}/v2/{path}"
+    answer = requests.post(url, json={"inputs": [volume]}, timeout=60)
+    assert answer.status_code == 400
+    line = answer.json()["error"]
+    assert line.startswith(said)
+    assert "\n" not in line
+
+
+def test_a_model_that_changed_is_not_served(model_dir: Path, tmp_path: Path) -> None:
+    version = Path(shutil.copytree(model_dir, tmp_path / "balls" / "1"))
+    weights = next(version.glob("variables/*.data-*"))
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    command = [str(PYTHON), str(PYTHON.parents[2] / "serve.py"), "--models", str(tmp_path)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 1
+    name = weights.relative_to(version)
+    reason = f"({name} changed since it was exported); export it again"
+    last = ended.stderr.strip().splitlines()[-1]
+    assert last == f"error: {version}: cannot be loaded {reason}"
+    assert "Traceback" not in ended.stderr
 
 
 def test_a_kill_under_load_costs_no_answer(

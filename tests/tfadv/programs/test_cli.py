@@ -16,6 +16,7 @@ from tfrecords.errors import SettingError, UserError
 
 sys.argv = [{door!r}]
 flags.DEFINE_multi_string("hp", [], "Hyperparameters.")
+flags.DEFINE_float("minutes", 1, "How long.", 0.5)
 
 def main():
     exec(compile({body!r}, {place!r}, "exec"))
@@ -106,3 +107,9 @@ def test_hyperparameters_are_flags_with_a_name_of_their_own() -> None:
     body = "print(flags.FLAGS.hp)"
     arguments = ("--hp.width=3", "--hp", "mirror=false", "--hp.shift=1=2")
     assert run(body, *arguments) == (0, "['width=3', 'mirror=false', 'shift=1=2']\n", "")
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "1e999"])
+def test_a_number_that_is_not_finite_is_within_no_bounds(value: str) -> None:
+    line = f"error: --minutes: expected a finite number, received {float(value)}\n"
+    assert run("", f"--minutes={value}") == (1, "", line)

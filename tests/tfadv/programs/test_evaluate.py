@@ -21,6 +21,24 @@ def test_empty_mm_is_a_distance(value: str, tmp_path: Path, launch: Launch) -> N
     assert "finite" in line
 
 
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        (("--work_dir=run", "--quality", "--save_predictions"), "--save_predictions: expected"),
+        (("--work_dir=run", "--quality", "--empty_mm=3"), "--empty_mm: expected without --quality"),
+        (("--model=m", "--records=r", "--folds=,"), "--model: expected --records and --folds"),
+        (("--model=m", "--work_dir=run"), "--work_dir: expected runs, or instead of them --model"),
+    ],
+)
+def test_flags_that_contradict_are_one_line(
+    flags: tuple[str, ...], line: str, tmp_path: Path, launch: Launch
+) -> None:
+    result = launch("evaluate", *flags, cwd=tmp_path)
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"error: {line}")
+    assert len(result.stderr.splitlines()) == 1
+
+
 @pytest.mark.slow
 def test_tells_the_scores_and_where_they_are(run: WorkDir, tmp_path: Path, launch: Launch) -> None:
     run = WorkDir(Path(shutil.copytree(run.folder, tmp_path / "run")))

@@ -67,3 +67,9 @@ def test_a_name_tells_the_format(flags: tuple[str, ...], tfadv: Launch) -> None:
     assert result.returncode == 1
     expected = "--out_dir: expected a name ending in .onnx with --format=onnx alone, received a"
     assert result.stderr.startswith(f"error: {expected}")
+
+
+def test_an_onnx_file_is_not_calibrated(tfadv: Launch) -> None:
+    result = tfadv("export", "--work_dir=x", "--format=onnx", "--calibrate")
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: --calibrate: expected without --format=onnx")

@@ -57,11 +57,22 @@ def test_what_contradicts_is_one_line(
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_a_limit_out_of_bounds_is_one_line(tmp_path: Path, launch: Launch) -> None:
-    result = launch("plan", "--minutes=0", cwd=tmp_path)
+@pytest.mark.parametrize("limit", ["--minutes=0", "--minutes=nan", "--memory_gb=inf"])
+def test_a_limit_out_of_bounds_is_one_line(limit: str, tmp_path: Path, launch: Launch) -> None:
+    result = launch("plan", limit, cwd=tmp_path)
     assert result.returncode == 1
-    assert "minutes" in result.stderr
+    assert limit.partition("=")[0] in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_folder_in_the_plans_place_is_told_at_once(
+    records: RecordSet, tmp_path: Path, launch: Launch
+) -> None:
+    result = launch("plan", "--records", records.folder, "--out", tmp_path)
+    assert result.stderr == (
+        f"error: --out: expected a file to write, received the folder {tmp_path}\n"
+    )
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -222,3 +223,18 @@ def test_a_record_set_is_verified(
     other = run("--verify", folder, "--folds=3")
     assert other.returncode == 1
     assert other.stderr == "error: --verify: expected no other flag, received --folds\n"
+
+
+def test_a_methods_view_leaves_no_tensorflow_in_the_process() -> None:
+    """Its 0.9 GB would stay as long as volumes are read."""
+    code = """
+import sys
+from absl import flags
+from tfadv.programs import preprocess
+if __name__ == "__main__":
+    flags.FLAGS(["preprocess", "--method=moeskops_fcn"])
+    print(preprocess._view(), "tensorflow" in sys.modules)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == f"{Patches(51, 21)} False\n"

@@ -44,16 +44,17 @@ def test_scores_of_blind_runs(
     for name in ("kohl_cross_entropy", "kohl_hybrid"):
         write_blind_run(tmp_path / "runs" / name, name, small_records[1])
     folders = ("runs/kohl_cross_entropy", "runs/kohl_hybrid")
-    result = launch("robustness", *folders, cwd=tmp_path)
+    result = launch("robustness", *folders, "--adversarial_steps=1", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     first, _, *rows = result.stdout.splitlines()
     assert first.split() == ["kohl_cross_entropy", "kohl_hybrid"]
-    assert rows[0].split() == ["clean", "0.0", *(2 * ["0.000", "±", "0.000"])]
+    assert rows[0].split() == ["clean", "0.00", *(2 * ["0.000", "±", "0.000"])]
     out = Path("comparisons/robustness")
     assert rows[-2:] == [str(out / "robustness.csv"), str(out / "robustness.png")]
     assert (tmp_path / out / "robustness.png").is_file()
     table = pd.read_csv(tmp_path / out / "robustness.csv")
-    assert table.groupby(["run", "degradation", "strength"]).ngroups == 20
+    assert table.groupby(["run", "degradation", "strength"]).ngroups == 32
+    assert {"adversarial_rms", "adversarial_max"} < set(table["degradation"])
     assert (table["dice"] == 0).all()
 
     result = launch("evaluate", "--work_dir", folders[0], "--empty_mm=7.5", cwd=tmp_path)

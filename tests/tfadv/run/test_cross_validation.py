@@ -64,6 +64,22 @@ def test_all_begin_at_once_and_those_that_are_finished_are_kept(
     assert last.settings().hyperparameters["epochs"] == 3
 
 
+def test_a_finished_run_that_is_damaged_is_refused(
+    records: RecordSet, run: WorkDir, tmp_path: Path
+) -> None:
+    (*_, last), planned = runs(tmp_path, records), runs(tmp_path, records)
+    begin_all(tmp_path, planned)
+    for path in (run.folder / "progress.json", *run.checkpoints.iterdir()):
+        shutil.copy(path, last.folder / path.relative_to(run.folder))
+    weights = sorted(last.checkpoints.iterdir())[-1]
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(UserError, match=rf"{weights}: checksum differs"):
+        begin_all(tmp_path, planned)
+    weights.unlink()
+    with pytest.raises(UserError, match=rf"{weights}: no such file; the run is damaged"):
+        begin_all(tmp_path, planned)
+
+
 def test_a_run_and_a_cross_validation_do_not_share_a_folder(
     records: RecordSet, run: WorkDir, tmp_path: Path
 ) -> None:

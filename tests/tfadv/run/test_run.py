@@ -76,7 +76,7 @@ def test_subjects_left_out_may_train_without_their_label_maps(records: RecordSet
     ("overrides", "number", "message"),
     [
         (("unlabelled=true",), 2, "expected at most 1, .* received 2"),
-        (("unlabelled=true",), 0, "expected one at least, received 0"),
+        (("unlabelled=true",), -1, "expected a number of subjects, or 0 for .* received -1"),
         ((), 1, "expected none without hp.unlabelled=true.* received 1 for kohl_hybrid"),
     ],
 )

@@ -15,6 +15,7 @@ from tfadv.evaluation import boxplots, measures
 from tfadv.evaluation.criterion import Criterion
 from tfadv.evaluation.evaluate import describe, evaluate
 from tfadv.evaluation.measures import MEASURES, Measure
+from tfadv.inference.targets import Targets
 from tfadv.run.work_dir import Progress, WorkDir
 from tfadv.study import drawings, figures, statistics, words
 from tfadv.study.material import Material
@@ -40,8 +41,11 @@ MISSED = Measure(
 class Everywhere:
     """A predictor that finds label 1 in every voxel of the body's box."""
 
+    targets = Targets(("background", "label_1", "label_2"), ((0,), (1,), (2,)), True, 3)
+
     def predict(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"label": tf.ones(image.shape[:3], tf.uint8)}
+        label = tf.ones(image.shape[:3], tf.uint8)
+        return {"label": label, "probabilities": tf.one_hot(label, 3)}
 
 
 @pytest.fixture
@@ -64,6 +68,7 @@ def test_it_is_in_a_runs_table_summary_and_boxplots(
     tables = evaluate(WorkDir(tmp_path), Everywhere(), records, ("0",))  # type: ignore[arg-type]
     read = pd.read_csv(tmp_path / "metrics.csv")
     assert list(read.columns)[-1] == added.name
+    assert list(read.columns)[-3:-1] == ["brier", "calibration_error"]
     assert set(read.loc[read["region"] == "label_1", added.name]) == {0.0}
     assert set(read.loc[read["region"] == "label_2", added.name]) == {1.0}
     assert f"{added.name} 0.000 ± 0.000 1.000 ± 0.000" in [

@@ -12,7 +12,7 @@ from tfrecords.errors import SettingError, UserError
 from tfrecords.reading import batches as pipeline
 from tfrecords.reading.appearance import Appearance
 from tfrecords.reading.augmentation import Augmentation
-from tfrecords.reading.batches import Recipe
+from tfrecords.reading.batches import Parts, Recipe
 from tfrecords.reading.favoured import Favoured
 from tfrecords.reading.normalisation import normalise, stored_statistics
 from tfrecords.reading.record_set import (
@@ -329,6 +329,26 @@ def test_a_batch_holds_the_minibatches_of_a_step(
     for number, batch in enumerate(whole):
         parts = single[3 * number : 3 * number + 3]
         np.testing.assert_array_equal(batch["image"], np.concatenate([p["image"] for p in parts]))
+
+
+@pytest.mark.parametrize("favoured", [None, LABEL_1])
+def test_workers_prepare_the_parts_of_every_batch(
+    records: RecordSet, favoured: Favoured | None
+) -> None:
+    """Two workers with two replicas each, to which whole batches are dealt in their order."""
+    recipe = replace(VARIED, favoured=favoured)
+    arguments: Any = (records, FOLDS, recipe, 0, range(1, 3), 2, None, 8)
+    whole = list(pipeline.training_batches(*arguments).as_numpy_iterator())
+    of_workers = [
+        list(pipeline.training_batches(*arguments, Parts(first, 2, 4)).as_numpy_iterator())
+        for first in (0, 2)
+    ]
+    for number, batch in enumerate(whole):
+        dealt = [part for own in of_workers for part in own[2 * number : 2 * number + 2]]
+        assert [part["image"].shape[0] for part in dealt] == [8] * 4
+        for name, values in batch.items():
+            np.testing.assert_array_equal(values, np.concatenate([part[name] for part in dealt]))
+    assert [len(own) for own in of_workers] == [8, 8]
 
 
 @pytest.mark.parametrize("view", [Slices(), Patches(5, 3, 2)])

@@ -1,0 +1,251 @@
+"""Several processes that train one run: over loopback, which is the network of this machine."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+from tests.tfadv.methods.conforming import OF_EACH_PAPER
+from tfadv.run.work_dir import Progress, WorkDir
+from tfadv.training.nodes import VARIABLE
+from tfadv.training.stops import StoppedError
+from tfadv.training.train import _require_same_replicas
+from tfadv.training.workers import ALONE, LOST, StopTogether, Workers, _digest
+from tfrecords.errors import UserError
+from tfrecords.reading.record_set import RecordSet
+
+ROOT = Path(__file__).parents[3]
+TOGETHER = Path(__file__).with_name("together.py")
+VIEWS = {"moeskops_dilated_adversarial": "patches", "reciprocal_critic": "volumes"}
+LIMIT_S = 600
+
+
+class Gathered:
+    """Of a strategy, what `agree` asks for: the rows of all workers, of which this one is known."""
+
+    def __init__(self, *others: list[int]) -> None:
+        self.others = others
+
+    def gather(self, row: tf.Tensor, axis: int) -> tf.Tensor:
+        return tf.concat([row, tf.constant(self.others, tf.int64)], axis)
+
+
+def three(index: int, *others: list[int]) -> Workers:
+    strategy: Any = Gathered(*others)
+    return Workers(("a:1", "b:2", "c:3"), index, strategy)
+
+
+def row(index: int, *values: object) -> list[int]:
+    return [index, *map(_digest, values)]
+
+
+def test_who_holds_other_values_than_the_chief_is_named() -> None:
+    same = {"settings": {"width": 4}, "code": "x"}
+    three(1, row(0, *same.values()), row(2, *same.values())).agree(**same)
+    workers = three(0, row(2, {"width": 5}, "x"), row(1, *same.values()))
+    with pytest.raises(UserError, match=r"^worker 3 of 3 \(c:3\): expected the chief's settings, "):
+        workers.agree(**same)
+    with pytest.raises(UserError, match=r"^worker 1 of 3.*the chief's finished epochs, received"):
+        three(0, row(0, 3)).agree(finished_epochs=2)
+
+
+def test_nobody_to_agree_with() -> None:
+    ALONE.agree(settings=1)
+    assert ALONE.chief
+    assert not ALONE.several
+
+
+def test_a_lost_worker_is_named_and_other_errors_stay() -> None:
+    lost = tf.errors.UnavailableError(
+        None, None, f"{LOST} by: /job:worker/replica:0/task:2 is gone"
+    )
+    with pytest.raises(UserError) as error, three(1).losses_named(lambda: "3 are saved"):
+        raise lost
+    assert str(error.value) == (
+        "worker 2 of 3 (b:2): lost worker 3 of 3 (c:3), which was killed or ended by itself: its "
+        "own last line says why. 3 are saved. The same command on every node goes on with the "
+        "epoch after them"
+    )
+    for workers, other in ((ALONE, lost), (three(1), tf.errors.DataLossError(None, None, "x"))):
+        with pytest.raises(type(other)), workers.losses_named(lambda: ""):
+            raise other
+
+
+def test_all_stop_when_all_know_of_a_signal() -> None:
+    stop = StopTogether()
+    stop.received = signal.SIGTERM
+    stop.on_train_batch_end(0)  # The others know of it one step later.
+    stop.stopping = True
+    with pytest.raises(StoppedError, match=r"^SIGTERM$"):
+        stop.on_train_batch_end(1)
+    stop.received = None
+    with pytest.raises(StoppedError, match=r"^a signal to another worker$"):
+        stop.on_train_batch_end(1)
+
+
+def test_epochs_of_other_replicas_are_not_gone_on_with() -> None:
+    progress = Progress()
+    _require_same_replicas(progress, 4)
+    assert progress.replicas == 4
+    trained = Progress(1, 1, 0.5, [{"epoch": 1}], replicas=4)
+    _require_same_replicas(trained, 4)
+    with pytest.raises(UserError, match=r"4 replicas on several nodes.*1 finished.*2 replicas"):
+        _require_same_replicas(trained, 2)
+    with pytest.raises(UserError, match="received one process: batches would be others"):
+        _require_same_replicas(trained, 0)
+
+
+def start(command: Sequence[object], environment: dict[str, str]) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, *map(str, command)],
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def two_workers(command: Sequence[object]) -> list["subprocess.Popen[str]"]:
+    """The same command on two nodes."""
+    with socket.socket() as one, socket.socket() as other:
+        for free in (one, other):
+            free.bind(("127.0.0.1", 0))
+        addresses = [f"127.0.0.1:{free.getsockname()[1]}" for free in (one, other)]
+    cluster = {"worker": addresses}
+    return [
+        start(
+            command,
+            {VARIABLE: json.dumps({"cluster": cluster, "task": {"type": "worker", "index": n}})},
+        )
+        for n in range(2)
+    ]
+
+
+def ended(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
+    """Exit status, stdout, stderr."""
+    try:
+        out, err = process.communicate(timeout=LIMIT_S)
+    finally:
+        process.kill()
+    return process.returncode, out, err
+
+
+def last_checkpoint(work_dir: WorkDir) -> dict[str, np.ndarray]:
+    """Everything in it, optimizers included."""
+    found: dict[str, np.ndarray] = {}
+    with h5py.File(sorted(work_dir.checkpoints.glob("*.h5"))[-1]) as file:
+        file.visititems(
+            lambda name, item: (
+                found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
+            )
+        )
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["kohl_hybrid"],
+        pytest.param(sorted(OF_EACH_PAPER - {"kohl_hybrid"}), marks=pytest.mark.variants),
+    ],
+    ids=["kohl", "others"],
+)
+def test_two_workers_do_what_one_process_with_two_replicas_does(
+    names: list[str], records_of: Callable[[str], RecordSet], tmp_path: Path
+) -> None:
+    """Two networks, several optimizers, shared moments; each worker prepares its own examples."""
+
+    def command(kind: str) -> list[object]:
+        each = ((records_of(VIEWS.get(n, "slices")).folder, tmp_path / kind / n, n) for n in names)
+        return [TOGETHER, *(word for words in each for word in words)]
+
+    chief, other = two_workers(command("two"))
+    status, said, error = ended(chief)
+    assert status == 0, error
+    assert "replicas: 2" in said
+    status, _, error = ended(other)
+    assert status == 0, error
+    status, _, error = ended(start(command("one"), {}))
+    assert status == 0, error
+    for name in names:
+        one, two = (WorkDir(tmp_path / kind / name) for kind in ("one", "two"))
+        assert (one.progress().replicas, two.progress().replicas) == (0, 2)
+        expected, found = last_checkpoint(one), last_checkpoint(two)
+        assert expected.keys() == found.keys()
+        for path, values in expected.items():
+            np.testing.assert_allclose(found[path], values, rtol=0, atol=2e-5, err_msg=path)
+        history = [pd.read_csv(run.folder / "history.csv") for run in (one, two)]
+        pd.testing.assert_frame_equal(*history, rtol=1e-3, atol=1e-5)
+
+
+def training(records: Path, work_dir: Path) -> list[object]:
+    return [
+        *(ROOT / "launch" / "train.py", "--method", "kohl_purely_adversarial", "--preset", "small"),
+        *("--records", records, "--work_dir", work_dir, "--epochs", 4, "--steps_per_epoch", 20),
+        *("--hp.batch_size=2", "--hp.width=4", "--hp.discriminator_width=4"),
+    ]
+
+
+def wait_for_epoch(number: int, work_dir: WorkDir) -> None:
+    deadline_s = time.monotonic() + LIMIT_S
+    while work_dir.progress().epochs < number:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_a_killed_worker_ends_all_and_the_run_goes_on_bit_for_bit(
+    records: RecordSet, tmp_path: Path
+) -> None:
+    """SIGKILL of the worker that is not the chief, then SIGTERM of it, then to the end."""
+    whole, killed = (WorkDir(tmp_path / name) for name in ("whole", "killed"))
+    for process in two_workers(training(records.folder, whole.folder)):
+        status, _, error = ended(process)
+        assert status == 0, error
+
+    chief, other = two_workers(training(records.folder, killed.folder))
+    wait_for_epoch(1, killed)
+    other.kill()
+    ended(other)
+    status, _, error = ended(chief)
+    assert status == 1
+    (line,) = error.splitlines()
+    assert line.startswith("error: worker 1 of 2 (127.0.0.1:")
+    assert "lost worker 2 of 2 (127.0.0.1:" in line
+    assert f"of 4 epochs are saved in {killed.folder}. The same command on every node" in line
+
+    chief, other = two_workers(training(records.folder, killed.folder))
+    wait_for_epoch(killed.progress().epochs + 1, killed)
+    other.send_signal(signal.SIGTERM)
+    (status, _, error), (of_other, _, said) = ended(chief), ended(other)
+    assert (status, of_other) == (1, 1)
+    epochs = killed.progress().epochs
+    saved = f"{epochs} of 4 epochs are saved in {killed.folder}"
+    assert error.startswith(f"error: stopped by a signal to another worker; {saved}")
+    assert said.startswith(f"error: stopped by SIGTERM; {saved}")
+
+    status, _, error = ended(start(training(records.folder, killed.folder), {}))
+    assert status == 1
+    assert "expected 2 replicas on several nodes, which trained the run's" in error
+    for process in two_workers(training(records.folder, killed.folder)):
+        status, _, error = ended(process)
+        assert status == 0, error
+    one, two = last_checkpoint(whole), last_checkpoint(killed)
+    assert one.keys() == two.keys()
+    for name, values in one.items():
+        np.testing.assert_array_equal(values, two[name], err_msg=name)
+    history = [(run.folder / "history.csv").read_text() for run in (whole, killed)]
+    assert history[0] == history[1]
