@@ -43,9 +43,10 @@ from tfrecords.records.manifest import Manifest
 from tfrecords.records.views import Slices
 
 DOWNSAMPLING = 16  # Of the segmentor: slices are multiples of it.
-# At 2 passes over the hippocampus set, slices that are not mirrored and turned less end at a higher
-# Dice; at 8 over the synthetic tumours, at a lower one (docs/results/system.md).
-FEW_PASSES = 4
+# Slices of a subject. Of 160 subjects that are seen 70 or 190 times, slices that are not mirrored
+# and turned less end at a higher Dice; of 18 that are seen 530 times, at a lower one, and of 2 that
+# are seen 4000 times at an equal one (docs/results/system.md, one seed each).
+FEW = 300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,13 +109,14 @@ class Kohl(Varied):
             favoured=favoured_of(manifest, self.favoured, self.favoured_share),
         )
 
-    def paced(self, epochs: int, passes: float) -> Mapping[str, float]:
+    def paced(self, epochs: int, of_subject: float) -> Mapping[str, float]:
         """The rate is halved twice, as in the paper.
 
-        What is seen a few times needs no other views of itself, which take steps to learn.
+        Subjects that are seen a few times need no other views of themselves, which take steps to
+        learn.
         """
         values: dict[str, float] = {"halve_every": math.ceil(epochs / 3)}
-        if passes < FEW_PASSES:
+        if of_subject < FEW:
             values |= {"mirror": False, "rotation_rad": 0.15}
         return values
 

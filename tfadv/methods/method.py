@@ -148,11 +148,11 @@ class Method(abc.ABC):
     def rate(self, optimizer: str, epoch: int = 0) -> float:
         """The learning rate of an optimizer in an epoch, counted from 0."""
 
-    def paced(self, epochs: int, passes: float) -> Mapping[str, float]:
+    def paced(self, epochs: int, of_subject: float) -> Mapping[str, float]:
         """Hyperparameters that follow how long it trains, where that is chosen by the time.
 
         Args:
-            passes: how often the segmentor sees an example, in the mean.
+            of_subject: how many examples of a subject the segmentor sees in all, in the mean.
         """
         return {}
 

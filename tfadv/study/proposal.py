@@ -191,18 +191,13 @@ def _paced(records: RecordSet, limits: Limits, measured: Measured) -> tuple[dict
     epochs = max(1, min(EPOCHS, affordable, steps))
     steps_per_epoch = max(1, steps // epochs)
     values: dict[str, Value] = {"epochs": epochs, "steps_per_epoch": steps_per_epoch}
-    passes = epochs * steps_per_epoch * measured.method.batch_size / _examples(run)
+    of_subject = epochs * steps_per_epoch * measured.method.batch_size / len(run.subjects)
     why = (
         f"{epochs} epochs of {steps_per_epoch} steps: {subjects} validation subjects "
         f"take {volume.seconds * subjects:.1f} s after each; "
-        f"the segmentor sees an example {passes:.1f} times"
+        f"the segmentor sees {of_subject:.0f} examples of a subject in all"
     )
-    return values | dict(measured.method.paced(epochs, passes)), why
-
-
-def _examples(run: Run) -> int:
-    shards = run.manifest.select(run.method.view.kind, run.settings.training_folds)
-    return sum(shard.examples for shard in shards)
+    return values | dict(measured.method.paced(epochs, of_subject)), why
 
 
 def _sentence(measured: Measured, limits: Limits) -> str:

@@ -14,6 +14,7 @@ from tfrecords.reading.favoured import Favoured
 from tfrecords.reading.normalisation import normalise, stored_statistics
 from tfrecords.reading.owners import Owners
 from tfrecords.reading.parsing import parse
+from tfrecords.reading.places import Places
 from tfrecords.reading.record_set import RecordSet
 from tfrecords.reading.streams import Draws, Example, mixed, streams, unlabelled_stream
 from tfrecords.records.views import View, Volumes
@@ -111,7 +112,12 @@ def training_batches(
     unlabelled = [unlabelled_stream(records, unlabelled_subjects)] if recipe.unlabelled else []
     every = [*labelled, *unlabelled]
     owners = Owners([shard for stream in every for shard in stream.shards])
-    draws = [Draws(records, stream, owners, number) for number, stream in enumerate(every)]
+    places = Places(records, [shard for s in every for shard in s.shards]) if parts else None
+    firsts = np.cumsum([0, *(sum(shard.examples for shard in s.shards) for s in every)])
+    draws = [
+        Draws(records, stream, owners, number, int(firsts[number]) if parts else None)
+        for number, stream in enumerate(every)
+    ]
     batch = recipe.minibatch * minibatches
     examples = steps_per_epoch * batch
     crop = crop_of(recipe.view, manifest.view, recipe.size, recipe.augmentation)
@@ -129,7 +135,8 @@ def training_batches(
     def cropped(
         example: Example, seed: tf.Tensor, *, labelled: bool = True
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        serialised, shard = example
+        content, shard = example
+        serialised = places.read(content) if places else content
         axes = recipe.view.axes if labelled else Volumes.axes
         parsed = parse(serialised, manifest.image_dtype, axes, len(manifest.modalities))
         statistics = stored_statistics(parsed.statistics, recipe.scheme)
@@ -166,7 +173,7 @@ def training_batches(
 
 
 def _own(numbered: tf.data.Dataset, parts: Parts, batch: int) -> tf.data.Dataset:
-    """The examples of one worker's parts; the others' are read, since all are in random order."""
+    """The examples of one worker's parts; the others' are not read."""
     size = batch // parts.of
 
     def own(number: tf.Tensor, *_: Example) -> tf.Tensor:

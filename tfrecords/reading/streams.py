@@ -20,7 +20,8 @@ from tfrecords.records.views import Volumes
 SHUFFLE_BYTES = 256 * 2**20
 # So that an epoch that reads the shards' beginnings alone still sees many subjects.
 SHARDS_AT_ONCE = 16
-Example = tuple[tf.Tensor, tf.Tensor]  # Serialised, and its owner's number among `Owners`.
+# Serialised, or its number among `Places`; and its owner's number among `Owners`.
+Example = tuple[tf.Tensor, tf.Tensor]
 
 
 @dataclass(frozen=True)
@@ -103,10 +104,21 @@ def _of_subjects(subjects: Collection[str] | None) -> Callable[[Shard], np.ndarr
 class Draws:
     """A stream's examples in random order, for graphs that read them."""
 
-    def __init__(self, records: RecordSet, stream: Stream, owners: Owners, number: int) -> None:
-        """Args: `number` tells streams apart that are drawn from by one seed."""
+    def __init__(
+        self,
+        records: RecordSet,
+        stream: Stream,
+        owners: Owners,
+        number: int,
+        first_place: int | None = None,
+    ) -> None:
+        """Args:
+        number: tells streams apart that are drawn from by one seed.
+        first_place: of the stream's examples, where these are numbers among `Places` instead.
+        """
         self._stream = stream
         self._number = number
+        self._first_place = first_place
         ends = np.cumsum([shard.examples for shard in stream.shards])
         self._shards = (
             records.paths(stream.shards),
@@ -130,11 +142,13 @@ class Draws:
         )
 
     def _examples(self, path: tf.Tensor, first: tf.Tensor, end: tf.Tensor) -> tf.data.Dataset:
-        """Of one shard, those that are chosen. All are read, and told apart by their places."""
-        examples = tf.data.Dataset.zip(
-            tf.data.TFRecordDataset(path),
-            tf.data.Dataset.from_tensor_slices(self._owners[first:end]),
-        )
+        """Of one shard, those that are chosen, told apart by their places."""
+        if self._first_place is None:
+            content = tf.data.TFRecordDataset(path)
+        else:
+            content = tf.data.Dataset.range(self._first_place + first, self._first_place + end)
+        owners = tf.data.Dataset.from_tensor_slices(self._owners[first:end])
+        examples = tf.data.Dataset.zip(content, owners)
         if self._whole:
             return examples
         chosen = tf.data.Dataset.from_tensor_slices(self._chosen[first:end])

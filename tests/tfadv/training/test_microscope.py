@@ -15,9 +15,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tfadv import methods
 from tfadv.adversarial import AdversarialModel
 from tfadv.run.run import Run
+from tfadv.run.split import HeldOut
 from tfadv.run.work_dir import Progress, WorkDir
 from tfadv.training import microscope
-from tfadv.training.microscope import Microscope, microscopes
+from tfadv.training.microscope import Microscope, microscopes, validation_batches
 from tfadv.training.train import make_deterministic, train
 from tfrecords.reading.record_set import RecordSet
 
@@ -150,6 +151,22 @@ def test_every_method_is_read(name: str, records_of: Callable[[str], RecordSet])
     assert norms
     assert norms <= terms
     assert all(np.isfinite(v) for name, v in found.items() if name.endswith(("norm", "auc")))
+
+
+def test_images_of_subjects_left_out_are_read_beside_those_of_validation(
+    records: RecordSet,
+) -> None:
+    run = tiny(
+        records,
+        "unlabelled=true",
+        held_out=HeldOut(("2",), ("2",)),
+        positive_fraction=0.4,
+        unlabelled_subjects=1,
+    )
+    batches = validation_batches(run)
+    assert {batch["unlabelled"].shape for batch in batches} == {batches[0]["image"].shape}
+    # One volume of six slices, and mirrored, turned and shifted ones of it.
+    assert len({batch["unlabelled"].numpy().tobytes() for batch in batches}) > 1
 
 
 def test_short_runs_and_finished_ones_have_none(

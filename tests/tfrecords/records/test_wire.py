@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrecords.records.wire import Feature, bytes_feature, encode_example, frame, read_frames
+from tfrecords.records.wire import (
+    Feature,
+    bytes_feature,
+    encode_example,
+    frame,
+    read_frames,
+    record_starts,
+)
 
 # Lengths on both sides of where a length takes one more byte.
 LENGTHS = (0, 1, 127, 128, 129, 16383, 16384, 16385, 300_000)
@@ -114,6 +121,14 @@ def test_frames_and_features_are_read_back() -> None:
     assert [bytes_feature(example, "subject") for example in read] == [b"s0", b"", b"s" * 300]
     with pytest.raises(KeyError):
         bytes_feature(read[0], "subjects")
+
+
+def test_starts_of_records_are_found_without_their_content(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(frame(b"four") + frame(b"") + frame(bytes(300)))
+    assert record_starts(str(path)) == [0, 20, 36]
+    path.write_bytes(b"")
+    assert record_starts(str(path)) == []
 
 
 def test_a_damaged_byte_of_a_frame_is_found() -> None:
