@@ -112,9 +112,10 @@ def replicas(name: str) -> str:
     gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
     if len(gpus) < 2:
         return f"{name}: one GPU here: replicas were not compared"
-    method = methods.get(name).configure("small", ["precision=float32"])
-    without = {"label_noise": 0.0, "dropout": 0.0}
-    method = replace(method, **{k: v for k, v in without.items() if k in method.values})
+    kind = methods.get(name)
+    # Replicas draw numbers of their own.
+    drawn = [f"{word}=0" for word in ("label_noise", "dropout") if word in kind.configure().values]
+    method = kind.configure("small", ["precision=float32", *drawn])
     ends = []
     for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(gpus[:2])):
         with strategy.scope():

@@ -37,7 +37,7 @@ def inner(optimizers: Iterable[Optimizer]) -> list[Optimizer]:
 
 def scale_of_pass(optimizers: Iterable[Optimizer]) -> tf.Tensor | None:
     """What the loss of a pass that serves all of these is multiplied by; None where none scales."""
-    found = [scale.value for scale in scales(dict(enumerate(optimizers))).values()]
+    found = [one.dynamic_scale.value for one in optimizers if isinstance(one, LossScaleOptimizer)]
     return tf.reduce_min(tf.stack(found)) if found else None
 
 

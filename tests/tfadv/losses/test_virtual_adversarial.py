@@ -194,6 +194,19 @@ def test_an_xi_below_the_networks_precision_is_not_seen() -> None:
     assert (distances[0.1] > 0.1 * EPSILON).all()
 
 
+def test_float16_does_not_lose_the_gradient_of_a_mean_over_many_voxels() -> None:
+    """Of 2^18 voxels, with gradients of 2e-8 each, where float16 has nothing but zero."""
+    weights = 0.005 * normal([1, 512, 512, 1], 1)
+
+    def divergence(image: tf.Tensor) -> tf.Tensor:
+        rounded = tf.cast(tf.cast(image, tf.float16), tf.float32)
+        return tf.reduce_mean(weights * rounded, [1, 2, 3])
+
+    image, start = tf.zeros([1, 512, 512, 1]), normal([1, 512, 512, 1], 2)
+    found = adversarial_perturbation(divergence, image, start, epsilon=1.0, xi=1.0, iterations=1)
+    np.testing.assert_allclose(found, weights / 0.005, atol=0.01)
+
+
 class LinearSoftmax:
     """logits = W x of two flattened images [3, 2, 2] and four classes."""
 

@@ -29,10 +29,10 @@ def gradients(network: keras.Model, image: np.ndarray, up: np.ndarray) -> list[t
     return tape.gradient(loss, watched)
 
 
-def require_equal(one: list[tf.Tensor], other: list[tf.Tensor]) -> None:
+def require_equal(one: list[tf.Tensor], other: list[tf.Tensor], share: float = 1e-5) -> None:
     for a, b in zip(one, other, strict=True):
         scale = float(tf.reduce_max(tf.abs(a)))
-        np.testing.assert_allclose(a, b, rtol=0, atol=1e-5 * scale)
+        np.testing.assert_allclose(a, b, rtol=0, atol=share * scale)
 
 
 def test_values_and_gradients_are_those_of_the_plain_network() -> None:
@@ -80,4 +80,5 @@ def test_two_replicas_recompute(mirrored: tf.distribute.Strategy) -> None:
     convolutions = sum(layer.name.startswith("conv3d") for layer in network._flatten_layers())
     # Each once, and once more for gradients, on both replicas.
     assert kinds.count("Conv3D") == 2 * 2 * (convolutions + 1)
-    require_equal(gradients(made(False), IMAGE, UP), summed())
+    # Sums over voxels in another order.
+    require_equal(gradients(made(False), IMAGE, UP), summed(), 1e-4)

@@ -94,6 +94,10 @@ def test_an_adversarial_reading_is_that_of_the_papers_formula(
     truth = np.stack([np.isin(label, members) for members in targets.members], -1)
     batch = {"image": image, "label": tf.constant(label if targets.exclusive else truth)}
     read = readings(networks, players.schedule, batch, targets)
+    # As in float16; a power of two rounds nothing.
+    scaled = readings(networks, players.schedule, batch, targets, scale=2.0**15)
+    for key, value in read.items():
+        assert float(scaled[key]) == pytest.approx(float(value), rel=1e-5), key
 
     weights = [v.value for v in networks["segmentor"].trainable_variables]
     with tf.GradientTape(persistent=True) as tape:
