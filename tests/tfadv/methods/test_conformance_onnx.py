@@ -12,7 +12,9 @@ from tfadv.methods.method import Method
 from tfadv.run.run import Run
 from tfrecords.reading.record_set import RecordSet
 
-ATOL = 1e-4  # Of probabilities in [0, 1], in float32.
+# Of probabilities, two to three times what was seen: both add in float32, each in its order, and
+# normalisation within small windows divides what that leaves by small deviations.
+ATOL = {"volumes": 1e-3, "slices": 3e-5, "patches": 3e-5}
 
 pytestmark = pytest.mark.usefixtures("seeded")
 
@@ -27,4 +29,5 @@ def test_onnx_answers_as_the_model_does(
     body = np.random.default_rng(0).gamma(4, 100, (5, 45, 37, 2)).astype(np.float32)
     body[1:-1, 1:20, 1:20] = 0
     volumes = [body, body[1:4, 15:25, 12:30]]
-    require_same_answers(convert(predictor), predictor, volumes, atol=ATOL, ties=2 * ATOL)
+    atol = ATOL[method.view.kind]
+    require_same_answers(convert(predictor), predictor, volumes, atol=atol, ties=2 * atol)
