@@ -44,6 +44,35 @@ def test_a_batch_has_the_labels_of_its_centre(gpu: ModuleType) -> None:
     np.testing.assert_array_equal(slices["label"][..., 2], slices["image"][..., 0] > 0)
 
 
+STUB = """#!/bin/bash
+case "$*" in
+-c*) ;;
+*--list) printf 'one float32\\nother mixed_float16 parts=2\\n' ;;
+*other*) echo "some words" >&2; exit 3 ;;
+*) echo "did $*" ;;
+esac
+"""
+
+
+def test_every_row_has_its_turn_and_a_failure_is_told(tmp_path: Path) -> None:
+    """As where there is a GPU: what stands in for Python says so."""
+    python = tmp_path / "python"
+    python.write_text(STUB)
+    python.chmod(0o755)
+    command = ["bash", FOLDER / "gpu.sh", python]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert found.returncode == 1
+    told = [line for line in found.stdout.splitlines() if line.startswith("did")]
+    assert told[0].startswith("did launch/measure.py --method kohl_hybrid --preset small")
+    assert told[1:] == [
+        "did benchmarks/gpu.py one float32",
+        "did benchmarks/gpu.py --replicas kohl_hybrid",
+        "did benchmarks/gpu.py --replicas moeskops_dilated_adversarial",
+    ]
+    failed = f"failed: {python} benchmarks/gpu.py other mixed_float16 parts=2"
+    assert found.stderr.splitlines() == [failed, "some words"]
+
+
 @pytest.mark.slow
 def test_on_a_cpu_a_line_says_that_there_is_no_gpu() -> None:
     if tf.config.list_physical_devices("GPU"):

@@ -23,7 +23,13 @@ from tfadv.run.work_dir import WorkDir
 from tfadv.training import train as training
 from tfadv.training.microscope import validation_batches
 from tfadv.training.stops import StopAtSignal
-from tfadv.training.train import _announce, _strategy, _tell_of_parts, train
+from tfadv.training.train import (
+    _announce,
+    _strategy,
+    _tell_of_parts,
+    make_deterministic,
+    train,
+)
 from tfrecords.errors import SettingError, UserError
 from tfrecords.reading.record_set import RecordSet, open_record_set
 from tfrecords.records.manifest import Shard
@@ -58,6 +64,26 @@ def test_batch_normalisation_that_sees_parts_is_told_of(
     _tell_of_parts(SimpleNamespace(method=method), AdversarialModel(method.players(1, ("a", "b"))))
     assert told in caplog.text
     assert bool(told) == bool(caplog.text)
+
+
+@pytest.mark.slow
+@pytest.mark.variants  # test_loss_scaling has it of players that are computed by hand.
+def test_a_run_in_float16_and_in_parts_goes_on_bit_for_bit(
+    records: RecordSet, tmp_path: Path
+) -> None:
+    values = ("precision=mixed_float16", "accumulation=2", "width=2")
+    make_deterministic()
+    whole = tiny_run("whole", tmp_path, records, *values)
+    tiny_run("resumed", tmp_path, records, *values, "epochs=1")
+    resumed = tiny_run("resumed", tmp_path, records, *values)
+    assert whole.progress() == resumed.progress()
+    assert whole.progress().history[-1]["segmentor_loss_scale"] >= 1
+    models = []
+    for work_dir in (whole, resumed):
+        models.append(Run.open(work_dir.settings()).build_model())
+        work_dir.restore(models[-1])
+    for one, other in zip(*(model.saved_variables for model in models), strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
 
 
 @pytest.mark.slow
