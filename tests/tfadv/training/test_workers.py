@@ -57,8 +57,8 @@ def test_who_holds_other_values_than_the_chief_is_named() -> None:
     workers = three(0, row(2, {"width": 5}, "x"), row(1, *same.values()))
     with pytest.raises(UserError, match=r"^worker 3 of 3 \(c:3\): expected the chief's settings, "):
         workers.agree(**same)
-    with pytest.raises(UserError, match=r"^worker 1 of 3.*the chief's finished epochs, received"):
-        three(0, row(0, 3)).agree(finished_epochs=2)
+    with pytest.raises(UserError, match=r"^worker 2 of 3.*the chief's finished epochs, received"):
+        three(1, row(0, 3)).agree(finished_epochs=2)
 
 
 def test_nobody_to_agree_with() -> None:
