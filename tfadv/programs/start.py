@@ -6,9 +6,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
-
-Prepared = TypeVar("Prepared")
+from typing import Any
 
 # What it says of every machine: that it has oneDNN, which instructions it was built without, that
 # there is no GPU, that oneDNN transposes no integers. The last two are no errors on such machines.
@@ -25,16 +23,16 @@ NOTICES = re.compile(
 UNUSED = ("sklearn", "matplotlib")
 
 
-def start_tensorflow(prepare: Callable[[], Prepared] = lambda: None) -> Prepared:
+def start_tensorflow(prepare: Callable[[], Any] = lambda: None) -> Any:
     """Imports TensorFlow and finds its devices; of what that says, errors and warnings remain.
 
     Args:
-        prepare: called between the two.
+        prepare: called between the two; what it gives is returned.
     """
     with _without_notices(), _without_unused():
         import tensorflow as tf  # noqa: PLC0415
-
-        prepared = prepare()
+    prepared = prepare()
+    with _without_notices():
         tf.config.list_logical_devices()
         # What it says once, of the first: now rather than among a program's own lines.
         tf.transpose(tf.zeros((1, 1), tf.int32))

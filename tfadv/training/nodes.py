@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from tensorflow.python.distribute.cluster_resolver.slurm_cluster_resolver import expand_hostlist
 
@@ -20,7 +20,8 @@ ADDRESS = re.compile(r"[^\s:]+:\d+")
 PORTS = range(12_000, 32_000)
 
 
-class Nodes(NamedTuple):
+@dataclass(frozen=True)
+class Nodes:
     """The addresses of all workers, one on each node, and which of them this process is."""
 
     addresses: tuple[str, ...]

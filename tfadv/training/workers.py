@@ -6,10 +6,12 @@ first worker is the chief: it alone validates, logs and saves. The others wait f
 step's first all-reduce.
 """
 
+import faulthandler
 import hashlib
 import json
 import os
 import re
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -106,9 +108,11 @@ def join(nodes: Nodes | None) -> Workers:
     """
     if nodes is None:
         return ALONE
-    workers = Workers(*nodes)
-    if workers.chief:
-        logging.info("waiting for %d workers: %s", len(nodes.addresses), ", ".join(nodes.addresses))
+    workers = Workers(nodes.addresses, nodes.index)
+    logging.info(
+        "%s: waiting at most %d s for all of %s",
+        *(workers.name(nodes.index), JOIN_S, ", ".join(nodes.addresses)),
+    )
     task = {"type": "worker", "index": nodes.index}
     os.environ[VARIABLE] = json.dumps({"cluster": {"worker": nodes.addresses}, "task": task})
     context().configure_coordination_service(
@@ -121,14 +125,31 @@ def join(nodes: Nodes | None) -> Workers:
         ],
     )
     try:
-        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        with _patience():
+            strategy = tf.distribute.MultiWorkerMirroredStrategy()
     except tf.errors.OpError as error:
         reason = error.message.partition("\n")[0]
         raise UserError(
             f"{workers.name(nodes.index)}: expected all of {', '.join(nodes.addresses)} within "
             f"{JOIN_S} s, and its own port free, received: {reason}"
         ) from None
-    return Workers(*nodes, strategy)
+    return Workers(nodes.addresses, nodes.index, strategy)
+
+
+@contextmanager
+def _patience() -> Iterator[None]:
+    """Ends this process after JOIN_S, or by Ctrl-C.
+
+    TensorFlow waits for ever for a worker that never comes, and lets no other Python run meanwhile.
+    """
+    previous = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    with open(os.devnull, "w") as nowhere:
+        faulthandler.dump_traceback_later(JOIN_S, exit=True, file=nowhere)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+            signal.signal(signal.SIGINT, previous)
 
 
 class StopTogether(StopAtSignal):

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -23,7 +22,8 @@ from tfrecords.sources.subject import IGNORED
 Batch = dict[str, tf.Tensor]
 
 
-class Parts(NamedTuple):
+@dataclass(frozen=True)
+class Parts:
     """Those of a batch's `of` equal parts that one of several workers prepares, in order."""
 
     first: int

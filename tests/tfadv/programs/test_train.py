@@ -38,6 +38,9 @@ start = Tracker
 """
 
 
+TWO = '{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 0}}'
+
+
 def training(records: Path, work_dir: Path, *more: object) -> list[object]:
     return [
         *("--method", "kohl_purely_adversarial", "--preset", "small", "--deterministic"),
@@ -107,6 +110,39 @@ def arrays(work_dir: Path) -> dict[str, np.ndarray]:
             )
         )
     return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("variables", "flag", "line"),
+    [
+        ({}, "--nodes=slurm", "--nodes: expected SLURM's variables, as srun sets them; SLURM_JOB_"),
+        (
+            {"TF_CONFIG": "{}"},
+            "--preset=small",
+            "TF_CONFIG: expected workers as host:port, each once,",
+        ),
+        ({"TF_CONFIG": TWO}, "--all_folds", "--all_folds: expected one run, which several nodes"),
+        ({"TF_CONFIG": TWO}, "--preset=auto", "--preset: expected paper, small or a plan"),
+    ],
+)
+def test_what_several_nodes_cannot_do_is_one_line(
+    variables: dict[str, str],
+    flag: str,
+    line: str,
+    small_records: Small,
+    tmp_path: Path,
+    launch: Launch,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    given = ("--records", small_records[1], "--work_dir", tmp_path / "run", flag)
+    refused = launch("train", "--method", "kohl_hybrid", *given)
+    assert refused.returncode == 1
+    (said,) = refused.stderr.splitlines()
+    assert said.startswith(f"error: {line}")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow
