@@ -58,12 +58,18 @@ def export_onnx(predictor: Predictor, description: Description, path: Path) -> N
 
 
 def require_own(path: Path) -> None:
-    """Raises SettingError where MODEL.onnx, or MODEL.json, is there, and none that this wrote."""
+    """Raises SettingError where MODEL.onnx, or MODEL.json, is there, and none that this wrote.
+
+    Or where a file is in their folder's place.
+    """
     beside = path.with_suffix(".json")
+    above = next(parent for parent in path.absolute().parents if parent.exists())
+    if not above.is_dir():
+        raise SettingError("out_dir", f"expected {path} in a folder, received the file {above}")
     if not (os.path.lexists(path) or os.path.lexists(beside)):
         return
     try:
-        files = read_json(beside, Description, VERSION, "").files.keys()
+        files = set(read_json(beside, Description, VERSION, "").files)
     except UserError:
         files = set()
     # Its description is written first: after a kill between the two, it is there alone.

@@ -71,6 +71,8 @@ def main(names: list[str]) -> None:
         raise SettingError(
             "work_dir", f"expected runs, or instead of them --model, received {received}"
         )
+    if OUT_DIR.value and Path(OUT_DIR.value).is_file():
+        raise SettingError("out_dir", f"expected a folder, received the file {OUT_DIR.value}")
     if QUALITY.value and (SAVE.value or EMPTY_MM.value is not None):
         ignored = "save_predictions" if SAVE.value else "empty_mm"
         raise SettingError(ignored, "expected without --quality, which scores nothing else")

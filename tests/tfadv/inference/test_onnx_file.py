@@ -10,7 +10,7 @@ import pytest
 
 from tfadv.inference import onnx_file
 from tfadv.inference.export import VERSION, Description
-from tfadv.inference.onnx_file import export_onnx
+from tfadv.inference.onnx_file import export_onnx, require_own
 from tfadv.run.ensemble import load_ensemble
 from tfadv.run.work_dir import WorkDir
 from tfrecords.errors import SettingError
@@ -55,6 +55,12 @@ def test_what_is_not_ours_is_kept(
     ):
         export_onnx(nothing, nothing, tmp_path / "precious.onnx")
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_file_in_the_folders_place_is_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("x")
+    with pytest.raises(SettingError, match=rf"out_dir: expected .* received the file {tmp_path}/a"):
+        require_own(tmp_path / "a" / "b" / "c.onnx")
 
 
 def test_more_weights_than_a_file_holds_are_one_line(

@@ -27,6 +27,7 @@ def test_empty_mm_is_a_distance(value: str, tmp_path: Path, launch: Launch) -> N
         (("--work_dir=run", "--quality", "--save_predictions"), "--save_predictions: expected"),
         (("--work_dir=run", "--quality", "--empty_mm=3"), "--empty_mm: expected without --quality"),
         (("--model=m", "--records=r", "--folds=,"), "--model: expected --records and --folds"),
+        (("--work_dir=run", f"--out_dir={__file__}"), "--out_dir: expected a folder, received the"),
         (("--model=m", "--work_dir=run"), "--work_dir: expected runs, or instead of them --model"),
     ],
 )
