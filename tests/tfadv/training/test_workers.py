@@ -186,9 +186,9 @@ def test_two_workers_do_what_one_process_with_two_replicas_does(
         expected, found = last_checkpoint(one), last_checkpoint(two)
         assert expected.keys() == found.keys()
         for path, values in expected.items():
-            np.testing.assert_allclose(found[path], values, rtol=0, atol=2e-6, err_msg=path)
+            np.testing.assert_allclose(found[path], values, rtol=0, atol=2e-5, err_msg=path)
         history = [pd.read_csv(run.folder / "history.csv") for run in (one, two)]
-        pd.testing.assert_frame_equal(*history, rtol=1e-4)
+        pd.testing.assert_frame_equal(*history, rtol=1e-3)
 
 
 def training(records: Path, work_dir: Path) -> list[object]:
