@@ -337,10 +337,14 @@ def test_workers_prepare_the_parts_of_every_batch(
 ) -> None:
     """Two workers with two replicas each, to which whole batches are dealt in their order."""
     recipe = replace(VARIED, favoured=favoured)
-    arguments: Any = (records, FOLDS, recipe, 0, range(1, 3), 2, None, 8)
-    whole = list(pipeline.training_batches(*arguments).as_numpy_iterator())
+    arguments: Any = (records, FOLDS, recipe, 0, range(1, 3), 2)
+    whole = list(pipeline.training_batches(*arguments, minibatches=8).as_numpy_iterator())
     of_workers = [
-        list(pipeline.training_batches(*arguments, Parts(first, 2, 4)).as_numpy_iterator())
+        list(
+            pipeline.training_batches(
+                *arguments, minibatches=8, parts=Parts(first, 2, 4)
+            ).as_numpy_iterator()
+        )
         for first in (0, 2)
     ]
     for number, batch in enumerate(whole):
@@ -371,6 +375,11 @@ def test_unlabelled_images_are_cut_from_volumes(
     assert unlabelled.shape == labelled.shape == (24, *size, labelled.shape[-1])
     # Other places each time, and the same ones for the same seed.
     assert len(np.unique(unlabelled.reshape(24, -1), axis=0)) > 8
+    # A worker's are read from where they lie.
+    own = pipeline.training_batches(records, folds, recipe, 0, range(2), 4, parts=Parts(1, 1, 3))
+    for batch, part in zip(batches, own, strict=True):
+        np.testing.assert_array_equal(batch["unlabelled"][1:2], part["unlabelled"])
+        np.testing.assert_array_equal(batch["image"][1:2], part["image"])
     again = pipeline.training_batches(records, folds, recipe, 0, range(2), 4)
     for batch, same in zip(batches, again, strict=True):
         np.testing.assert_array_equal(batch["unlabelled"], same["unlabelled"])
