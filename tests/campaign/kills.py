@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +20,7 @@ from tests.campaign.material import (
     EPOCHS,
     PATCHES,
     Material,
+    copied,
     preprocess_flags,
     train_flags,
 )
@@ -37,14 +38,14 @@ class Killed:
     """A program that is killed.
 
     Attributes:
-        sign: what it changes early.
+        signs: what it changes early, one of them at least.
         after_s: most seconds between that sign and a kill: within a write, between two.
         same: whether what it leaves at its end is what an undisturbed one leaves.
     """
 
     program: str
     flags: tuple[object, ...]
-    sign: Path
+    signs: tuple[Path, ...]
     after_s: float
     same: Callable[[], bool]
 
@@ -66,7 +67,7 @@ def _preprocessing(material: Material, folder: Path) -> Killed:
     return Killed(
         "preprocess",
         (*preprocess_flags(material.many, folder), *PATCHES),
-        folder,
+        (folder,),
         2.5,
         lambda: same.contents(folder, "*") == same.contents(material.many_whole, "*"),
     )
@@ -77,19 +78,24 @@ def _training(material: Material, folder: Path) -> Killed:
     return Killed(
         "train",
         train_flags(material.records(), folder, EPOCHS),
-        folder / "progress.json",
+        (folder / "progress.json",),
         1.5,
         lambda: same.run(folder) == same.run(material.run_whole),
     )
 
 
 def _cross_validation(material: Material, folder: Path) -> Killed:
-    """A training of each fold in a process of its own; all runs are those of undisturbed ones."""
+    """A training of each fold in a process of its own; all runs are those of undisturbed ones.
+
+    At first, one of the two is finished.
+    """
+    copied(material.run, folder / "fold_1")
     return Killed(
         "train",
         (*train_flags(material.records(), folder, epochs=2), *ALL_FOLDS),
-        folder / "fold_1" / "hyperparameters.json",  # Of the last one; noted at every start.
-        20.0,
+        # Noted of those that are not finished.
+        tuple(folder / f"fold_{fold}" / "hyperparameters.json" for fold in (0, 1)),
+        15.0,
         lambda: runs_of(folder) == whole(material),
     )
 
@@ -136,8 +142,8 @@ def _kill_once(killed: Killed, random: Random) -> int:
     )
     wait_s = random.uniform(0, killed.after_s)
     if random.random() >= EARLY:
-        before, started_s = _changed_s(killed.sign), time.monotonic()
-        while _changed_s(killed.sign) == before and time.monotonic() - started_s < LIFE_S:
+        before, started_s = _changed_s(killed.signs), time.monotonic()
+        while _changed_s(killed.signs) == before and time.monotonic() - started_s < LIFE_S:
             if process.poll() is not None:
                 break
             time.sleep(0.02)
@@ -173,5 +179,5 @@ def _alive(session: int) -> list[int]:
     return found
 
 
-def _changed_s(path: Path) -> float:
-    return path.stat().st_mtime if path.exists() else 0.0
+def _changed_s(paths: Sequence[Path]) -> float:
+    return max((path.stat().st_mtime for path in paths if path.exists()), default=0.0)

@@ -60,6 +60,7 @@ def test_the_receptive_field_is_found() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.variants  # Nothing in a block knows of replicas.
 def test_two_replicas_recompute(mirrored: tf.distribute.Strategy) -> None:
     """In a graph; each has half of the images, and their gradients' sum is that of all."""
     with mirrored.scope():
