@@ -173,9 +173,9 @@ def test_two_workers_do_what_one_process_with_two_replicas_does(
         return [TOGETHER, *(word for words in each for word in words)]
 
     chief, other = two_workers(command("two"))
-    status, said, error = ended(chief)
+    status, _, error = ended(chief)
     assert status == 0, error
-    assert "replicas: 2" in said
+    assert "replicas: 2" in error
     status, _, error = ended(other)
     assert status == 0, error
     status, _, error = ended(start(command("one"), {}))
@@ -207,6 +207,7 @@ def wait_for_epoch(number: int, work_dir: WorkDir) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.variants  # Minutes of two cores.
 def test_a_killed_worker_ends_all_and_the_run_goes_on_bit_for_bit(
     records: RecordSet, tmp_path: Path
 ) -> None:
