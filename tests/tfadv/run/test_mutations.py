@@ -85,7 +85,7 @@ def test_a_changed_file_is_refused_or_can_be_used(
     [
         ({"method": "odd"}, r"hyperparameters\.json: method: "),
         ({"hyperparameters": {"odd": 1}}, r"hyperparameters\.json: hp\.odd: "),
-        ({"hyperparameters": {}}, r"hyperparameters\.json: hyperparameters: expected accumulation, "),
+        ({"hyperparameters": {}}, r"\.json: hyperparameters: expected accumulation, "),
         ({"test_folds": ["9"]}, r"expected the run's folds 9 as well, received 0, 1, 2: it was"),
     ],
 )
