@@ -1,6 +1,6 @@
 """Tries a server for real: same labels, refusals, a kill under load, memory, latency.
 
-python serving/trial.py --models models --name NAME --images Task04_Hippocampus/imagesTr --minutes 5
+python -m serving.trial --models models --name NAME --images Task04_Hippocampus/imagesTr --minutes 5
 
 Starts serving/serve.py in its own environment, and is a client of it in this one. One process
 serves all the minutes, watched; then it is killed under load, and another must go on.
