@@ -232,6 +232,7 @@ def _own_plan(records: Path) -> Path:
 
     path = Path(WORK_DIR.value or _auto_dir(records), "plan.toml")
     if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)  # Before minutes of measuring.
         limits = limits_of(MINUTES.value, None)
         write(path, propose(open_record_set(records), limits, METHOD.value))
     return path

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tfadv.run.work_dir import WorkDir
+from tfadv.study.plan import read_study
 from tfrecords.reading.record_set import RecordSet
 
 Launch = Callable[..., subprocess.CompletedProcess[str]]
@@ -34,6 +35,20 @@ def test_a_plan_is_trained_line_by_line(records: RecordSet, tmp_path: Path, laun
     assert result.returncode == 0, result.stderr
     values = WorkDir(tmp_path / "runs" / "kohl_cross_entropy").settings().hyperparameters
     assert (values["width"], values["batch_size"], values["crop_size"]) == (2, 2, 0)
+
+
+@pytest.mark.slow
+def test_a_plan_of_its_own_is_trained_and_kept(
+    records: RecordSet, tmp_path: Path, launch: Launch
+) -> None:
+    few = ("--minutes=0.5", "--epochs=1", "--steps_per_epoch=1", "--method=kohl_cross_entropy")
+    result = launch("train", "--preset=auto", f"--records={records.folder}", *few, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    folder = tmp_path / "runs" / "kohl_cross_entropy_auto"
+    (line,) = read_study(folder / "plan.toml").lines.values()
+    values = WorkDir(folder).settings().hyperparameters
+    assert values["width"] == line.hp["width"]
+    assert (values["epochs"], values["steps_per_epoch"]) == (1, 1)
 
 
 @pytest.mark.parametrize(
