@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-# Of a control group, in version 2 and 1: its limit, what it holds, and of what that is made.
-UNIFIED = ("memory.max", "memory.current", "inactive_file")
-MEMORY = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+# Of a control group, in version 2 and 1: its limit, what it holds, and how memory.stat begins.
+UNIFIED = ("memory.max", "memory.current", "")
+MEMORY = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_")
 
 
 def free_memory(system: Path = Path("/")) -> int | None:
@@ -48,11 +48,13 @@ def _of_groups(system: Path) -> Iterator[int]:
                     yield from _of_group(folder, *names)
 
 
-def _of_group(folder: Path, limit: str, used: str, cached: str) -> Iterator[int]:
+def _of_group(folder: Path, limit: str, used: str, prefix: str) -> Iterator[int]:
     # Without the files, or with "max" in the first, there is no limit.
     with suppress(OSError, ValueError):
         left = int((folder / limit).read_text()) - int((folder / used).read_text())
-        for line in (folder / "memory.stat").read_text().splitlines():
-            name, _, value = line.partition(" ")
-            if name == cached:  # Files' content, which the kernel gives up first.
-                yield left + int(value)
+        lines = (folder / "memory.stat").read_text().splitlines()
+        held = dict(line.split(" ", 1) for line in lines)
+        # Files' content is what the kernel gives up first.
+        yield left + sum(
+            int(held.get(f"{prefix}{kind}_file", 0)) for kind in ("active", "inactive")
+        )

@@ -26,7 +26,7 @@ def system(tmp_path: Path) -> Path:
 def limit(folder: Path, most: str, used: int, cached: int) -> None:
     write(folder / "memory.max", f"{most}\n")
     write(folder / "memory.current", f"{used}\n")
-    write(folder / "memory.stat", f"anon 5\ninactive_file {cached}\n")
+    write(folder / "memory.stat", f"anon 5\ninactive_file {cached - 20}\nactive_file 20\n")
 
 
 def test_without_limits_it_is_the_machines(system: Path) -> None:
