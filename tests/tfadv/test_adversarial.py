@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.tfadv.scalars import scalar_network
 from tfadv.adversarial import (
     AdversarialModel,
     Batch,
@@ -15,15 +16,6 @@ from tfadv.adversarial import (
     Term,
     Update,
 )
-
-
-def scalar_network(name: str, weight: float) -> keras.Model:
-    """x -> weight * x."""
-    x = keras.Input((1,))
-    layer = keras.layers.Dense(1, use_bias=False)
-    network = keras.Model(x, layer(x), name=name)
-    layer.kernel.assign([[weight]])
-    return network
 
 
 def product(networks: Networks, batch: Batch) -> tf.Tensor:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.tfadv.scalars import scalar_network
 from tfadv.adversarial import AdversarialModel, Batch, Networks, Players, Term, Update
 from tfadv.loss_scaling import scales
 from tfadv.training.loss_scales import LossScales
@@ -20,15 +21,6 @@ LARGEST = 65504  # Of float16.
 @pytest.fixture(autouse=True)
 def _float16() -> None:
     keras.config.set_dtype_policy("mixed_float16")
-
-
-def scalar_network(name: str, weight: float) -> keras.Model:
-    """x -> weight * x."""
-    x = keras.Input((1,))
-    layer = keras.layers.Dense(1, use_bias=False)
-    network = keras.Model(x, layer(x), name=name)
-    layer.kernel.assign([[weight]])
-    return network
 
 
 def product(networks: Networks, batch: Batch) -> tf.Tensor:

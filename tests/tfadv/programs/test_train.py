@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 import pytest
 
+from tests.tfadv.checkpoints import last_checkpoint
 from tfadv.run.work_dir import WorkDir
 
 Small = tuple[object, Path]
@@ -99,19 +99,6 @@ def test_all_folds_go_on_after_a_kill_are_scored_once_and_become_a_model(
     assert last.startswith(f"error: {model / '1'}: expected folds of which no subject trained it")
 
 
-def arrays(work_dir: Path) -> dict[str, np.ndarray]:
-    """Everything in the last checkpoint, optimizers included."""
-    (path,) = work_dir.glob("checkpoints/epoch-0003.weights.h5")
-    found: dict[str, np.ndarray] = {}
-    with h5py.File(path) as file:
-        file.visititems(
-            lambda name, item: (
-                found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
-            )
-        )
-    return found
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("variables", "flag", "line"),
@@ -178,7 +165,7 @@ def test_killed_training_ends_with_the_same_weights(
     assert (killed / "progress.json").is_file()
     resumed = launch("train", *training(records, killed))
     assert resumed.returncode == 0, resumed.stderr
-    one, two = arrays(whole), arrays(killed)
+    one, two = last_checkpoint(whole), last_checkpoint(killed)
     assert one.keys() == two.keys()
     assert any("optimizer" in name for name in one)
     for name, values in one.items():

@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
 
+from tests.tfadv.checkpoints import last_checkpoint
 from tests.tfadv.methods.conforming import OF_EACH_PAPER
 from tfadv.run.work_dir import Progress, WorkDir
 from tfadv.training.nodes import VARIABLE
@@ -142,18 +142,6 @@ def ended(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
-def last_checkpoint(work_dir: WorkDir) -> dict[str, np.ndarray]:
-    """Everything in it, optimizers included."""
-    found: dict[str, np.ndarray] = {}
-    with h5py.File(sorted(work_dir.checkpoints.glob("*.h5"))[-1]) as file:
-        file.visititems(
-            lambda name, item: (
-                found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
-            )
-        )
-    return found
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "names",
@@ -183,7 +171,7 @@ def test_two_workers_do_what_one_process_with_two_replicas_does(
     for name in names:
         one, two = (WorkDir(tmp_path / kind / name) for kind in ("one", "two"))
         assert (one.progress().replicas, two.progress().replicas) == (0, 2)
-        expected, found = last_checkpoint(one), last_checkpoint(two)
+        expected, found = last_checkpoint(one.folder), last_checkpoint(two.folder)
         assert expected.keys() == found.keys()
         for path, values in expected.items():
             np.testing.assert_allclose(found[path], values, rtol=0, atol=2e-5, err_msg=path)
@@ -244,7 +232,7 @@ def test_a_killed_worker_ends_all_and_the_run_goes_on_bit_for_bit(
     for process in two_workers(training(records.folder, killed.folder)):
         status, _, error = ended(process)
         assert status == 0, error
-    one, two = last_checkpoint(whole), last_checkpoint(killed)
+    one, two = last_checkpoint(whole.folder), last_checkpoint(killed.folder)
     assert one.keys() == two.keys()
     for name, values in one.items():
         np.testing.assert_array_equal(values, two[name], err_msg=name)
