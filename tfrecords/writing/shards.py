@@ -143,9 +143,9 @@ def _require_content(source: Source, image: np.ndarray) -> None:
     Raises:
         UserError: all voxels of a modality are equal in the body's box.
     """
-    body = image[body_box(image)].reshape(-1, image.shape[-1])
-    empty = np.flatnonzero(body.min(axis=0) == body.max(axis=0))
-    if empty.size:
+    body = image[body_box(image)]
+    empty = [c for c in range(body.shape[-1]) if np.ptp(body[..., c]) == 0]
+    if empty:
         raise UserError(
             f"{source.subject.name}: modality {empty[0] + 1} is empty (all voxels of the body are "
             f"equal) on the grid of {source.working}. Give another --crop or --spacing, or take "

@@ -156,6 +156,7 @@ def test_what_does_not_fit_into_free_memory_is_refused(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path / name)
+    monkeypatch.setattr(streams, "SMALL_BYTES", 0)
     monkeypatch.setattr(streams, "free_memory", lambda: voxels().nbytes - 1)
     with pytest.raises(UserError, match=f"{name}: cannot be read .it takes .* bytes of memory"):
         read(tmp_path / name)

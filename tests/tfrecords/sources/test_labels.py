@@ -9,7 +9,7 @@ import pytest
 from tfrecords.errors import UserError
 from tfrecords.files import file_checksum
 from tfrecords.geometry.grid import make_grid, working_grid
-from tfrecords.sources.labels import read_classes
+from tfrecords.sources.labels import counted, read_classes
 from tfrecords.sources.subject import IGNORED, LabelClass
 
 CLASSES = (LabelClass("background", (0, 9)), LabelClass("a", (4, 3)), LabelClass("b", (1,)))
@@ -79,3 +79,21 @@ def test_what_nobody_annotated_is_one_more_value_when_resampled(tmp_path: Path) 
     found = read_classes(tmp_path / "label.nii", CLASSES, working, (7,), source=source)
     assert found.dtype == np.uint8
     assert found.ravel().tolist() == [2, IGNORED]
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        np.array([[[3, 0], [-2, 3]]], np.int16, order="F"),
+        np.array([0, 200, 255, 200], np.uint8).reshape(1, 2, 2),
+        np.array([0, 4, 4, 1], ">i4").reshape(2, 2, 1),
+        np.array([-(2**40), 7, 7, 2**40]).reshape(1, 1, 4),
+        np.array([2**64 - 2, 2**64 - 1], np.uint64).reshape(1, 1, 2),
+        np.array([0.0, 1.5, 1.5, np.inf]).reshape(1, 1, 4),
+        np.empty((0, 1, 1), np.uint8),
+    ],
+    ids=["negative", "bytes", "swapped", "far apart", "huge", "floats", "none"],
+)
+def test_values_are_counted_as_numpy_does(label: np.ndarray) -> None:
+    for found, expected in zip(counted(label), np.unique(label, return_counts=True), strict=True):
+        np.testing.assert_array_equal(found, expected)
