@@ -11,6 +11,7 @@ from tfadv.loss_scaling import all_finite, handed, inner, scale_of_pass, scaled
 
 Batch = dict[str, tf.Tensor]
 Networks = Mapping[str, keras.Model]
+LOOKED = "looked"  # In a batch; see `Update.looks`.
 
 
 class Scene(NamedTuple):
@@ -76,6 +77,9 @@ class Update:
         ascends: networks among `trains` that climb the loss instead (gradient reversal).
         minibatch: which of the step's minibatches; updates with equal numbers share theirs.
         by: who does what, for the method's card: "D descends".
+        looks: an update that follows on the same minibatch, by name. What its pass gives is in this
+            one's batch as LOOKED, to be looked at: its networks do not move before its turn. Where
+            the batch has none, `forward` makes that pass itself.
         shuffle: of an update that trains a judge: makes its verdicts meaningless, by lot: (shared,
             an int64 [2] seed) -> shared.
         dies: of an update whose loss is never negative: what to do when it stays at zero, for then
@@ -90,6 +94,7 @@ class Update:
     ascends: frozenset[str] = frozenset()
     minibatch: int = 0
     by: str = ""
+    looks: str = ""
     shuffle: Callable[[Any, tf.Tensor], Any] | None = None
     dies: str = ""
 
@@ -97,7 +102,9 @@ class Update:
         return f"{self.by} {' + '.join(map(str, self.terms))}"
 
     def outcome(self, networks: Networks, batch: Batch) -> Outcome:
-        scene = Scene(networks, batch, self.forward(networks, batch))
+        return self.outcome_of(Scene(networks, batch, self.forward(networks, batch)))
+
+    def outcome_of(self, scene: Scene) -> Outcome:
         return Outcome(
             {term.name: term.weight * term.value(scene) for term in self.terms},
             {name: value(scene) for name, value in self.observes.items()},
@@ -122,6 +129,13 @@ class Players:
         """Different minibatches in one step."""
         taken = 1 + max(update.minibatch for update in self.schedule)
         return max(taken, self.least_minibatches)
+
+
+class _Pass(NamedTuple):
+    """An update's pass, and the tape that goes on to record what its terms make of it."""
+
+    tape: tf.GradientTape
+    shared: Any
 
 
 class AdversarialModel(keras.Model):
@@ -183,15 +197,22 @@ class AdversarialModel(keras.Model):
     @tf.autograph.experimental.do_not_convert  # Nothing here branches on a tensor: traces sooner.
     def train_step(self, batch: Batch) -> dict[str, tf.Tensor]:
         minibatches = self._split(batch)
+        updates = {update.name: update for update in self.players.schedule}
+        begun: dict[str, _Pass] = {}
         for update in self.players.schedule:
-            self._perform(update, minibatches[update.minibatch])
+            minibatch = minibatches[update.minibatch]
+            # In parts, the layers of all of them would have to be held.
+            if self.parts == 1 and update.looks in updates:
+                made = begun[update.looks] = self._begin(updates[update.looks], minibatch)
+                minibatch = minibatch | {LOOKED: tf.stop_gradient(made.shared)}
+            self._perform(update, minibatch, begun.get(update.name))
         return {name: tracker.result() for name, tracker in self.trackers.items()}
 
     def _split(self, batch: Batch) -> list[Batch]:
         """The replica's batch as equal minibatches."""
         return _equal_parts(batch, self.players.minibatches)
 
-    def _perform(self, update: Update, batch: Batch) -> None:
+    def _perform(self, update: Update, batch: Batch, begun: _Pass | None = None) -> None:
         """One gradient step of the networks in `update.trains`; the others stay as they are."""
         networks, optimizers = self.players.networks, self.players.optimizers
         variables = {name: networks[name].trainable_variables for name in update.trains}
@@ -201,32 +222,36 @@ class AdversarialModel(keras.Model):
             # One after another, so that memory holds one part's layers.
             with tf.control_dependencies(tf.nest.flatten(gradients)):
                 waiting = {name: tf.identity(tensor) for name, tensor in part.items()}
-            found = self._gradients(update, waiting, variables, scale)
+            found = self._gradients(update, waiting, scale, begun)
             gradients = tf.nest.map_structure(tf.add, gradients, found) if gradients else found
         for network, optimizer in update.trains.items():
             sign = -1.0 if network in update.ascends else 1.0
             directed = [sign * gradient for gradient in gradients[network]]
             self._move(optimizer, directed, variables[network], scale)
 
+    def _watched(self, update: Update) -> dict[str, list[tf.Variable]]:
+        networks = self.players.networks
+        return {n: [v.value for v in networks[n].trainable_variables] for n in update.trains}
+
+    def _begin(self, update: Update, batch: Batch) -> _Pass:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(self._watched(update))
+            return _Pass(tape, update.forward(self.players.networks, batch))
+
     def _gradients(
-        self,
-        update: Update,
-        batch: Batch,
-        variables: Mapping[str, list[keras.Variable]],
-        scale: tf.Tensor | None,
+        self, update: Update, batch: Batch, scale: tf.Tensor | None, begun: _Pass | None
     ) -> dict[str, list[tf.Tensor]]:
         """A part's share of those of an update's loss, by network; times the scale, if any."""
-        watched = {name: [v.value for v in own] for name, own in variables.items()}
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(watched)
-            outcome = update.outcome(self.players.networks, batch)
+        tape, shared = begun or self._begin(update, batch)
+        with tape:
+            outcome = update.outcome_of(Scene(self.players.networks, batch, shared))
             # `apply` sums over replicas: here, and nowhere else, the sum becomes a mean.
             loss = tf.add_n(list(outcome.terms.values())) / (_replicas() * self.parts)
             if scale is not None:
                 loss *= scale
         for name, value in {**outcome.terms, **outcome.observed}.items():
             self.trackers[name].update_state(value)
-        return tape.gradient(loss, watched)
+        return tape.gradient(loss, self._watched(update))
 
     def _move(
         self,

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import tensorflow as tf
 
-from tfadv.adversarial import Batch, Networks, Players, Scene, Term, Update
+from tfadv.adversarial import LOOKED, Batch, Networks, Players, Scene, Term, Update
 from tfadv.inference.targets import Targets, region_targets
 from tfadv.inference.tiling import SlidingWindow, Tiling, WholeVolume
 from tfadv.losses.adversarial import discriminator_loss, non_saturating_segmentor_loss
@@ -299,7 +299,10 @@ def _adversarial(scene: Scene) -> tf.Tensor:
 
 def _look(networks: Networks, batch: Batch) -> Verdicts:
     """The pass of eq. 5: F only looks on."""
-    return _judged(networks, batch, tf.sigmoid(networks["segmentor"](batch["image"])))
+    maps = batch.get(LOOKED)
+    if maps is None:
+        maps = tf.sigmoid(networks["segmentor"](batch["image"]))
+    return _judged(networks, batch, maps)
 
 
 CRITIC_UPDATE = Update(
@@ -315,6 +318,7 @@ CRITIC_UPDATE = Update(
     _look,
     observed("critic"),
     by="psi descends",
+    looks="segmentor",
     shuffle=swapped,
 )
 

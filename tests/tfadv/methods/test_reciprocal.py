@@ -1,6 +1,6 @@
 """Peiris et al. 2021: what the released code fails at, and the terms by hand."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import keras
@@ -211,3 +211,33 @@ def test_virtual_adversarial_training_needs_annotation_for_the_truth_alone(targe
         assert np.ptp([whole, *values]) > 1e-3
         # The unlabelled images' share of the mean stays.
         assert 0 < values[1] < whole
+
+
+@pytest.mark.parametrize("name", ["reciprocal", "reciprocal_critic"])
+def test_the_critic_looks_at_the_pass_from_which_the_segmentor_learns(name: str) -> None:
+    """And all move as where it makes a pass of its own, of which the graph then has one more."""
+
+    def stepped(looks: str) -> tuple[list[np.ndarray], int]:
+        players = built(name)
+        critic, segmentor = players.schedule
+        passes = []
+
+        def forward(*scene: Any) -> Any:
+            passes.append(scene)
+            return segmentor.forward(*scene)
+
+        schedule = (replace(critic, looks=looks), replace(segmentor, forward=forward))
+        model = AdversarialModel(replace(players, schedule=schedule))
+        model.compile()
+        step = tf.function(model.train_step)
+        for _ in range(3):
+            step(batch())
+        operations = [o.type for o in step.get_concrete_function(batch()).graph.get_operations()]
+        assert len(passes) == 1
+        return model.get_weights(), operations.count("Conv3D")
+
+    (shared, fewer), (alone, more) = map(stepped, ("segmentor", ""))
+    for one, other in zip(shared, alone, strict=True):
+        np.testing.assert_array_equal(one, other)
+    once = list(built(name).networks["segmentor"]._flatten_layers())
+    assert more - fewer == sum(isinstance(layer, keras.layers.Conv3D) for layer in once)
