@@ -4,11 +4,9 @@ dataset -> scan (all subjects) -> folds -> plan of parts -> write parts -> manif
 """
 
 import shutil
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
-from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +26,7 @@ from tfrecords.writing import notices, shards
 from tfrecords.writing.folds import assign_folds
 from tfrecords.writing.parts import PATTERN, Part, ShardSettings, Source, plan
 from tfrecords.writing.room import require_possible, require_room
-from tfrecords.writing.scan import Scan, scan, tell_remarks, unscanned
+from tfrecords.writing.scan import Scan, findings_by_name, report, scan_all, tell_remarks
 
 
 @dataclass(frozen=True)
@@ -67,14 +65,14 @@ def preprocess(dataset: Dataset, folder: Path, options: Options) -> Manifest:
 
 
 def _preprocess(dataset: Dataset, folder: Path, options: Options, mapped: Mapper) -> Manifest:
-    scans = _scan(dataset, mapped)
-    skipped = _findings(scans)
+    scans = scan_all(dataset, mapped)
+    skipped = findings_by_name(scans)
     if skipped and not options.skip_invalid:
-        raise UserError(_report(scans))
+        raise UserError(report(scans))
     good = {s.subject: s for s in scans if not s.findings}
     if not any(s.label_counts for s in good.values()):
         kind = "subject with a label map" if good else "subject"
-        raise UserError(f"no valid {kind} is left. {_report(scans)}")
+        raise UserError(f"no valid {kind} is left. {report(scans)}")
     tell_remarks(list(good.values()))
     dataset = _settle(dataset, list(good.values()))
     folds = assign_folds(dataset.subjects, options.folds, options.seed, options.training_only)
@@ -105,67 +103,10 @@ def _preprocess(dataset: Dataset, folder: Path, options: Options, mapped: Mapper
     return result
 
 
-def _scan(dataset: Dataset, mapped: Mapper) -> list[Scan]:
-    """Scans in the dataset's order, duplicates among the findings."""
-    look = partial(scan, dataset=replace(dataset, subjects=()))
-    results = dict(
-        mapped(
-            look,
-            dataset.subjects,
-            "Checking subjects",
-            named=attrgetter("name"),
-            lost=unscanned,
-        )
-    )
-    scans = [results[index] for index in range(len(dataset.subjects))]
-    names = Counter(s.subject for s in scans)
-    owners = defaultdict(list)
-    for subject, result in zip(dataset.subjects, scans, strict=True):
-        if result.checksums:
-            owners[tuple(result.checksums[str(p)] for p in subject.images)].append(subject.name)
-    twins = {name: same for same in owners.values() if len(same) > 1 for name in same}
-    return [
-        replace(
-            result,
-            findings=result.findings
-            + _duplicate_findings(subject, names[subject.name], twins.get(subject.name, [])),
-        )
-        for subject, result in zip(dataset.subjects, scans, strict=True)
-    ]
-
-
-def _duplicate_findings(subject: Subject, occurrences: int, twins: list[str]) -> tuple[str, ...]:
-    where = subject.images[0]
-    if occurrences > 1:
-        return (f"{where}: duplicate subject: {occurrences} have this name",)
-    if twins:
-        others = ", ".join(twin for twin in twins if twin != subject.name)
-        return (f"{where}: duplicate subject: the same images as {others}",)
-    return ()
-
-
-def _findings(scans: Sequence[Scan]) -> dict[str, tuple[str, ...]]:
-    """What is wrong, by subject; where several have one name, with all of them."""
-    found: dict[str, tuple[str, ...]] = {}
-    for result in scans:
-        if result.findings:
-            found[result.subject] = found.get(result.subject, ()) + result.findings
-    return found
-
-
 def _source(subject: Subject, found: Scan, options: Options) -> Source:
     assert found.grid is not None  # A scan without findings has read the files.
     working = working_grid(found.grid, options.orientation, options.spacing_mm, options.crop)
     return Source(subject, found.grid, working, found.checksums)
-
-
-def _report(scans: Sequence[Scan]) -> str:
-    lines = [f"  {s.subject}: {finding}" for s in scans for finding in s.findings]
-    invalid = sum(bool(s.findings) for s in scans)
-    return (
-        f"{invalid} of {len(scans)} subjects are not valid; nothing was written. "
-        "Mend them, or leave them out with --skip_invalid:\n" + "\n".join(lines)
-    )
 
 
 def _settle(dataset: Dataset, scans: Sequence[Scan]) -> Dataset:

@@ -1,8 +1,10 @@
 """Looking at every subject before anything is written, and reporting all that is wrong at once."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
+from operator import attrgetter
 
 import numpy as np
 from absl import logging
@@ -10,6 +12,7 @@ from absl import logging
 from tfrecords.geometry.grid import Grid
 from tfrecords.names import shortened
 from tfrecords.records.intensities import storage_findings
+from tfrecords.runners import Mapper
 from tfrecords.sources.images import (
     grid_findings,
     image_findings,
@@ -79,6 +82,64 @@ def unscanned(subject: Subject, ended_by: str) -> Scan:
     files = ", ".join(map(str, subject.files))
     finding = f"{files}: reading them ended the process by {ended_by}; fetch or write them anew"
     return Scan(subject.name, (finding,))
+
+
+def scan_all(dataset: Dataset, mapped: Mapper) -> list[Scan]:
+    """Every subject's scan in the dataset's order, duplicates among the findings."""
+    look = partial(scan, dataset=replace(dataset, subjects=()))
+    results = dict(
+        mapped(
+            look,
+            dataset.subjects,
+            "Checking subjects",
+            named=attrgetter("name"),
+            lost=unscanned,
+        )
+    )
+    scans = [results[index] for index in range(len(dataset.subjects))]
+    names = Counter(s.subject for s in scans)
+    owners = defaultdict(list)
+    for subject, result in zip(dataset.subjects, scans, strict=True):
+        if result.checksums:
+            owners[tuple(result.checksums[str(p)] for p in subject.images)].append(subject.name)
+    twins = {name: same for same in owners.values() if len(same) > 1 for name in same}
+    return [
+        replace(
+            result,
+            findings=result.findings
+            + _duplicate_findings(subject, names[subject.name], twins.get(subject.name, [])),
+        )
+        for subject, result in zip(dataset.subjects, scans, strict=True)
+    ]
+
+
+def _duplicate_findings(subject: Subject, occurrences: int, twins: list[str]) -> tuple[str, ...]:
+    where = subject.images[0]
+    if occurrences > 1:
+        return (f"{where}: duplicate subject: {occurrences} have this name",)
+    if twins:
+        others = ", ".join(twin for twin in twins if twin != subject.name)
+        return (f"{where}: duplicate subject: the same images as {others}",)
+    return ()
+
+
+def findings_by_name(scans: Sequence[Scan]) -> dict[str, tuple[str, ...]]:
+    """What is wrong, by subject; where several have one name, with all of them."""
+    found: dict[str, tuple[str, ...]] = {}
+    for result in scans:
+        if result.findings:
+            found[result.subject] = found.get(result.subject, ()) + result.findings
+    return found
+
+
+def report(scans: Sequence[Scan]) -> str:
+    """All findings, a line each, and what to do about them."""
+    lines = [f"  {s.subject}: {finding}" for s in scans for finding in s.findings]
+    invalid = sum(bool(s.findings) for s in scans)
+    return (
+        f"{invalid} of {len(scans)} subjects are not valid; nothing was written. "
+        "Mend them, or leave them out with --skip_invalid:\n" + "\n".join(lines)
+    )
 
 
 def tell_remarks(scans: Sequence[Scan]) -> None:
