@@ -17,9 +17,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfadv import methods
-from tfadv.adversarial import AdversarialModel, Batch
+from tfadv.adversarial import AdversarialModel
 from tfadv.loss_scaling import scales
 from tfadv.methods.method import Method
+from tfadv.players import Batch
 from tfadv.training.cost import peak_bytes
 
 STEPS = 10  # Timed, after as many others as are left out.

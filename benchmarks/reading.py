@@ -14,7 +14,7 @@ from measuring import Pair, entry
 
 from tfadv import methods
 from tfadv.adversarial import AdversarialModel as Model
-from tfadv.adversarial import Batch
+from tfadv.players import Batch
 from tfadv.run.run import Run
 from tfrecords.reading.record_set import RecordSet, open_record_set
 from tfrecords.records.views import Volumes

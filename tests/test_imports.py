@@ -17,7 +17,7 @@ ORDER = (
     ("tfadv/methods",),
     ("tfadv/inference",),
     ("tfadv/adversarial", "tfadv/networks", "tfadv/losses"),
-    ("tfadv/loss_scaling",),
+    ("tfadv/players", "tfadv/loss_scaling"),
     ("tfrecords/reading", "tfrecords/writing"),
     ("tfrecords/records",),
     ("tfrecords/sources",),

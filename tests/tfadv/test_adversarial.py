@@ -8,14 +8,8 @@ import pytest
 import tensorflow as tf
 
 from tests.tfadv.scalars import scalar_network
-from tfadv.adversarial import (
-    AdversarialModel,
-    Batch,
-    Networks,
-    Players,
-    Term,
-    Update,
-)
+from tfadv.adversarial import AdversarialModel
+from tfadv.players import Batch, Networks, Players, Term, Update
 
 
 def product(networks: Networks, batch: Batch) -> tf.Tensor:

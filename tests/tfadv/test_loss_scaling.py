@@ -8,8 +8,9 @@ import pytest
 import tensorflow as tf
 
 from tests.tfadv.scalars import scalar_network
-from tfadv.adversarial import AdversarialModel, Batch, Networks, Players, Term, Update
+from tfadv.adversarial import AdversarialModel
 from tfadv.loss_scaling import scales
+from tfadv.players import Batch, Networks, Players, Term, Update
 from tfadv.training.loss_scales import LossScales
 from tfadv.training.tags import Tags
 from tfrecords.errors import UserError

@@ -7,9 +7,9 @@ from itertools import groupby
 
 import keras
 
-from tfadv.adversarial import Players
 from tfadv.methods.method import Method
 from tfadv.methods.receptive_field import receptive_field
+from tfadv.players import Players
 
 # Weights of normalisation, whichever layer has them. Papers do not count them.
 NORMALISATION = {"gamma", "beta", "moving_mean", "moving_variance"}

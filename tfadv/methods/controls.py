@@ -16,9 +16,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfadv.adversarial import Batch, Players, Scene, Term, Update
 from tfadv.methods.checks import ANY, one_of
 from tfadv.methods.method import Method, hyperparameter
+from tfadv.players import Batch, Players, Scene, Term, Update
 
 SEGMENTOR = "segmentor"
 SIGNALS = ("on", "off", "frozen", "shuffled")

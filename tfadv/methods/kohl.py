@@ -15,7 +15,6 @@ from typing import ClassVar
 import keras
 import tensorflow as tf
 
-from tfadv.adversarial import Batch, Networks, Players, Scene, Term, Update
 from tfadv.inference.judges import SliceJudge
 from tfadv.losses.adversarial import discriminator_loss, non_saturating_segmentor_loss
 from tfadv.losses.annotated import shown
@@ -37,6 +36,7 @@ from tfadv.methods.optimizers import Adam
 from tfadv.methods.variation import Varied
 from tfadv.methods.verdicts import Verdicts, observed, swapped
 from tfadv.networks import kohl as networks
+from tfadv.players import Batch, Networks, Players, Scene, Term, Update
 from tfrecords.reading.augmentation import Augmentation
 from tfrecords.reading.batches import Recipe
 from tfrecords.records.manifest import Manifest

@@ -8,11 +8,11 @@ from typing import Any, ClassVar, Self, TypeVar
 import keras
 from pydantic import TypeAdapter, ValidationError
 
-from tfadv.adversarial import Players
 from tfadv.inference.judges import SliceJudge
 from tfadv.inference.targets import Targets, class_targets
 from tfadv.inference.tiling import SlidingWindow, Tiling
 from tfadv.methods.checks import COUNT, Check, one_of
+from tfadv.players import Players
 from tfrecords.errors import SettingError
 from tfrecords.reading.batches import Recipe
 from tfrecords.reading.normalisation import SCHEMES

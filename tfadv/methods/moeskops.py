@@ -18,7 +18,6 @@ from typing import ClassVar
 import keras
 import tensorflow as tf
 
-from tfadv.adversarial import Batch, Networks, Players, Scene, Term, Update
 from tfadv.inference.judges import PatchJudge, SliceJudge
 from tfadv.inference.tiling import Tiling, WholeSlices
 from tfadv.losses.annotated import shown
@@ -30,6 +29,7 @@ from tfadv.methods.verdicts import GENERATED, TRUE, Verdicts, observed, swapped
 from tfadv.networks import moeskops as networks
 from tfadv.networks.dropout import KINDS
 from tfadv.networks.moeskops import DILATED, FCN, Architecture
+from tfadv.players import Batch, Networks, Players, Scene, Term, Update
 from tfrecords.errors import SettingError
 from tfrecords.reading.augmentation import Augmentation
 from tfrecords.reading.batches import Recipe

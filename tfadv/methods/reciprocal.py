@@ -12,7 +12,6 @@ from typing import ClassVar
 
 import tensorflow as tf
 
-from tfadv.adversarial import LOOKED, Batch, Networks, Players, Scene, Term, Update
 from tfadv.inference.targets import Targets, region_targets
 from tfadv.inference.tiling import SlidingWindow, Tiling, WholeVolume
 from tfadv.losses.adversarial import discriminator_loss, non_saturating_segmentor_loss
@@ -26,6 +25,7 @@ from tfadv.methods.optimizers import Adam, torch_rmsprop
 from tfadv.methods.variation import Varied
 from tfadv.methods.verdicts import Verdicts, observed, swapped
 from tfadv.networks import reciprocal as networks
+from tfadv.players import LOOKED, Batch, Networks, Players, Scene, Term, Update
 from tfrecords.reading.augmentation import Augmentation
 from tfrecords.reading.batches import Recipe
 from tfrecords.reading.normalisation import SCHEMES

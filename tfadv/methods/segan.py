@@ -16,7 +16,6 @@ from typing import ClassVar
 
 import keras
 
-from tfadv.adversarial import Players, Term
 from tfadv.inference.targets import Targets, class_targets, region_targets
 from tfadv.methods.checks import COUNT, POSITIVE, at_least, multiple_of, one_of, scales_with_critic
 from tfadv.methods.controls import Judged, signal_without_off
@@ -31,6 +30,7 @@ from tfadv.methods.segan_updates import (
 )
 from tfadv.methods.variation import Varied
 from tfadv.networks import segan as networks
+from tfadv.players import Players, Term
 from tfrecords.reading.augmentation import Augmentation
 from tfrecords.reading.batches import Recipe
 from tfrecords.reading.normalisation import SCHEMES

@@ -6,11 +6,11 @@ from functools import partial
 
 import tensorflow as tf
 
-from tfadv.adversarial import Batch, Networks, Scene, Term, Update, Value
 from tfadv.losses.annotated import shown
 from tfadv.losses.cross_entropy import cross_entropy
 from tfadv.losses.dice import dice_loss
 from tfadv.losses.multi_scale import scale_distances
+from tfadv.players import Batch, Networks, Scene, Term, Update, Value
 
 DEAD = (
     "the critic is dead and teaches the segmentor nothing. Raise clamp or lower "

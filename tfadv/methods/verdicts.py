@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tfadv.adversarial import Scene, Value
 from tfadv.losses.annotated import annotated_mean
+from tfadv.players import Scene, Value
 
 # Ends of the names under which judges' probabilities are logged.
 TRUE, GENERATED = "_true", "_generated"

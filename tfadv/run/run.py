@@ -10,12 +10,13 @@ import keras
 import tensorflow as tf
 
 from tfadv import methods
-from tfadv.adversarial import AdversarialModel, Players
+from tfadv.adversarial import AdversarialModel
 from tfadv.inference.judges import SliceJudge
 from tfadv.inference.members import Member
 from tfadv.inference.predictor import NOBODY, Predictor
 from tfadv.inference.quality import Judges
 from tfadv.methods.method import Method
+from tfadv.players import Players
 from tfadv.run.settings import RANDOM, Initial, Settings
 from tfadv.run.split import HeldOut, choose_split, training_subjects, unlabelled_subjects
 from tfadv.run.work_dir import REMEDY, WorkDir

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfadv.adversarial import Batch, Networks, Update
 from tfadv.inference.targets import Targets
 from tfadv.losses.annotated import annotated_mean
 from tfadv.methods.controls import SEGMENTOR
 from tfadv.methods.verdicts import Likelihood
+from tfadv.players import Batch, Networks, Update
 
 CROSS_ENTROPY = "cross entropy"  # No term's name: those have no blanks.
 Odds = tuple[

@@ -2,8 +2,8 @@
 
 import keras
 
-from tfadv.adversarial import Players
 from tfadv.loss_scaling import scales
+from tfadv.players import Players
 from tfadv.training.callbacks import Logs
 from tfrecords.errors import UserError
 

@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from tfadv.adversarial import Batch
 from tfadv.loss_scaling import scale_of_pass
+from tfadv.players import Batch
 from tfadv.run.run import Run
 from tfadv.run.work_dir import Progress
 from tfadv.training.callbacks import Logs, set_random_states

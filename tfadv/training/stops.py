@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from tfadv.adversarial import Players
+from tfadv.players import Players
 from tfrecords.errors import UserError
 
 Logs = dict[str, float]

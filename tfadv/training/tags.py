@@ -9,11 +9,11 @@ gradients/..., verdicts/...                  what the gradient microscope reads
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from tfadv.adversarial import Players, Update
 from tfadv.evaluation import measures
 from tfadv.loss_scaling import scales
 from tfadv.methods.controls import SEGMENTOR
 from tfadv.methods.verdicts import Likelihood
+from tfadv.players import Players, Update
 from tfrecords.names import MEAN
 
 VALIDATED = "val_"  # The start of what validation logs.

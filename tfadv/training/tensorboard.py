@@ -11,9 +11,9 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import summary as custom_scalar
 from tensorboard.plugins.hparams import api as hparams
 
-from tfadv.adversarial import Players
 from tfadv.evaluation.scoring import picture_of
 from tfadv.methods.card import card
+from tfadv.players import Players
 from tfadv.run.environment import environment
 from tfadv.run.run import Run
 from tfadv.run.work_dir import Progress, WorkDir

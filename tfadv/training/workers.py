@@ -22,7 +22,8 @@ from absl import logging
 from tensorflow.compiler.xla.tsl.protobuf import coordination_config_pb2 as coordination
 from tensorflow.python.eager.context import context
 
-from tfadv.adversarial import AdversarialModel, Batch
+from tfadv.adversarial import AdversarialModel
+from tfadv.players import Batch
 from tfadv.training.nodes import VARIABLE, Nodes
 from tfadv.training.stops import Logs, StopAtSignal, StoppedError
 from tfrecords.errors import UserError

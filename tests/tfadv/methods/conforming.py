@@ -11,8 +11,8 @@ import pytest
 import tensorflow as tf
 
 from tfadv import methods
-from tfadv.adversarial import Players, Update
 from tfadv.methods.method import Method
+from tfadv.players import Players, Update
 from tfrecords.sources.subject import LabelClass
 
 CHANNELS = 3

@@ -22,10 +22,11 @@ from tests.tfadv.methods.conforming import (
     without_noise,
 )
 from tfadv import methods
-from tfadv.adversarial import AdversarialModel, Players, Update
+from tfadv.adversarial import AdversarialModel
 from tfadv.methods.card import sizes
 from tfadv.methods.controls import SIGNALS
 from tfadv.methods.method import PRESETS, Method
+from tfadv.players import Players, Update
 from tfrecords.errors import SettingError
 
 pytestmark = pytest.mark.usefixtures("seeded")

@@ -18,8 +18,9 @@ from scipy import ndimage
 
 from tests.tfadv.methods.conforming import flat, slow_except
 from tfadv import methods
-from tfadv.adversarial import AdversarialModel, Batch, Players
+from tfadv.adversarial import AdversarialModel
 from tfadv.methods.method import Method
+from tfadv.players import Batch, Players
 from tfrecords.sources.subject import LabelClass
 
 STEPS = 20

@@ -20,8 +20,9 @@ from tests.tfadv.methods.conforming import (
     without_noise,
 )
 from tfadv import methods
-from tfadv.adversarial import AdversarialModel, Players
+from tfadv.adversarial import AdversarialModel
 from tfadv.methods.method import Method
+from tfadv.players import Players
 
 pytestmark = pytest.mark.usefixtures("seeded")
 

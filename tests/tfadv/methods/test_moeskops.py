@@ -9,9 +9,10 @@ import pytest
 import tensorflow as tf
 
 from tfadv import methods
-from tfadv.adversarial import AdversarialModel, Players, Update
+from tfadv.adversarial import AdversarialModel
 from tfadv.inference.tiling import WholeSlices
 from tfadv.methods.moeskops import _central_image
+from tfadv.players import Players, Update
 from tfrecords.records.views import Patches, View
 
 ADVERSARIAL = ("moeskops_fcn_adversarial", "moeskops_dilated_adversarial")

@@ -9,8 +9,9 @@ import pytest
 import tensorflow as tf
 
 from tfadv import methods
-from tfadv.adversarial import AdversarialModel, Players
+from tfadv.adversarial import AdversarialModel
 from tfadv.inference.tiling import SlidingWindow, WholeVolume
+from tfadv.players import Players
 from tfrecords.errors import UserError
 
 OUTPUTS = ("WT", "TC")

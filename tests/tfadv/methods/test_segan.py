@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 
 from tfadv import methods
-from tfadv.adversarial import AdversarialModel, Players
+from tfadv.adversarial import AdversarialModel
+from tfadv.players import Players
 
 OUTPUTS = ("WT", "TC", "ET")
 

@@ -3,8 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from tfadv.adversarial import Scene
 from tfadv.methods.verdicts import Verdicts, observed, swapped
+from tfadv.players import Scene
 
 VERDICTS = Verdicts(tf.range(100.0)[:, None], -1 - tf.range(100.0)[:, None])
 

@@ -11,7 +11,8 @@ import keras
 import numpy as np
 import pytest
 
-from tfadv.adversarial import AdversarialModel, Players
+from tfadv.adversarial import AdversarialModel
+from tfadv.players import Players
 from tfadv.run.settings import Settings
 from tfadv.run.work_dir import Progress, WorkDir
 from tfrecords.errors import UserError

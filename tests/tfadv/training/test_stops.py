@@ -2,7 +2,7 @@
 
 import pytest
 
-from tfadv.adversarial import Batch, Networks, Players, Term, Update
+from tfadv.players import Batch, Networks, Players, Term, Update
 from tfadv.training.stops import StopAtDeadPlayer, StopAtDivergence
 from tfrecords.errors import UserError
 

@@ -5,7 +5,8 @@ import re
 import pytest
 
 from tfadv import methods
-from tfadv.adversarial import AdversarialModel, Players
+from tfadv.adversarial import AdversarialModel
+from tfadv.players import Players
 from tfadv.training.tags import Tags
 
 OUTPUTS = ("WT", "TC")

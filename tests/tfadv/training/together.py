@@ -14,8 +14,8 @@ from absl import logging
 
 from tests.tfadv.methods.conforming import without_noise
 from tfadv import methods
-from tfadv.adversarial import Players
 from tfadv.methods.method import Method
+from tfadv.players import Players
 from tfadv.run.run import Run
 from tfadv.run.work_dir import WorkDir
 from tfadv.training import train as training
