@@ -57,14 +57,15 @@ def preprocess(dataset: Dataset, folder: Path, options: Options) -> Manifest:
     """
     require_groups(dataset, options.training_only)
     if not options.cluster:
-        return _preprocess(dataset, folder, options, processes(options.workers))
+        return preprocess_by(processes(options.workers), dataset, folder, options)
     with connected(options.cluster) as cluster:
         first = dataset.subjects[:1]
         cluster.require([path for subject in first for path in subject.images], folder)
-        return _preprocess(dataset, folder, options, cluster.map)
+        return preprocess_by(cluster.map, dataset, folder, options)
 
 
-def _preprocess(dataset: Dataset, folder: Path, options: Options, mapped: Mapper) -> Manifest:
+def preprocess_by(mapped: Mapper, dataset: Dataset, folder: Path, options: Options) -> Manifest:
+    """As `preprocess`, by whoever does a function of many items."""
     scans = scan_all(dataset, mapped)
     skipped = findings_by_name(scans)
     if skipped and not options.skip_invalid:
