@@ -115,15 +115,14 @@ def join(nodes: Nodes | None) -> Workers:
         *(workers.name(nodes.index), JOIN_S, ", ".join(nodes.addresses)),
     )
     task = {"type": "worker", "index": nodes.index}
+    job = coordination.CoordinatedJob(name="worker", num_tasks=len(nodes.addresses))
     os.environ[VARIABLE] = json.dumps({"cluster": {"worker": nodes.addresses}, "task": task})
     context().configure_coordination_service(
         "standalone",
         service_leader="/job:worker/replica:0/task:0",
         cluster_register_timeout_in_ms=JOIN_S * 1000,
         heartbeat_timeout_in_ms=SILENT_S * 1000,
-        coordinated_jobs=[
-            coordination.CoordinatedJob(name="worker", num_tasks=len(nodes.addresses))
-        ],
+        coordinated_jobs=[job],
     )
     try:
         with _patience():
@@ -134,6 +133,9 @@ def join(nodes: Nodes | None) -> Workers:
             f"{workers.name(nodes.index)}: expected all of {', '.join(nodes.addresses)} within "
             f"{JOIN_S} s, and its own port free, received: {reason}"
         ) from None
+    # All have equally many batches, of one size, which graphs may know: they are optimised, and so
+    # rounded, as those of one process. And no step asks all workers whether there is a batch.
+    strategy.extended.experimental_enable_get_next_as_optional = False
     return Workers(nodes.addresses, nodes.index, strategy)
 
 

@@ -31,17 +31,22 @@ OF_EACH_PAPER = {"kohl_hybrid", "moeskops_dilated_adversarial", "segan_s3_1c", "
 
 
 def slow_except(
-    quick: Container[str], every: Mapping[str, type[Method]] | None = None
+    quick: Container[str],
+    every: Mapping[str, type[Method]] | None = None,
+    standing: Container[str] = OF_EACH_PAPER,
 ) -> pytest.MarkDecorator:
     """Every method, or those that are given; all but the quick ones are marked slow.
 
     Those beside one of each paper take the same ways with other terms: they are `variants`.
+
+    Args:
+        standing: those that stand for the others, if not one of each paper.
     """
 
     def marks(name: str) -> list[pytest.MarkDecorator]:
         if name in quick:
             return []
-        return [pytest.mark.slow, *([] if name in OF_EACH_PAPER else [pytest.mark.variants])]
+        return [pytest.mark.slow, *([] if name in standing else [pytest.mark.variants])]
 
     cases = [
         pytest.param(method, id=name, marks=marks(name))

@@ -1,35 +1,22 @@
 """Several processes that train one run: over loopback, which is the network of this machine."""
 
-import json
-import os
 import signal
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import tensorflow as tf
 
 from tests.tfadv.checkpoints import last_checkpoint
-from tests.tfadv.methods.conforming import OF_EACH_PAPER
+from tests.tfadv.workers import LIMIT_S, ROOT, end_well, ended, start, two_workers
 from tfadv.run.work_dir import Progress, WorkDir
-from tfadv.training.nodes import VARIABLE
 from tfadv.training.stops import StoppedError
 from tfadv.training.train import _require_same_replicas
 from tfadv.training.workers import ALONE, LOST, StopTogether, Workers, _digest
 from tfrecords.errors import UserError
 from tfrecords.reading.record_set import RecordSet
-
-ROOT = Path(__file__).parents[3]
-TOGETHER = Path(__file__).with_name("together.py")
-VIEWS = {"moeskops_dilated_adversarial": "patches", "reciprocal_critic": "volumes"}
-LIMIT_S = 600
 
 
 class Gathered:
@@ -107,78 +94,6 @@ def test_epochs_of_other_replicas_are_not_gone_on_with() -> None:
         _require_same_replicas(trained, 0)
 
 
-def start(command: Sequence[object], environment: dict[str, str]) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, *map(str, command)],
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def two_workers(command: Sequence[object]) -> list["subprocess.Popen[str]"]:
-    """The same command on two nodes."""
-    with socket.socket() as one, socket.socket() as other:
-        for free in (one, other):
-            free.bind(("127.0.0.1", 0))
-        addresses = [f"127.0.0.1:{free.getsockname()[1]}" for free in (one, other)]
-    cluster = {"worker": addresses}
-    return [
-        start(
-            command,
-            {VARIABLE: json.dumps({"cluster": cluster, "task": {"type": "worker", "index": n}})},
-        )
-        for n in range(2)
-    ]
-
-
-def ended(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
-    """Exit status, stdout, stderr."""
-    try:
-        out, err = process.communicate(timeout=LIMIT_S)
-    finally:
-        process.kill()
-    return process.returncode, out, err
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "names",
-    [
-        ["kohl_hybrid"],
-        pytest.param(sorted(OF_EACH_PAPER - {"kohl_hybrid"}), marks=pytest.mark.variants),
-    ],
-    ids=["kohl", "others"],
-)
-def test_two_workers_do_what_one_process_with_two_replicas_does(
-    names: list[str], records_of: Callable[[str], RecordSet], tmp_path: Path
-) -> None:
-    """Two networks, several optimizers, shared moments; each worker prepares its own examples."""
-
-    def command(kind: str) -> list[object]:
-        each = ((records_of(VIEWS.get(n, "slices")).folder, tmp_path / kind / n, n) for n in names)
-        return [TOGETHER, *(word for words in each for word in words)]
-
-    chief, other = two_workers(command("two"))
-    status, _, error = ended(chief)
-    assert status == 0, error
-    assert "replicas: 2" in error
-    status, _, error = ended(other)
-    assert status == 0, error
-    status, _, error = ended(start(command("one"), {}))
-    assert status == 0, error
-    for name in names:
-        one, two = (WorkDir(tmp_path / kind / name) for kind in ("one", "two"))
-        assert (one.progress().replicas, two.progress().replicas) == (0, 2)
-        expected, found = last_checkpoint(one.folder), last_checkpoint(two.folder)
-        assert expected.keys() == found.keys()
-        for path, values in expected.items():
-            np.testing.assert_allclose(found[path], values, rtol=0, atol=2e-5, err_msg=path)
-        history = [pd.read_csv(run.folder / "history.csv") for run in (one, two)]
-        pd.testing.assert_frame_equal(*history, rtol=1e-3)
-
-
 def training(records: Path, work_dir: Path) -> list[object]:
     return [
         *(ROOT / "launch" / "train.py", "--method", "kohl_purely_adversarial", "--preset", "small"),
@@ -201,9 +116,7 @@ def test_a_killed_worker_ends_all_and_the_run_goes_on_bit_for_bit(
 ) -> None:
     """SIGKILL of the worker that is not the chief, then SIGTERM of it, then to the end."""
     whole, killed = (WorkDir(tmp_path / name) for name in ("whole", "killed"))
-    for process in two_workers(training(records.folder, whole.folder)):
-        status, _, error = ended(process)
-        assert status == 0, error
+    end_well(two_workers(training(records.folder, whole.folder)))
 
     chief, other = two_workers(training(records.folder, killed.folder))
     wait_for_epoch(1, killed)
@@ -229,9 +142,7 @@ def test_a_killed_worker_ends_all_and_the_run_goes_on_bit_for_bit(
     status, _, error = ended(start(training(records.folder, killed.folder), {}))
     assert status == 1
     assert "expected 2 replicas on several nodes, which trained the run's" in error
-    for process in two_workers(training(records.folder, killed.folder)):
-        status, _, error = ended(process)
-        assert status == 0, error
+    end_well(two_workers(training(records.folder, killed.folder)))
     one, two = last_checkpoint(whole.folder), last_checkpoint(killed.folder)
     assert one.keys() == two.keys()
     for name, values in one.items():
