@@ -22,6 +22,7 @@ NUMBERS = {
     "cosine": Number("cosine to supervised", 0.0),
     "map_cosine": Number("cosine to truth - map", 0.0),
     "towards_truth": Number("towards the truth", CHANCE),
+    "surer": Number("cosine to surer maps", 0.0),
     "auc": Number("AUC", CHANCE),
 }
 

@@ -61,6 +61,17 @@ class Map(NamedTuple):
         """The truth minus the probabilities."""
         return (self.truth - self.targets.probabilities(self.logits)) * self.counts
 
+    @property
+    def doubt(self) -> tf.Tensor:
+        """What is decided, the likeliest class or regions above 0.5, minus the probabilities."""
+        return (self._decided - self.targets.probabilities(self.logits)) * self.counts
+
+    @property
+    def _decided(self) -> tf.Tensor:
+        if self.targets.exclusive:
+            return tf.one_hot(tf.argmax(self.logits, -1), self.logits.shape[-1])
+        return tf.cast(self.logits > 0, tf.float32)
+
     def cross_entropy(self) -> tf.Tensor:
         """The mean over annotated voxels, and over regions, of which each has its own."""
         if self.targets.exclusive:
@@ -77,13 +88,12 @@ class Map(NamedTuple):
         """
         step = -gradient
         if self.targets.exclusive:
-            decided = tf.one_hot(tf.argmax(self.logits, -1), self.logits.shape[-1])
-            right = tf.reduce_sum(decided * self.truth, -1, keepdims=True)
+            right = tf.reduce_sum(self._decided * self.truth, -1, keepdims=True)
             # Of a softmax, the change of a probability, divided by it.
             mean = tf.reduce_sum(self.targets.probabilities(self.logits) * step, -1, keepdims=True)
             growth = tf.reduce_sum(self.truth * step, -1, keepdims=True) - mean
         else:
-            right = tf.cast((self.logits > 0) == (self.truth > 0), tf.float32)
+            right = tf.cast(self._decided == self.truth, tf.float32)
             growth = (2 * self.truth - 1) * step
         wrong = (1 - right) * self.counts
         moved = tf.reduce_sum(wrong * tf.cast(growth != 0, tf.float32))
@@ -111,6 +121,8 @@ def readings(
                         no verdict; where there is none, of the map's cross entropy
         map_cosine      of the step at the map to the truth minus the probabilities
         towards_truth   see `Map.towards_truth`
+        surer           cosine of the step at the map to what is decided minus the probabilities:
+                        1 where it only makes the map surer of what it says, right or wrong
 
     The supervised term itself has no cosine: it would be 1.
 
@@ -136,6 +148,7 @@ def readings(
             "map_norm": tf.norm(answer),
             "map_cosine": cosine(-answer, maps[name].missing),
             "towards_truth": maps[name].towards_truth(answer),
+            "surer": cosine(-answer, maps[name].doubt),
         }
         if name != supervised:
             scalars["cosine"] = cosine(weights, reference)

@@ -74,6 +74,7 @@ class Tags:
             "what each term teaches": [
                 Chart("gradient of the weights", ["^gradients/.*/norm$"]),
                 Chart("share moved towards the truth", ["^gradients/.*/towards_truth$"]),
+                Chart("cosine to surer maps", ["^gradients/.*/surer$"]),
                 Chart("cosine to the supervised term", ["^gradients/.*/cosine$"]),
                 Chart("judges' AUC", ["^verdicts/.*/auc$"]),
             ],

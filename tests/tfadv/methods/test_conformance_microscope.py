@@ -51,13 +51,18 @@ def test_the_microscope_reads_the_gradients_of_training(method: type[Method]) ->
     for name, gradient in found.items():
         values = {
             what: float(read.get(f"gradients/{name}/{what}", np.nan))
-            for what in ("norm", "map_norm", "cosine", "map_cosine", "towards_truth")
+            for what in ("norm", "map_norm", "cosine", "map_cosine", "towards_truth", "surer")
         }
         np.testing.assert_allclose(values["norm"], np.linalg.norm(gradient), rtol=1e-3)
         np.testing.assert_allclose(values["map_norm"], np.linalg.norm(steps[name]), rtol=1e-3)
         probabilities = targets.probabilities(logits).numpy().astype(float)
         expected = cosine_of(steps[name], truth - probabilities)
         np.testing.assert_allclose(values["map_cosine"], expected, atol=1e-3)
+        decided = targets.probabilities(logits).numpy() > 0.5
+        if targets.exclusive:
+            decided = np.eye(len(OUTPUTS))[logits.numpy().argmax(-1)]
+        expected = cosine_of(steps[name], decided - probabilities)
+        np.testing.assert_allclose(values["surer"], expected, atol=1e-3)
         np.testing.assert_allclose(
             values["towards_truth"], share_towards(steps[name], logits, truth, targets), atol=1e-3
         )

@@ -8,6 +8,7 @@ from matplotlib import colors
 from tests.tfadv.study.pixels import pixels, where
 from tfadv.study import curves
 from tfadv.study.figures import palette
+from tfadv.study.readings import NUMBERS
 
 COLOURS = palette(["a", "b", "c"])
 pytestmark = pytest.mark.filterwarnings("error")
@@ -63,7 +64,7 @@ def test_gradients_have_a_row_for_each_line_and_a_panel_for_each_number() -> Non
     ]
     picture = pixels(curves.gradients(pd.DataFrame(rows)))
     found = {name: where(picture, colour) for name, colour in COLOURS.items()}
-    assert found["c"][:, 1].min() > 5 / 6
+    assert found["c"][:, 1].min() > 1 - 1 / len(NUMBERS)
     norms, shares = (
         {name: places[within(places, column)] for name, places in found.items()}
         for column in (0, 4)
@@ -77,7 +78,8 @@ def test_gradients_have_a_row_for_each_line_and_a_panel_for_each_number() -> Non
 
 
 def within(places: np.ndarray, column: int) -> np.ndarray:
-    return (column / 6 < places[:, 1]) & (places[:, 1] < (column + 1) / 6)
+    place = places[:, 1] * len(NUMBERS)
+    return (column < place) & (place < column + 1)
 
 
 def half(places: np.ndarray, upper: bool) -> np.ndarray:

@@ -159,6 +159,19 @@ def test_regions_count_each_for_itself() -> None:
     np.testing.assert_allclose(seen.missing, label.numpy() - probabilities, rtol=1e-5)
 
 
+def test_a_doubt_is_what_lacks_of_the_decision_right_or_wrong() -> None:
+    logits = tf.math.log([[[0.6, 0.3, 0.1], [0.2, 0.8, 0.0 + 1e-9]]])
+    annotated = tf.constant([[1, 0]], tf.uint8)
+    seen = Map.of(logits, {"label": tf.constant([[1, 1]]), "annotated": annotated}, CLASSES)
+    np.testing.assert_allclose(seen.doubt, [[[0.4, -0.3, -0.1], [0, 0, 0]]], atol=1e-6)
+    regions = Map.of(
+        tf.constant([[[np.log(3.0), -np.log(4.0)]]], tf.float32),
+        {"label": tf.constant([[[0, 0]]], tf.uint8)},
+        REGIONS,
+    )
+    np.testing.assert_allclose(regions.doubt, [[[0.25, -0.2]]], atol=1e-6)
+
+
 def test_cosines() -> None:
     one = tf.constant([1.0, 0.0])
     assert float(cosine(one, tf.constant([3.0, 3.0]))) == pytest.approx(np.sqrt(0.5))
