@@ -51,8 +51,8 @@ def test_two_workers_do_what_one_process_with_two_replicas_does(
     train(one, Run.new(method.configure("small", tiny), records))
 
     assert one.settings() == two.settings()
-    assert two.progress() == replace(one.progress(), replicas=2)
     expected, found = last_checkpoint(one.folder), last_checkpoint(two.folder)
     assert expected.keys() == found.keys()
     for path, values in expected.items():
         np.testing.assert_array_equal(found[path], values, err_msg=path)
+    assert two.progress() == replace(one.progress(), replicas=2)
