@@ -102,7 +102,8 @@ def test_the_dataset_conforms(tree: Path) -> None:
 
 @pytest.mark.slow
 def test_the_method_conforms(tree: Path) -> None:
-    assert conforming(tree, "tests/tfadv/methods", METHOD) >= 12
+    """But for two workers, which take a minute: nothing in an example is of theirs."""
+    assert conforming(tree, "tests/tfadv/methods", f"{METHOD} and not workers") >= 12
 
 
 @pytest.mark.slow

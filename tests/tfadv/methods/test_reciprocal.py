@@ -214,7 +214,13 @@ def test_virtual_adversarial_training_needs_annotation_for_the_truth_alone(targe
         assert 0 < values[1] < whole
 
 
-@pytest.mark.parametrize("name", ["reciprocal", "reciprocal_critic"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "reciprocal_critic",
+        pytest.param("reciprocal", marks=[pytest.mark.slow, pytest.mark.variants]),
+    ],
+)
 def test_the_critic_looks_at_the_pass_from_which_the_segmentor_learns(name: str) -> None:
     """And all move as where it makes a pass of its own, of which the graph then has one more."""
 
