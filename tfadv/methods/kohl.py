@@ -236,7 +236,7 @@ class KohlHybrid(_KohlAdversarial):
     adversarial_weight: float = hyperparameter(
         1.0,
         "Table 1, eq. 4; small: with 1 the hybrid's Dice is below cross entropy's in equal steps, "
-        "with a tenth it is not (docs/results/kohl2017.md, two seeds)",
+        "with a tenth it is not (docs/results/kohl2017.md, three seeds)",
         POSITIVE,
         small=0.1,
     )
