@@ -73,7 +73,7 @@ def counted(label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if label.dtype.kind in "iu" and label.size:
         least, most = int(label.min()), int(label.max())
         if most - least < COUNTABLE and most <= np.iinfo(np.intp).max:
-            # Eight times faster than to sort or to hash every voxel.
+            # Two to six times faster than to sort every voxel.
             voxels = np.bincount(label.ravel(order="K").astype(np.intp) - least)
             (found,) = np.nonzero(voxels)
             return (found + least).astype(label.dtype), voxels[found]

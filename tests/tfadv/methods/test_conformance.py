@@ -121,6 +121,19 @@ def test_update_moves_its_players_alone(method: type[Method]) -> None:
 
 
 @every_method
+def test_an_update_looks_at_what_does_not_move_before_its_turn(method: type[Method]) -> None:
+    schedule = list(tiny(method).players(CHANNELS, OUTPUTS).schedule)
+    names = [update.name for update in schedule]
+    for place, update in enumerate(schedule):
+        if update.looks:
+            turn = names.index(update.looks)
+            assert turn > place
+            assert schedule[turn].minibatch == update.minibatch
+            moved = {name for one in schedule[place:turn] for name in one.trains}
+            assert not moved & set(schedule[turn].trains)
+
+
+@every_method
 def test_each_term_reaches_all_weights_it_claims(method: type[Method]) -> None:
     players = tiny(method).players(CHANNELS, OUTPUTS)
     batch = AdversarialModel(players)._split(batch_for(tiny(method), players))[0]

@@ -22,6 +22,21 @@ from tfrecords.records.manifest import Manifest
 from tfrecords.records.views import Patches, Slices, View, Volumes
 
 
+@pytest.fixture
+def partly_labelled(
+    small_dataset: Callable[..., Any], preprocess_here: Callable[..., Manifest], tmp_path: Path
+) -> Callable[..., tuple[Any, RecordSet]]:
+    """Makes six subjects, those of these names without label map, and their record set."""
+
+    def made(view: View, *names: str) -> tuple[Any, RecordSet]:
+        data = small_dataset(tmp_path / "data", 6)
+        data.unlabel(*names)
+        preprocess_here(data.find(unlabelled=True), tmp_path / "records", view=view)
+        return data, open_record_set(tmp_path / "records")
+
+    return made
+
+
 def test_unlabelled_images_need_subjects_without_label_map(
     batches: Batches, records: RecordSet
 ) -> None:
@@ -32,15 +47,9 @@ def test_unlabelled_images_need_subjects_without_label_map(
 
 @pytest.mark.parametrize("view", [Slices(), Patches(5, 3, 2)])
 def test_unlabelled_images_are_cut_from_volumes(
-    small_dataset: Callable[..., Any],
-    preprocess_here: Callable[..., Manifest],
-    tmp_path: Path,
-    view: View,
+    partly_labelled: Callable[..., tuple[Any, RecordSet]], view: View
 ) -> None:
-    data = small_dataset(tmp_path / "data", 6)
-    data.unlabel("s4", "s5")
-    preprocess_here(data.find(unlabelled=True), tmp_path / "records", view=view)
-    records = open_record_set(tmp_path / "records")
+    _, records = partly_labelled(view, "s4", "s5")
     size = (8, 8) if view.kind == "slices" else (5, 5)
     recipe = replace(PLAIN, view=view, size=size, minibatch=3, unlabelled=True)
     folds = records.manifest.folds
@@ -62,16 +71,10 @@ def test_unlabelled_images_are_cut_from_volumes(
 
 @pytest.mark.parametrize("view", [Slices(), Volumes()], ids=str)
 def test_images_of_labelled_subjects_come_without_labels(
-    small_dataset: Callable[..., Any],
-    preprocess_here: Callable[..., Manifest],
-    tmp_path: Path,
-    view: View,
+    partly_labelled: Callable[..., tuple[Any, RecordSet]], view: View
 ) -> None:
     """Of those that are named, whatever their fold, and of nobody else."""
-    data = small_dataset(tmp_path / "data", 6)
-    data.unlabel("s5")
-    preprocess_here(data.find(unlabelled=True), tmp_path / "records", view=view)
-    records = open_record_set(tmp_path / "records")
+    data, records = partly_labelled(view, "s5")
     size = (12, 12) if view.kind == "slices" else (8, 12, 12)
     recipe = replace(PLAIN, view=view, size=size, minibatch=2, unlabelled=True)
     labelled, unlabelled = frozenset({"s0"}), frozenset({"s3", "s5"})
