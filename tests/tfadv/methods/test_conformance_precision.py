@@ -3,7 +3,11 @@
 Weights are those of STEPS steps. At fresh ones a deep network is so rough that no few layers are to
 blame: float32 itself, with nothing but the image rounded to bfloat16, turns the gradient as well.
 Cosines with float32 there, of all in bfloat16 and of the image alone: Kohl 0.77 and 0.90, Moeskops'
-FCN 0.77 and 0.89. Of two minibatches, in float32, they are 0.0 and 0.1.
+FCN 0.77 and 0.89. Of two minibatches, in float32, they are 0.0 and 0.1. Training smooths them: five
+minibatches had, after 20, 40, 80 and 200 steps, at least
+
+    moeskops_fcn_adversarial    0.953  0.977  0.977  0.981    (another drawing of 20 steps: 0.93)
+    kohl_purely_adversarial     0.943  0.949  0.959  0.955
 """
 
 from collections.abc import Callable, Iterator
@@ -23,7 +27,7 @@ from tfadv.methods.method import Method
 from tfadv.players import Batch, Players
 from tfrecords.sources.subject import LabelClass
 
-STEPS = 20
+STEPS = 80
 SAMPLES = 8  # Of a minibatch.
 NAMES = ("a", "b", "c", "d")
 GREY = np.array([1.0, -1.0, 0.5, 0.0])  # Of each class.
@@ -32,12 +36,6 @@ MANIFEST: Any = SimpleNamespace(
 )
 SCALE = 2.0**15  # Of losses, as at the start of a run in float16.
 LEAST = 0.95
-# The maps of its 17 layers in bfloat16 are others, and D says something else of them: 0.93 to 0.96.
-# The first two of them in float32 give 0.96, for 8 % more of the step's time; three 0.97, for 13 %.
-# Kohl's purely adversarial networks are still rough after STEPS steps, and no layers are to blame:
-# 0.941 to 0.954 over six minibatches, 0.95 to 0.96 with all of D or all of S in float32, and
-# 0.955 to 0.964 with none after 80 steps.
-LEAST_OF = {"moeskops_fcn_adversarial": 0.9, "kohl_purely_adversarial": 0.93}
 LEAST_16 = 0.99
 JUDGED = {n: m for n, m in methods.all_methods().items() if "signal" in m.configure().values}
 
@@ -55,12 +53,11 @@ def test_gradient_of_the_verdict_in_fewer_digits_is_that_in_float32(method: type
     for players in rounded:
         for name, network in exact.networks.items():
             players.networks[name].set_weights(network.get_weights())
-    least = LEAST_OF.get(method.name, LEAST), LEAST_16
     gradients = [verdict_gradient(players) for players in (exact, *rounded)]
     for _ in range(2):
         batch = next(batches)
         one, *others = (flat(gradient(batch)) for gradient in gradients)
-        for other, bound in zip(others, least, strict=True):
+        for other, bound in zip(others, (LEAST, LEAST_16), strict=True):
             cosine = float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
             assert bound < cosine < 1
 
