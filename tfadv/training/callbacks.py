@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import keras
 import numpy as np
+import tensorflow as tf
 from absl import logging
 
 from tfadv.evaluation.criterion import MEAN_DICE, Criterion
@@ -57,15 +58,20 @@ class RandomStates(keras.callbacks.Callback):
         self.seed = seed
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        set_random_states(self.model.network_list, self.seed, epoch)
+        networks = self.model.network_list
+        self.model.distribute_strategy.run(lambda: set_random_states(networks, self.seed, epoch))
 
 
 def set_random_states(networks: Iterable[keras.Model], seed: int, epoch: int) -> None:
+    """Of the replica in whose context it is called: each draws numbers of its own."""
+    context = tf.distribute.get_replica_context()
+    replica = int(tf.get_static_value(context.replica_id_in_sync_group))
     for place, network in enumerate(networks):
         saved = {id(variable) for variable in network.weights}
         states = [variable for variable in network.variables if id(variable) not in saved]
         for number, state in enumerate(states):
-            sequence = np.random.SeedSequence([seed, epoch, place, number])
+            of_whom = [seed, epoch, place, number, *([replica] if replica else [])]
+            sequence = np.random.SeedSequence(of_whom)
             state.assign(sequence.generate_state(2) >> 1)  # Halved, to fit signed integers.
 
 

@@ -5,13 +5,21 @@ from types import SimpleNamespace
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfadv import methods
 from tfadv.adversarial import AdversarialModel
 from tfadv.evaluation.criterion import MEAN_DICE, Criterion
 from tfadv.run.work_dir import Progress
-from tfadv.training.callbacks import Checkpoints, EpochLine, LearningRates
+from tfadv.training.callbacks import (
+    Checkpoints,
+    EpochLine,
+    LearningRates,
+    RandomStates,
+    set_random_states,
+)
 
 
 @pytest.mark.parametrize(
@@ -68,3 +76,26 @@ def test_a_log_has_a_line_for_each_epoch(caplog: pytest.LogCaptureFixture) -> No
         "epoch 2 of 8, 0 s: validation Dice: mean 0.500 (best 0.750 in epoch 1); "
         "discriminator_loss 1.25, segmentor_adversarial 0.6931, segmentor_cross_entropy 0.5"
     ]
+
+
+def test_every_replica_drops_other_places(mirrored: tf.distribute.Strategy) -> None:
+    """The first one those of a single device; an epoch begun again the same ones."""
+    alone = keras.Sequential([keras.layers.Dropout(0.5)])
+    set_random_states([alone], 7, 2)
+    with mirrored.scope():
+        network = keras.Sequential([keras.layers.Dropout(0.5)])
+    callback = RandomStates(7)
+    callback.set_model(
+        SimpleNamespace(network_list=[network], distribute_strategy=mirrored)  # type: ignore[arg-type]
+    )
+    ones = tf.ones([4, 50])
+    step = tf.function(lambda: mirrored.run(lambda: network(ones, training=True)))
+    seen = []
+    for _ in range(2):
+        callback.on_epoch_begin(2)
+        seen.append([mirrored.experimental_local_results(step()) for _ in range(2)])
+    first, again = np.array(seen)
+    np.testing.assert_array_equal(first, again)
+    for expected in first:
+        np.testing.assert_array_equal(expected[0], alone(ones, training=True))
+        assert 0.3 < np.mean(expected[0] != expected[1]) < 0.7
