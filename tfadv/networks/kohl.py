@@ -3,6 +3,8 @@
 import keras
 from keras import layers
 
+from tfadv.networks.leaky_relu import LeakyReLU
+
 LEAKY_SLOPE = 0.2  # Not stated; that of Isola et al. 2017, whom the paper follows.
 EPSILON = 1e-5  # Not stated; the usual one of instance normalisation.
 DISCRIMINATOR_FACTORS = (1, 2, 4, 8, 8, 16)  # CL64-CL128-CL256-CL512-CL512-CL1024
@@ -79,4 +81,4 @@ def _convolution(
     x = layers.Conv2D(filters, 3, padding="same", use_bias=not normalised)(x)
     if normalised:
         x = layers.GroupNormalization(groups=-1, epsilon=EPSILON)(x)
-    return layers.LeakyReLU(LEAKY_SLOPE)(x) if leaky else layers.ReLU()(x)
+    return LeakyReLU(LEAKY_SLOPE)(x) if leaky else layers.ReLU()(x)
