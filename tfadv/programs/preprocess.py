@@ -90,14 +90,14 @@ VERIFY = flags.DEFINE_string(
 )
 SEED = flags.DEFINE_integer("seed", 0, "Of folds, patches and the examples' order.", 0)
 
-# To begin with: a baseline of each view, which soon tells whether the data can be learnt; and of
-# slices with regions, the method that has a map for each.
+# To begin with: a baseline of each view, which soon tells whether the data can be learnt; of slices
+# with regions, the one whose adversarial partner has a map for each.
 BASELINES: dict[type[View], str] = {
     Slices: "kohl_cross_entropy",
     Patches: "moeskops_dilated",
     Volumes: "reciprocal_dice",
 }
-OF_REGIONS = "segan_s3_3c"
+OF_REGIONS = "segan_unet_softmax"
 
 
 def main() -> None:

@@ -7,14 +7,17 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
 
+from tfadv import methods
+from tfadv.programs import preprocess
 from tfrecords.records.manifest import load_manifest
-from tfrecords.records.views import Patches
+from tfrecords.records.views import Patches, Slices, View, Volumes
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -238,3 +241,18 @@ if __name__ == "__main__":
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert result.stdout == f"{Patches(51, 21)} False\n"
+
+
+@pytest.mark.parametrize("view", [Slices(), Patches(25, 21, 3), Volumes()])
+@pytest.mark.parametrize("regions", [{}, {"WT": (1, 2)}])
+def test_a_baseline_comes_first(
+    view: View, regions: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the record set's view, with a partner to come second."""
+    monkeypatch.setattr(preprocess, "METHOD", SimpleNamespace(value=None))
+    manifest: Any = SimpleNamespace(view=view, regions=regions)
+    method = methods.get(preprocess._suited(manifest).split()[1])
+    assert type(method.view) is type(view)
+    assert method.partner
+    assert "signal" not in method.configure().values
+    assert methods.get(method.partner).configure().values["signal"] == "on"
