@@ -57,6 +57,11 @@ def test_paper_preset_has_the_papers_values() -> None:
     assert {name: getattr(hp, name) for name in stated} == stated
 
 
+def test_preset_small_has_the_papers_rate_of_the_critic() -> None:
+    """At a quarter of its segmentor's rate, the paper's ratio, the critic wins."""
+    assert methods.get("reciprocal").configure("small").values["critic_learning_rate"] == 5e-5
+
+
 @pytest.mark.parametrize(
     ("name", "networks", "terms"),
     [
