@@ -11,24 +11,34 @@ class Adam(keras.optimizers.Adam):
     `amsgrad` is not among what it does.
     """
 
+    def _backend_update_step(
+        self,
+        gradients: list[tf.Tensor],
+        variables: list[tf.Variable],
+        learning_rate: tf.Tensor,
+    ) -> None:
+        """Moves all variables, at the rate that makes up for the moments' start at zero."""
+        step = tf.cast(self.iterations + 1, learning_rate.dtype)
+        shares = (1.0 - tf.pow(beta, step) for beta in (self.beta_1, self.beta_2))
+        of_mean, of_square = shares
+        rate = learning_rate * tf.sqrt(of_square) / of_mean
+        super()._backend_update_step(gradients, variables, rate)
+
     def update_step(
         self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor
     ) -> None:
         index = self._get_variable_index(variable)
-        step = tf.cast(self.iterations + 1, variable.dtype)
-        beta_1, beta_2, epsilon = (
-            tf.constant(value, variable.dtype) for value in (self.beta_1, self.beta_2, self.epsilon)
-        )
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=self._momentums[index].value.handle,
             v=self._velocities[index].value.handle,
-            beta1_power=tf.pow(beta_1, step),
-            beta2_power=tf.pow(beta_2, step),
+            # Of a rate that makes up for them already.
+            beta1_power=0.0,
+            beta2_power=0.0,
             lr=tf.cast(learning_rate, variable.dtype),
-            beta1=beta_1,
-            beta2=beta_2,
-            epsilon=epsilon,
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
             grad=tf.cast(gradient, variable.dtype),
         )
 

@@ -46,46 +46,44 @@ def normalised(
     """x [B, ..., C] normalised by its groups' moments, scaled by gamma [C], moved by beta [C].
 
     Per sample and channel all of it is one multiplication and one addition, and so is its gradient:
-    what they are made of is small, [B, C].
+    what they are made of is small, [B, 1, ..., C].
     """
-    shape = tf.shape(x)
+    axes = list(range(1, x.shape.rank - 1))
     channels = int(x.shape[-1])
 
-    def voxels(maps: tf.Tensor) -> tf.Tensor:
-        return tf.cast(tf.reshape(maps, [shape[0], -1, channels]), tf.float32)
+    def mean_of(maps: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_mean(maps, axes, keepdims=True)
 
     def over_group(values: tf.Tensor) -> tf.Tensor:
-        """Each group's mean of values [B, C], for each of its channels."""
-        of_groups = tf.reshape(values, [-1, groups, channels // groups])
+        """Each group's mean of values [B, 1, ..., C], for each of its channels."""
+        if groups == channels:
+            return values
+        of_groups = tf.reshape(values, [-1, *[1] * len(axes), groups, channels // groups])
         return tf.repeat(tf.reduce_mean(of_groups, -1), channels // groups, axis=-1)
 
     @tf.custom_gradient
     def function(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor) -> tuple[tf.Tensor, Any]:
-        values = voxels(x)
-        mean = over_group(tf.reduce_mean(values, 1))
-        squares = tf.math.squared_difference(values, mean[:, None])
-        inverse = tf.math.rsqrt(over_group(tf.reduce_mean(squares, 1)) + epsilon)
+        values = tf.cast(x, tf.float32)
+        mean = over_group(mean_of(values))
+        variance = over_group(mean_of(tf.math.squared_difference(values, mean)))
+        inverse = tf.math.rsqrt(variance + epsilon)
 
         def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            up, values = voxels(dy), voxels(x)
+            up, values = tf.cast(dy, tf.float32), tf.cast(x, tf.float32)
             # Means over voxels of dy, and of dy times normalised x.
-            level = tf.reduce_mean(up, 1)
-            slope = (tf.reduce_mean(up * values, 1) - mean * level) * inverse
+            level = mean_of(up)
+            slope = (mean_of(up * values) - mean * level) * inverse
             of_values = -tf.square(inverse) * over_group(gamma * slope)
             constant = -inverse * over_group(gamma * level) - mean * of_values
-            dx = _combined((up, gamma * inverse), (values, of_values), constant)
-            count = tf.cast(tf.shape(values)[1], tf.float32)
-            dgamma, dbeta = (count * tf.reduce_sum(means, 0) for means in (slope, level))
-            return tf.reshape(tf.cast(dx, dy.dtype), shape), dgamma, dbeta
+            dx = up * (gamma * inverse) + values * of_values + constant
+            voxels = tf.cast(tf.reduce_prod(tf.shape(x)[1:-1]), tf.float32)
+            dgamma, dbeta = (
+                voxels * tf.reduce_sum(means, list(range(len(axes) + 1)))
+                for means in (slope, level)
+            )
+            return tf.cast(dx, dy.dtype), dgamma, dbeta
 
         scale = gamma * inverse
-        y = _combined((values, scale), beta - mean * scale)
-        return tf.reshape(tf.cast(y, x.dtype), shape), gradient
+        return tf.cast(values * scale + (beta - mean * scale), x.dtype), gradient
 
     return function(x, gamma, beta)
-
-
-def _combined(*parts: Any) -> tf.Tensor:
-    """The sum of voxels [B, N, C] times factors [B, C], and of the last part, [B, C]."""
-    *products, constant = parts
-    return tf.add_n([values * factor[:, None] for values, factor in products]) + constant[:, None]

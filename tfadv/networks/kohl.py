@@ -3,7 +3,9 @@
 import keras
 from keras import layers
 
+from tfadv.networks.group_normalisation import GroupNormalization
 from tfadv.networks.leaky_relu import LeakyReLU
+from tfadv.networks.upsampling import NearestUpsampling
 
 LEAKY_SLOPE = 0.2  # Not stated; that of Isola et al. 2017, whom the paper follows.
 EPSILON = 1e-5  # Not stated; the usual one of instance normalisation.
@@ -32,7 +34,7 @@ def segmentor(channels: int, classes: int, width: int = 64, convolutions: int = 
             # No normalisation in the first layer.
             x = _convolution(x, width * 2**level, leaky=True, normalised=bool(level or number))
     for level in reversed(range(SEGMENTOR_LEVELS - 1)):
-        x = layers.Concatenate()([layers.UpSampling2D()(x), skips[level]])
+        x = layers.Concatenate()([NearestUpsampling()(x), skips[level]])
         for _ in range(convolutions):
             x = _convolution(x, width * 2**level, leaky=False)
     logits = layers.Conv2D(classes, 1, dtype="float32", name="logits")(x)
@@ -80,5 +82,5 @@ def _convolution(
     """The paper's CLk (leaky) and Ck: 3x3 convolution, instance normalisation, (leaky) ReLU."""
     x = layers.Conv2D(filters, 3, padding="same", use_bias=not normalised)(x)
     if normalised:
-        x = layers.GroupNormalization(groups=-1, epsilon=EPSILON)(x)
+        x = GroupNormalization(filters, EPSILON)(x)
     return LeakyReLU(LEAKY_SLOPE)(x) if leaky else layers.ReLU()(x)

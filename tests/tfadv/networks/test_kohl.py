@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from tfadv.networks.group_normalisation import GroupNormalization
 from tfadv.networks.kohl import discriminator, segmentor
 
 
@@ -23,7 +24,7 @@ def test_first_and_last_layers_are_not_normalised(convolutions: int) -> None:
     assert filters[:: convolutions or 1][:5] == [2, 4, 8, 16, 32]
     # Nine levels' convolutions and the logits; all but the first and the last are normalised.
     assert len(filters) == 9 * convolutions + 1
-    assert len(kinds(network, layers.GroupNormalization)) == len(filters) - 2
+    assert len(kinds(network, GroupNormalization)) == len(filters) - 2
 
 
 @pytest.mark.parametrize("poolings", [0, 2, 5])
@@ -42,7 +43,7 @@ def test_last_convolution_is_normalised_or_has_a_bias(last: bool) -> None:
     network = discriminator(3, 4, width=2, last_normalised=last)
     biased = [layer.use_bias for layer in kinds(network, layers.Conv2D)]
     assert biased == [True, *[False] * 4, not last]
-    assert len(kinds(network, layers.GroupNormalization)) == 4 + last
+    assert len(kinds(network, GroupNormalization)) == 4 + last
 
 
 def test_noise_is_added_to_label_maps_in_training_alone() -> None:

@@ -11,7 +11,14 @@ from keras import layers
 
 from tfadv.networks.normalisation import BatchNormalization
 
-SHAPES = {"dense": (12, 5), "slices": (4, 7, 6, 5), "volumes": (2, 3, 5, 4, 5)}
+# Sixteen channels have an operation of 16 bits.
+SHAPES = {
+    "dense": (12, 5),
+    "slices": (4, 7, 6, 5),
+    "slices of 16": (4, 7, 6, 16),
+    "volumes": (2, 3, 5, 4, 5),
+    "volumes of 16": (2, 3, 5, 4, 16),
+}
 EPSILON = 1e-3
 
 
@@ -19,18 +26,23 @@ def sample(shape: tuple[int, ...], dtype: str = "float32") -> tuple[tf.Tensor, t
     """Values whose channels differ in mean and spread, and the gradient that they are given."""
     random = np.random.default_rng(0)
     # In the first channel the variance is about epsilon: one put elsewhere would show.
-    values = random.normal([0.0, -1.0, 0.5, 3.0, -4.0], [0.03, 0.3, 1.0, 2.0, 5.0], shape)
+    means, spreads = (
+        np.resize(kinds, shape[-1]) for kinds in ([0.0, -1, 0.5, 3, -4], [0.03, 0.3, 1, 2, 5])
+    )
+    values = random.normal(means, spreads, shape)
     return tf.cast(values, dtype), tf.cast(random.normal(size=shape), dtype)
 
 
-def pair(axes: int = 4, dtype: str = "float32") -> tuple[keras.Layer, keras.Layer]:
+def pair(
+    axes: int = 4, dtype: str = "float32", channels: int = 5
+) -> tuple[keras.Layer, keras.Layer]:
     """Ours and Keras', for so many axes, with the same weights, none of them as they start."""
     policy = "mixed_bfloat16" if dtype == "bfloat16" else dtype
     ours = BatchNormalization(0.8, EPSILON, dtype=policy)
     theirs = layers.BatchNormalization(momentum=0.8, epsilon=EPSILON, dtype=policy)
-    weights = np.random.default_rng(1).uniform(0.5, 2.0, (4, 5))
+    weights = np.random.default_rng(1).uniform(0.5, 2.0, (4, channels))
     for layer in (ours, theirs):
-        layer.build((*[None] * (axes - 1), 5))
+        layer.build((*[None] * (axes - 1), channels))
         layer.set_weights(list(weights))
     return ours, theirs
 
@@ -63,7 +75,7 @@ def test_values_gradients_and_moving_statistics_are_keras(
 
         return tf.function(once)() if graph else once()
 
-    ours, theirs = map(found, pair(len(shape), dtype))
+    ours, theirs = map(found, pair(len(shape), dtype, shape[-1]))
     assert [tensor.dtype for tensor in ours] == [tensor.dtype for tensor in theirs]
     # A bfloat16 has eight binary digits; others are sums of as many roundings.
     tolerance = 1e-5 if dtype == "float32" else 2**-7
@@ -125,14 +137,15 @@ def test_is_made_again_from_its_configuration() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("channels", [5, 16])
 def test_replicas_of_one_minibatch_do_what_one_replica_does(
-    mirrored: tf.distribute.Strategy, dtype: str
+    mirrored: tf.distribute.Strategy, dtype: str, channels: int
 ) -> None:
     """To the last bit."""
-    x, up = sample(SHAPES["slices"], dtype)
-    one, _ = pair(dtype=dtype)
+    x, up = sample((4, 7, 6, channels), dtype)
+    one, _ = pair(dtype=dtype, channels=channels)
     with mirrored.scope():
-        two, _ = pair(dtype=dtype)
+        two, _ = pair(dtype=dtype, channels=channels)
     results = mirrored.run(lambda: passed(two, x, up, training=True))
     for alone, both in zip(passed(one, x, up, training=True), results, strict=True):
         for replica in mirrored.experimental_local_results(both):
