@@ -43,6 +43,17 @@ import matplotlib.pyplot, sklearn.base, keras
     assert stderr_of(code) == ""
 
 
+def test_what_imports_leave_is_in_no_collection() -> None:
+    code = """
+import gc
+from tfadv.programs.start import start_tensorflow
+start_tensorflow()
+assert gc.isenabled()
+assert gc.get_freeze_count() > 10 * len(gc.get_objects())
+"""
+    assert stderr_of(code) == ""
+
+
 def test_errors_are_given_back_in_their_order() -> None:
     code = f"""
 import os, sys
