@@ -1,7 +1,7 @@
 """What the conformance suites share: tiny methods, their batches, what an update's pass gives."""
 
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -55,10 +55,24 @@ def slow_except(
     return pytest.mark.parametrize("method", cases)
 
 
+# Of these, what a method has: operations take as long to trace whatever their width is.
+TINY = {"precision": "float32", "batch_size": 2, "epochs": 2, "steps_per_epoch": 2} | {
+    "crop_size": 32,
+    "convolutions": 1,
+    "width": 4,
+    "discriminator_width": 4,
+    "critic_width": 4,
+}
+
+
+def tiny_values(method: type[Method]) -> dict[str, Any]:
+    has = {field.name for field in fields(method)}
+    return {name: value for name, value in TINY.items() if name in has}
+
+
 def tiny(method: type[Method], **values: Any) -> Method:
     """The small preset, smaller still."""
-    small = {"precision": "float32", "batch_size": 2, "epochs": 2, "steps_per_epoch": 2}
-    return replace(method.configure("small"), **(small | values))
+    return replace(method.configure("small"), **(tiny_values(method) | values))
 
 
 def batch_for(method: Method, players: Players, replicas: int = 1) -> dict[str, tf.Tensor]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tests.tfadv.methods.conforming import slow_except
+from tests.tfadv.methods.conforming import slow_except, tiny
 from tfadv.adversarial import AdversarialModel
 from tfadv.inference.export import describe, export
 from tfadv.methods.method import Method
@@ -15,8 +15,6 @@ from tfadv.run.run import Run, load_run
 from tfadv.run.work_dir import Progress, WorkDir
 from tfadv.training.train import make_deterministic, train
 from tfrecords.reading.record_set import RecordSet, subject_volumes
-
-SMALL = ["precision=float32", "batch_size=2", "epochs=2", "steps_per_epoch=2"]
 
 
 @slow_except(())
@@ -26,7 +24,7 @@ def test_resumed_equals_undisturbed_and_export_equals_predict(
     """Equal seeds give equal runs, killed or not; what is served is what was evaluated."""
     killed = WorkDir(tmp_path / "killed")
     whole = CopiedAfterFirstEpoch(tmp_path / "whole", killed.folder)
-    run = Run.new(method.configure("small", SMALL), records_of(method.view.kind), seed=3)
+    run = Run.new(tiny(method), records_of(method.view.kind), seed=3)
     make_deterministic()
     train(whole, run)
     assert killed.progress().epochs == 1

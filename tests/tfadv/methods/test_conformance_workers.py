@@ -1,7 +1,7 @@
 """Two workers over loopback equal one process of two replicas, bit for bit, for every method."""
 
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,22 +9,13 @@ import pytest
 import tensorflow as tf
 
 from tests.tfadv.checkpoints import last_checkpoint
-from tests.tfadv.methods.conforming import slow_except
+from tests.tfadv.methods.conforming import slow_except, tiny_values
 from tests.tfadv.workers import ROOT, end_well, two_workers
 from tfadv.methods.method import Method
 from tfadv.run.run import Run
 from tfadv.run.work_dir import WorkDir
 from tfadv.training.train import make_deterministic, train
 from tfrecords.reading.record_set import RecordSet
-
-# Of these, what a method has.
-TINY = {"precision": "float32", "batch_size": 2, "epochs": 2, "steps_per_epoch": 2} | {
-    "crop_size": 32,
-    "convolutions": 1,
-    "width": 4,
-    "discriminator_width": 4,
-    "critic_width": 4,
-}
 
 
 # It has two networks, three optimizers, dropout and shared moments. And its patches' voxels are no
@@ -40,8 +31,7 @@ def test_two_workers_do_what_one_process_with_two_replicas_does(
     """Each prepares its own examples; what is compared is networks, optimizers and all logs."""
     records = records_of(method.view.kind)
     one, two = (WorkDir(tmp_path / kind) for kind in ("one", "two"))
-    has = {field.name for field in fields(method)}
-    tiny = [f"{name}={value}" for name, value in TINY.items() if name in has]
+    tiny = [f"{name}={value}" for name, value in tiny_values(method).items()]
     program = [ROOT / "launch" / "train.py", "--preset=small", "--deterministic"]
     which = ["--method", method.name, "--records", records.folder, "--work_dir", two.folder]
     end_well(two_workers([*program, *which, *(f"--hp.{value}" for value in tiny)]))
