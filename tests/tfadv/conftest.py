@@ -108,7 +108,8 @@ def records_of(
 def run(records: RecordSet, tmp_path_factory: pytest.TempPathFactory) -> WorkDir:
     """A trained run of `kohl_cross_entropy`: good enough that its predictions are not trivial."""
     work_dir = WorkDir(tmp_path_factory.mktemp("runs") / "run")
-    values = ["precision=float32", "batch_size=6", "epochs=2", "steps_per_epoch=20"]
+    small = ["precision=float32", "convolutions=1"]
+    values = [*small, "batch_size=6", "epochs=2", "steps_per_epoch=20"]
     method = methods.get("kohl_cross_entropy").configure("small", values)
     train(work_dir, Run.new(method, records))
     return work_dir

@@ -10,6 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from tests.tfadv.methods.conforming import tiny
 from tfadv import methods
 from tfadv.evaluation import label_maps, measures
 from tfadv.evaluation.evaluate import evaluate
@@ -32,7 +33,6 @@ METHODS = {
     "patches": "moeskops_dilated_adversarial",
     "volumes": "reciprocal",
 }
-SMALL = ["precision=float32", "batch_size=2", "epochs=1", "steps_per_epoch=3"]
 
 
 def read(path: Path) -> np.ndarray:
@@ -106,7 +106,7 @@ def test_training_and_evaluation_leave_ignored_voxels_out(
 ) -> None:
     """Scores are those of NumPy without the ignored voxels; saved label maps have none of them."""
     work_dir = WorkDir(tmp_path / "run")
-    method = methods.get(METHODS[kind]).configure("small", SMALL)
+    method = tiny(methods.get(METHODS[kind]), epochs=1, steps_per_epoch=3)
     train(work_dir, Run.new(method, records_of(kind)))
     (row,) = work_dir.progress().history
     assert all(np.isfinite(value) for value in row.values())

@@ -29,21 +29,22 @@ from tfrecords.sources.subject import LabelClass
 
 STEPS = 80
 SAMPLES = 8  # Of a minibatch.
+FEWER = 4  # Every fourth of them.
 NAMES = ("a", "b", "c", "d")
 GREY = np.array([1.0, -1.0, 0.5, 0.0])  # Of each class.
 MANIFEST: Any = SimpleNamespace(
     classes=[LabelClass(name, (0,)) for name in NAMES], regions={}, class_index=NAMES.index
 )
 SCALE = 2.0**15  # Of losses, as at the start of a run in float16.
-LEAST = 0.95
-LEAST_16 = 0.99
+LEAST = {"mixed_bfloat16": 0.95, "mixed_float16": 0.99}
 JUDGED = {n: m for n, m in methods.all_methods().items() if "signal" in m.configure().values}
 
 
-@slow_except({"kohl_hybrid"}, JUDGED)
+# The others of one of each paper keep more: Moeskops' 0.97, Peiris' 1.00.
+@slow_except((), JUDGED, standing={"kohl_hybrid", "segan_s3_1c"})
 def test_gradient_of_the_verdict_in_fewer_digits_is_that_in_float32(method: type[Method]) -> None:
     configured = replace(method.configure("small"), batch_size=SAMPLES)
-    exact, *rounded = (built(configured, p) for p in ("float32", "mixed_bfloat16", "mixed_float16"))
+    exact, *rounded = (built(configured, p) for p in ("float32", *LEAST))
     model = AdversarialModel(exact)
     model.compile()
     batches = drawn(configured, exact.minibatches)
@@ -53,13 +54,16 @@ def test_gradient_of_the_verdict_in_fewer_digits_is_that_in_float32(method: type
     for players in rounded:
         for name, network in exact.networks.items():
             players.networks[name].set_weights(network.get_weights())
-    gradients = [verdict_gradient(players) for players in (exact, *rounded)]
-    for _ in range(2):
-        batch = next(batches)
-        one, *others = (flat(gradient(batch)) for gradient in gradients)
-        for other, bound in zip(others, (LEAST, LEAST_16), strict=True):
+    exact_gradient = verdict_gradient(exact)
+    for players, (precision, least) in zip(rounded, LEAST.items(), strict=True):
+        gradient = verdict_gradient(players)
+        # CPUs take a hundred times as long for float16.
+        share = FEWER if precision == "mixed_float16" else 1
+        for _ in range(2):
+            batch = {name: tensor[::share] for name, tensor in next(batches).items()}
+            one, other = flat(exact_gradient(batch)), flat(gradient(batch))
             cosine = float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
-            assert bound < cosine < 1
+            assert least < cosine < 1, precision
 
 
 def built(method: Method, precision: str) -> Players:

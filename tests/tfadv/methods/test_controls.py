@@ -17,7 +17,13 @@ SIZE = 16
 def model(*overrides: str) -> AdversarialModel:
     keras.utils.set_random_seed(1)
     method = methods.get("kohl_hybrid")
-    tiny = ["width=2", "discriminator_width=2", "label_noise=0", "discriminator_poolings=1"]
+    tiny = [
+        "width=2",
+        "discriminator_width=2",
+        "label_noise=0",
+        "discriminator_poolings=1",
+        "convolutions=1",
+    ]
     configured = method.configure("small", ["precision=float32", *tiny, *overrides])
     made = AdversarialModel(configured.players(1, ["background", "tumour"]))
     made.compile()

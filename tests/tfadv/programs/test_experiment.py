@@ -12,7 +12,7 @@ STUDY = """
 title = "Two lines"
 records = "{records}"
 preset = "small"
-hp = {{epochs = 1, steps_per_epoch = 2, width = 2, batch_size = 2}}
+hp = {{epochs = 1, steps_per_epoch = 2, width = 2, convolutions = 1, batch_size = 2}}
 [lines.plain]
 method = "kohl_cross_entropy"
 [lines.hybrid]

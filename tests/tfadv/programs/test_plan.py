@@ -19,11 +19,11 @@ preset = "small"
 
 [lines.baseline]
 method = "kohl_cross_entropy"
-hp = {{width = 4, epochs = 1, steps_per_epoch = 1, batch_size = 2}}
+hp = {{width = 4, convolutions = 1, epochs = 1, steps_per_epoch = 1, batch_size = 2}}
 
 [lines.adversarial]
 method = "kohl_hybrid"
-hp = {{width = 4, epochs = 1, steps_per_epoch = 1, batch_size = 2, discriminator_width = 2}}
+hp = {{width = 4, convolutions = 1, epochs = 1, steps_per_epoch = 1, batch_size = 2}}
 """
 
 

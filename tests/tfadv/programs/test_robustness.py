@@ -19,7 +19,7 @@ Launch = Callable[..., subprocess.CompletedProcess[str]]
 
 def write_blind_run(folder: Path, method_name: str, records_dir: Path) -> None:
     """A run whose segmentor finds background alone, so that its scores are known."""
-    method = methods.get(method_name).configure("small")
+    method = methods.get(method_name).configure("small", ["width=2", "convolutions=1"])
     run = Run.new(method, open_record_set(records_dir), HeldOut(("1",), ("1",)))
     model = run.build_model()
     model.segmentor.set_weights([np.zeros_like(w) for w in model.segmentor.get_weights()])

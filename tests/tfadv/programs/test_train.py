@@ -58,7 +58,7 @@ def test_all_folds_go_on_after_a_kill_are_scored_once_and_become_a_model(
     small = [
         *("--method", "kohl_cross_entropy", "--preset", "small", "--records", records),
         *("--work_dir", folder, "--epochs", 1, "--steps_per_epoch", 2, "--all_folds"),
-        *("--hp.batch_size=2", "--hp.width=4"),
+        *("--hp.batch_size=2", "--hp.width=4", "--hp.convolutions=1"),
     ]
     process = subprocess.Popen(
         command("train", *small), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -20,7 +20,7 @@ from tfadv.run.work_dir import WorkDir
 from tfrecords.errors import UserError
 from tfrecords.reading.record_set import RecordSet
 
-SMALL = ["precision=float32", "batch_size=6", "epochs=2", "steps_per_epoch=20"]
+SMALL = ["precision=float32", "convolutions=1", "batch_size=6", "epochs=2", "steps_per_epoch=20"]
 
 
 def runs(folder: Path, records: RecordSet, *overrides: str) -> dict[WorkDir, Run]:

@@ -30,7 +30,7 @@ from tfadv.training.train import make_deterministic, train
 from tfrecords.errors import SettingError, UserError
 from tfrecords.reading.record_set import RecordSet
 
-SMALL = ["precision=float32", "batch_size=2", "epochs=2", "steps_per_epoch=2"]
+SMALL = ["precision=float32", "convolutions=1", "batch_size=2", "epochs=2", "steps_per_epoch=2"]
 
 
 def beginning(records: RecordSet, source: Path, work_dir: WorkDir, **values: Any) -> Run:

@@ -18,7 +18,7 @@ from tfrecords.errors import SettingError, UserError
 from tfrecords.reading.record_set import RecordSet
 
 FILE = Path("studies/small.toml")
-TINY = {"width": 2, "batch_size": 2, "epochs": 1, "steps_per_epoch": 2}
+TINY = {"width": 2, "convolutions": 1, "batch_size": 2, "epochs": 1, "steps_per_epoch": 2}
 
 
 @pytest.fixture(scope="session")

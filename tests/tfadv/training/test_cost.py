@@ -13,7 +13,13 @@ from tfrecords.reading.record_set import RecordSet
 
 @pytest.mark.slow
 def test_costs_of_a_tiny_method(records: RecordSet) -> None:
-    tiny = ["width=2", "discriminator_width=2", "batch_size=2", "steps_per_epoch=3"]
+    tiny = [
+        "width=2",
+        "discriminator_width=2",
+        "convolutions=1",
+        "batch_size=2",
+        "steps_per_epoch=3",
+    ]
     run = Run.new(methods.get("kohl_hybrid").configure("small", tiny), records)
     inference, shape = cost.inference_cost(run, 2)
     step = cost.step_cost(run, 2)

@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from tests.tfadv.methods.conforming import tiny as tiny_method
 from tfadv import methods
 from tfadv.adversarial import AdversarialModel
 from tfadv.run.run import Run
@@ -143,7 +144,7 @@ def test_replicas_do_not_matter(records: RecordSet, mirrored: tf.distribute.Stra
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(methods.all_methods()))
 def test_every_method_is_read(name: str, records_of: Callable[[str], RecordSet]) -> None:
-    method = methods.get(name).configure("small", ["batch_size=2"])
+    method = tiny_method(methods.get(name))
     run = Run.new(method, records_of(method.view.kind))
     found = read(run)
     terms = {term.name for u in run.build_players().schedule for term in u.terms}

@@ -30,6 +30,7 @@ from tfrecords.reading.record_set import RecordSet, open_record_set
 
 def tiny(records: RecordSet, *overrides: str, **values: Any) -> Run:
     small = ["precision=float32", "batch_size=2", "epochs=2", "steps_per_epoch=2"]
+    small += ["width=4", "convolutions=1"]
     method = methods.get("kohl_cross_entropy").configure("small", [*small, *overrides])
     return Run.new(method, records, **values)
 
