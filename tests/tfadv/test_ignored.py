@@ -78,6 +78,7 @@ def source(dataset: Path, subject: str) -> np.ndarray:
     return read(dataset / "labelsTr" / f"{subject}.nii.gz").T
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", METHODS)
 def test_ignored_voxels_are_stored_as_such(
     kind: str, dataset: Path, records_of: Callable[[str], RecordSet]

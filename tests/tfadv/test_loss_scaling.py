@@ -122,6 +122,7 @@ def test_terms_of_a_pass_are_scaled_once() -> None:
     assert found == pytest.approx((9e-8, 1.5e-8, 3e-8), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_an_overflow_of_one_replica_leaves_out_the_step_of_all(
     mirrored: tf.distribute.Strategy,
 ) -> None:

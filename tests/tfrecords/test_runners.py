@@ -50,6 +50,7 @@ def raise_memory_error(item: str) -> None:
     raise MemoryError(item)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["SIGSEGV", "SIGTERM", "SIGKILL"])
 def test_only_the_item_that_ends_its_process_is_lost(
     end: str, caplog: pytest.LogCaptureFixture
@@ -72,6 +73,7 @@ def test_an_item_that_ends_its_process_is_named_where_it_may_not_be_lost() -> No
     )
 
 
+@pytest.mark.slow
 def test_an_item_that_dies_beside_others_is_done_alone(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

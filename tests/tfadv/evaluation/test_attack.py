@@ -58,6 +58,7 @@ def with_truth(subject: SubjectVolume, label: np.ndarray) -> SubjectVolume:
     return replace(subject, label=label.astype(np.uint8))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("regions", [False, True])
 def test_the_worst_of_a_largest_value_flips_every_voxel_that_it_can(regions: bool) -> None:
     """Of a voxel's margin 2 a - b it takes (2 + 1) times the strength, towards the other class."""
@@ -74,6 +75,7 @@ def test_the_worst_of_a_largest_value_flips_every_voxel_that_it_can(regions: boo
         np.testing.assert_array_equal(found[strength][sure], (margin > 0)[sure])
 
 
+@pytest.mark.slow
 def test_the_worst_of_a_root_mean_square_gathers_where_margins_are_small() -> None:
     """Flipping a voxel takes margin² / 5 of the sum of squares; no more can be flipped than the
     budget buys, the cheapest first."""
@@ -90,6 +92,7 @@ def test_the_worst_of_a_root_mean_square_gathers_where_margins_are_small() -> No
         assert flipped > 1.2 * (np.abs(margin[margin != 0]) < 3 * strength).sum()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", NORMS.values(), ids=list(NORMS))
 def test_on_a_trained_network_it_is_no_better_than_what_is_random_and_more_is_worse(
     norm: Norm, run: WorkDir
@@ -125,6 +128,7 @@ def test_zeros_stay_and_units_are_standard_deviations() -> None:
     np.testing.assert_allclose(changed[image != 0], 1, atol=1e-2)  # As z-scores have it.
 
 
+@pytest.mark.slow
 def test_what_nobody_annotated_asks_for_nothing() -> None:
     model = attacked()
     margin = margins(model, volume())

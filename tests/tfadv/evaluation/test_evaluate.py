@@ -45,6 +45,7 @@ def components(labels: np.ndarray) -> int:
     return sum(found)
 
 
+@pytest.mark.slow
 def test_a_row_per_subject_and_region(run: WorkDir) -> None:
     trained, _, predictor = load_run(run)
     settings, records = trained.settings, trained.records
@@ -76,6 +77,7 @@ def test_a_row_per_subject_and_region(run: WorkDir) -> None:
         assert path.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_a_trained_run_segments(run: WorkDir) -> None:
     """On separable data forty steps are enough: training, validation and scoring fit together."""
     trained, _, predictor = load_run(run)
@@ -85,6 +87,7 @@ def test_a_trained_run_segments(run: WorkDir) -> None:
     assert run.summary.read_text() == evaluate.describe(tables)
 
 
+@pytest.mark.slow
 def test_a_row_per_subject(run: WorkDir, tmp_path: Path) -> None:
     """On the validation folds the mean Dice is what the best epoch was selected by."""
     trained, _, predictor = load_run(run)
@@ -117,6 +120,7 @@ def test_components_are_those_of_the_whole_grid(
         assert row["reference_components"] == components(label)
 
 
+@pytest.mark.slow
 def test_mean_dice_is_over_regions_where_there_are_any(small: RecordSet, tmp_path: Path) -> None:
     both = {"both": ("label_1", "label_2")}
     with_region = RecordSet(small.folder, replace(small.manifest, regions=both))

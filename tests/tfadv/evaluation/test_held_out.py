@@ -14,6 +14,7 @@ from tfadv.run.run import load_run
 from tfadv.run.work_dir import WorkDir
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_evaluation(run: WorkDir, tmp_path: Path) -> None:
     work_dir = WorkDir(Path(shutil.copytree(run.folder, tmp_path / "run")))
     for table in (work_dir.metrics, work_dir.subjects):
@@ -44,6 +45,7 @@ def test_scores_are_those_of_evaluation(run: WorkDir, tmp_path: Path) -> None:
         assert set(found) == {"mean", *map(str, expected)}
 
 
+@pytest.mark.slow
 def test_what_several_runs_scored_counts_once_and_old_tables_not(
     run: WorkDir, other_run: WorkDir, tmp_path: Path
 ) -> None:

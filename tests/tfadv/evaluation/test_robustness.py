@@ -37,6 +37,7 @@ def scores(pair: tuple[WorkDir, WorkDir]) -> Scores:
     return robustness.measure(pair)
 
 
+@pytest.mark.slow
 def test_a_row_per_run_image_subject_and_region(
     scores: Scores, pair: tuple[WorkDir, WorkDir], tmp_path: Path
 ) -> None:

@@ -53,6 +53,7 @@ def changed(value: float, where: tuple[Any, ...]) -> np.ndarray:
     return array
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "message"),
     [

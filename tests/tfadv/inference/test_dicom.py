@@ -74,6 +74,7 @@ def expected(
     return np.asarray(nib.Nifti1Image.from_filename(path).dataobj)
 
 
+@pytest.mark.slow
 def test_a_segmentation_lies_on_its_series(
     sources: Path, model_dir: Path, expected: np.ndarray, tmp_path: Path
 ) -> None:
@@ -98,6 +99,7 @@ CLASSES = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("values", [(0, 1, 2, 4), (0, 4), (0,)])
 def test_segments_are_the_classes_whatever_their_values(
     values: tuple[int, ...], model_dir: Path, tmp_path: Path
@@ -113,6 +115,7 @@ def test_segments_are_the_classes_whatever_their_values(
         np.testing.assert_array_equal(mask, np.isin(label, one.labels))
 
 
+@pytest.mark.slow
 def test_folders_of_series_are_subjects(
     sources: Path, model_dir: Path, expected: np.ndarray, tmp_path: Path
 ) -> None:
@@ -128,6 +131,7 @@ def test_folders_of_series_are_subjects(
         predict_all(local(model_dir), images, images / "s0" / "t1")
 
 
+@pytest.mark.slow
 def test_what_cannot_be_a_segmentation_is_one_line(
     sources: Path, model_dir: Path, tmp_path: Path
 ) -> None:

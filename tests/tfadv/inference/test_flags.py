@@ -39,6 +39,12 @@ CASES: list[tuple[dict[str, Any], bool, str]] = [
     ({"crop": (9, 8, 4), "spacing_mm": (0.5, 0, 1.5), "modalities": ("t2",)}, False, "SLP"),
     ({"crop": (10, 11, 6), "spacing_mm": (0, 0.8, 0), "orientation": "AIR"}, True, "RAS"),
 ]
+# The others do one thing each that these do together.
+TOGETHER = (1, 3, 6, 7)
+ALL = [
+    pytest.param(*case, marks=[] if number in TOGETHER else pytest.mark.variants)
+    for number, case in enumerate(CASES)
+]
 
 
 def sources(data: Any, *, floating: bool, axes: str) -> None:
@@ -67,7 +73,8 @@ def label_of(path: Path) -> np.ndarray:
     return np.asarray(nib.Nifti1Image.from_filename(path).dataobj)
 
 
-@pytest.mark.parametrize(("options", "floating", "axes"), CASES, ids=str)
+@pytest.mark.slow
+@pytest.mark.parametrize(("options", "floating", "axes"), ALL, ids=str)
 def test_the_models_labels_are_evaluations(
     options: dict[str, Any],
     floating: bool,

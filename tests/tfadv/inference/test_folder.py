@@ -74,6 +74,7 @@ def require_equal(made: Path, expected: dict[str, np.ndarray], names: Iterable[s
         np.testing.assert_array_equal(label_of(made / f"{name}.nii.gz"), expected[name])
 
 
+@pytest.mark.slow
 def test_each_label_map_is_that_of_its_subject_alone(
     cohort: Path, model_dir: Path, expected: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
@@ -85,6 +86,7 @@ def test_each_label_map_is_that_of_its_subject_alone(
     np.testing.assert_array_equal(written.affine, image.affine)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("here")
 def test_files_of_other_formats_and_a_table(
     sources: Path, model_dir: Path, expected: dict[str, np.ndarray], tmp_path: Path
@@ -213,6 +215,7 @@ def test_the_next_subject_is_segmented_while_one_is_written(
     assert predict_all(local(model_dir), cohort, tmp_path) == Counts(3, 0)
 
 
+@pytest.mark.slow
 def test_an_image_that_ends_its_reader_costs_its_subject_alone(
     cohort: Path, model_dir: Path, segment: Segment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

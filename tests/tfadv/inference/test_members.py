@@ -52,6 +52,7 @@ def decided(probabilities: np.ndarray) -> np.ndarray:
     return np.array([0, 1, 4], np.uint8)[probabilities.argmax(-1)]
 
 
+@pytest.mark.slow
 def test_members_count_alike_and_decide_together() -> None:
     """Be they of slices or of volumes."""
     members = [Member(segmentor(1), WINDOW), Member(segmentor(2, axes=3), WINDOW_3D)]
@@ -63,6 +64,7 @@ def test_members_count_alike_and_decide_together() -> None:
     assert all((together["label"] != each["label"]).any() for each in alone)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("tiling", "mirrored"),
     [

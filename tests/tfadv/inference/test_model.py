@@ -92,6 +92,7 @@ def test_what_tensorflow_cannot_load_is_one_line(
         load(copy, description)
 
 
+@pytest.mark.slow
 def test_a_model_that_is_described_otherwise_is_refused(copy: Path, rewrite_json: Rewrite) -> None:
     rewrite_json(copy / DESCRIPTION, {"modalities": ["t1"]})
     with pytest.raises(UserError, match=r"expected a model of 1 channels .* received one of 2"):
@@ -111,6 +112,7 @@ def test_a_volume_that_the_model_refuses_is_one_line(model_dir: Path) -> None:
             segment(wrong)
 
 
+@pytest.mark.slow
 def test_labels_are_the_likeliest_classes(model_dir: Path) -> None:
     description = read_description(model_dir)
     volume = np.random.default_rng(0).uniform(1, 9, (3, 32, 32, 2))
@@ -131,6 +133,7 @@ def test_lack_of_memory_is_one_line(model_dir: Path, monkeypatch: pytest.MonkeyP
         segment(np.ones((3, 4, 5, 2)))
 
 
+@pytest.mark.slow
 def test_an_error_of_another_cause_passes_through(
     model_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,6 +143,7 @@ def test_an_error_of_another_cause_passes_through(
         segment(np.zeros((3, 32, 32, 2)))
 
 
+@pytest.mark.slow
 def test_a_description_changed_at_random_is_refused_or_read(
     copy: Path, mutated: Callable[[Any, np.random.Generator], Any]
 ) -> None:

@@ -47,6 +47,7 @@ def rewrite(source: Path, target: Path, axes: str, rotation_deg: float = 0.0) ->
     nib.save(turned, target)
 
 
+@pytest.mark.slow
 def test_images_of_another_spacing_are_segmented_with_a_warning(
     sources: Path, model_dir: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -63,9 +64,16 @@ def test_images_of_another_spacing_are_segmented_with_a_warning(
     assert str(coarse[0]) in message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("axes", "rotation_deg"),
-    [("RAS", 0.0), ("LAS", 0.0), ("PIR", 0.0), ("RAS", 12.0), ("SLP", 9.0)],
+    [
+        pytest.param("RAS", 0.0, marks=pytest.mark.variants),
+        pytest.param("LAS", 0.0, marks=pytest.mark.variants),
+        ("PIR", 0.0),
+        pytest.param("RAS", 12.0, marks=pytest.mark.variants),
+        ("SLP", 9.0),
+    ],
 )
 def test_label_map_lies_on_its_image(
     axes: str, rotation_deg: float, sources: Path, model_dir: Path, tmp_path: Path
@@ -91,6 +99,7 @@ def test_label_map_lies_on_its_image(
     np.testing.assert_array_equal(np.asarray(written.dataobj), np.asarray(reoriented.dataobj))
 
 
+@pytest.mark.slow
 def test_images_of_other_grids_are_brought_onto_the_first(
     sources: Path, model_dir: Path, tmp_path: Path
 ) -> None:
@@ -111,6 +120,7 @@ def test_images_of_other_grids_are_brought_onto_the_first(
     )
 
 
+@pytest.mark.slow
 def test_prediction_equals_evaluation(
     sources: Path, run: WorkDir, model_dir: Path, tmp_path: Path
 ) -> None:
@@ -126,6 +136,7 @@ def test_prediction_equals_evaluation(
         np.testing.assert_array_equal(label_of(tmp_path / path.name), label_of(path))
 
 
+@pytest.mark.slow
 def test_image_is_resampled_as_in_preprocessing(
     sources: Path,
     model_dir: Path,
@@ -145,6 +156,7 @@ def test_image_is_resampled_as_in_preprocessing(
     assert all((label[..., z] != label[..., z + 1]).any() for z in range(label.shape[2] - 1))
 
 
+@pytest.mark.slow
 def test_beyond_a_crop_is_background(
     sources: Path,
     model_dir: Path,
@@ -235,6 +247,7 @@ def test_damaged_images_are_refused(sources: Path, model_dir: Path, tmp_path: Pa
         predict(local(model_dir), [sources / "0_t1.nii.gz", damaged], tmp_path / "label.nii.gz")
 
 
+@pytest.mark.slow
 def test_an_image_that_ends_its_reader_is_named(
     sources: Path, model_dir: Path, tmp_path: Path
 ) -> None:

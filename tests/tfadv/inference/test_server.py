@@ -200,6 +200,7 @@ def test_a_server_that_restarts_is_asked_again(
     assert told.startswith(f"{address}: {fault[1]}; trying again for ")
 
 
+@pytest.mark.slow
 def test_a_server_that_is_not_there_yet_is_waited_for(start: Start, address: Address) -> None:
     threading.Timer(0.7, start).start()
     began = time.monotonic()
@@ -207,6 +208,7 @@ def test_a_server_that_is_not_there_yet_is_waited_for(start: Start, address: Add
     assert time.monotonic() - began > 0.6
 
 
+@pytest.mark.slow
 def test_patience_ends_in_a_line(start: Start, fake: Fake, address: Address) -> None:
     with pytest.raises(UserError, match=rf"^{address}: expected an answer, received none for 3 s"):
         remote(address)
@@ -288,6 +290,7 @@ def as_json(name: str, array: np.ndarray, datatype: str) -> dict[str, Any]:
     return {"name": name, "shape": list(array.shape), "datatype": datatype, "data": data}
 
 
+@pytest.mark.slow
 def test_http_answers_are_read_and_faults_told_apart(
     by_http: Address, said: list[tuple[int, bytes]], fake: Fake
 ) -> None:

@@ -33,6 +33,7 @@ def volume() -> np.ndarray:
     return np.pad(random.integers(1, 500, (4, 28, 30, 2)), [(0, 0), (1, 1), (1, 1), (0, 0)])
 
 
+@pytest.mark.slow
 def test_all_signatures_give_the_same_labels(saved: Any) -> None:
     whole = volume()
     assert set(saved.signatures) == {*OF_VOLUMES, "description"}

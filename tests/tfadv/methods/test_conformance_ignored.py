@@ -10,12 +10,13 @@ from tests.tfadv.methods.conforming import (
     OUTPUTS,
     Passed,
     batch_for,
-    every_method,
     passed,
     sizes_of,
+    slow_except,
     tiny,
     without_noise,
 )
+from tfadv import methods
 from tfadv.adversarial import AdversarialModel
 from tfadv.methods.method import Method
 
@@ -30,7 +31,7 @@ def assert_alike(first: Passed, second: Passed) -> None:
             np.testing.assert_allclose(one, other, rtol=1e-4, atol=scale, err_msg=name)
 
 
-@every_method
+@slow_except({"kohl_hybrid"}, standing=methods.all_methods())
 def test_what_nobody_annotated_counts_nothing(method: type[Method]) -> None:
     """Whatever is true there, a term and its gradients are the same, and it asks for nothing."""
     players = without_noise(tiny(method).players(CHANNELS, OUTPUTS))
@@ -60,7 +61,7 @@ def test_what_nobody_annotated_counts_nothing(method: type[Method]) -> None:
         assert all(reached.values()) or "segmentor" not in update.trains, reached
 
 
-@every_method
+@slow_except({"kohl_hybrid"})
 def test_all_annotated_is_as_if_nothing_was_said_of_it(method: type[Method]) -> None:
     players = without_noise(tiny(method).players(CHANNELS, OUTPUTS))
     batch = batch_for(tiny(method), players)
@@ -74,7 +75,7 @@ def test_all_annotated_is_as_if_nothing_was_said_of_it(method: type[Method]) -> 
         assert_alike(one, two)
 
 
-@every_method
+@slow_except({"kohl_hybrid"}, standing=methods.all_methods())
 def test_a_minibatch_that_nobody_annotated_teaches_the_segmentor_nothing(
     method: type[Method],
 ) -> None:

@@ -7,7 +7,6 @@ import tensorflow as tf
 from tests.tfadv.methods.conforming import (
     CHANNELS,
     MANIFEST,
-    OF_EACH_PAPER,
     OUTPUTS,
     batch_for,
     flat,
@@ -24,7 +23,7 @@ from tfadv.training.gradients import readings
 pytestmark = pytest.mark.usefixtures("seeded")
 
 
-@slow_except(OF_EACH_PAPER)
+@slow_except({"kohl_hybrid"})
 def test_the_microscope_reads_the_gradients_of_training(method: type[Method]) -> None:
     """Every term that moves the segmentor, held against a tape of its own and steps in NumPy."""
     players = without_noise(tiny(method).players(CHANNELS, OUTPUTS))

@@ -24,6 +24,8 @@ from tfadv.adversarial import AdversarialModel
 from tfadv.methods.method import Method
 from tfadv.players import Players
 
+GRAPHS = ("kohl_hybrid", "moeskops_fcn_adversarial", "segan_s3_3c")
+
 pytestmark = pytest.mark.usefixtures("seeded")
 
 
@@ -37,7 +39,7 @@ def test_two_replicas_equal_one(method: type[Method], mirrored: tf.distribute.St
             np.testing.assert_allclose(single, mirrored, rtol=0, atol=2e-6)
 
 
-@slow_except(())
+@slow_except((), standing={"kohl_hybrid"})
 def test_two_replicas_train_with_noise(
     method: type[Method], mirrored: tf.distribute.Strategy
 ) -> None:
@@ -57,16 +59,14 @@ def test_two_replicas_train_with_noise(
     assert all(np.isfinite(float(tracker.result())) for tracker in model.metrics)
 
 
-@pytest.mark.parametrize("name", ["kohl_hybrid", "moeskops_fcn_adversarial", "segan_s3_3c"])
-@pytest.mark.slow
+@slow_except((), {n: methods.get(n) for n in GRAPHS}, standing={"kohl_hybrid"})
 def test_a_graph_of_two_replicas_does_what_that_of_one_does(
-    name: str, mirrored: tf.distribute.Strategy
+    method: type[Method], mirrored: tf.distribute.Strategy
 ) -> None:
     """`fit` traces the step that the tests above take without a graph.
 
     One step: graphs round otherwise, and gradients as large as these make more of it each time.
     """
-    method = methods.get(name)
     one = _trained_weights(method, tf.distribute.get_strategy(), steps=1, fit=True)
     two = _trained_weights(method, mirrored, steps=1, fit=True)
     for player, values in one.items():

@@ -42,6 +42,7 @@ def discriminator_loss(made: AdversarialModel, data: dict[str, tf.Tensor]) -> fl
     return float(outcome.terms["discriminator_loss"])
 
 
+@pytest.mark.slow
 def test_lots_swap_half_of_the_pairs() -> None:
     """With one pair, the loss is that of the right or of the wrong kinds, each about as often."""
     data = batch(1)

@@ -79,6 +79,7 @@ def batch(name: str) -> dict[str, tf.Tensor]:
     return {"image": tf.constant(image / CLASSES), "label": tf.constant(label, tf.uint8)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ADVERSARIAL)
 def test_adversarial_update_lowers_la_for_the_discriminator_and_raises_it_for_the_segmentor(
     name: str,
@@ -120,6 +121,7 @@ def test_separate_optimizers_move_the_segmentor_by_ls_and_la(name: str) -> None:
     assert rates == {"segmentor": 1e-3, "discriminator": 1e-5, "adversarial": 1e-5}
 
 
+@pytest.mark.slow
 def test_discriminator_tells_manual_from_generated_maps() -> None:
     """Its two updates alone, the segmentor untrained: above chance after a few steps."""
     players, model = built("moeskops_fcn_adversarial")

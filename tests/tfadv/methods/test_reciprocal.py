@@ -79,6 +79,7 @@ def test_ablations_leave_out_a_term(name: str, networks: list[str], terms: list[
     ]
 
 
+@pytest.mark.slow
 def test_adversarial_term_falls_when_the_critic_is_fooled() -> None:
     players = built("reciprocal")
     bias = players.networks["critic"].get_layer("logits").bias
@@ -91,6 +92,7 @@ def test_adversarial_term_falls_when_the_critic_is_fooled() -> None:
     np.testing.assert_allclose(found[-10.0] - found[10.0], 0.3 * 10, rtol=0.2)
 
 
+@pytest.mark.slow
 def test_terms_are_weighted_as_in_eq_2() -> None:
     plain = built("reciprocal", "dice_weight=1", "vat_weight=1", "critic_weight=1")
     weighted = built("reciprocal")
@@ -114,6 +116,7 @@ def test_dice_term_is_eq_3_with_its_factor_2() -> None:
     )
 
 
+@pytest.mark.slow
 def test_vat_raises_the_divergence_from_the_truth() -> None:
     """Of epsilon almost 0 the term is the cross entropy of eq. 4 without perturbation."""
     clean, moved = built("reciprocal_vat", "epsilon=1e-6"), built("reciprocal_vat", "epsilon=0.1")
@@ -127,6 +130,7 @@ def test_vat_raises_the_divergence_from_the_truth() -> None:
     assert terms[1] > 1.005 * expected
 
 
+@pytest.mark.slow
 def test_unlabelled_images_feed_the_terms_without_labels_alone() -> None:
     players = built("reciprocal", "unlabelled=true")
     first = batch(unlabelled=True)
@@ -139,6 +143,7 @@ def test_unlabelled_images_feed_the_terms_without_labels_alone() -> None:
     assert values[0] == values[1]
 
 
+@pytest.mark.slow
 def test_directions_follow_the_number_of_the_step() -> None:
     """They are drawn anew in every step, and equal steps draw alike."""
     players = built("reciprocal_vat", "vat_target=prediction")
@@ -202,6 +207,7 @@ def test_the_critics_verdicts_count_where_somebody_annotated() -> None:
     np.testing.assert_allclose(adversarial, expected, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["truth", "prediction"])
 def test_virtual_adversarial_training_needs_annotation_for_the_truth_alone(target: str) -> None:
     """F's own answers are compared everywhere; unlabelled images as well."""
@@ -219,6 +225,7 @@ def test_virtual_adversarial_training_needs_annotation_for_the_truth_alone(targe
         assert 0 < values[1] < whole
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [

@@ -45,6 +45,7 @@ def test_paper_preset_has_the_papers_values() -> None:
     assert {name: getattr(hp, name) for name in stated} == stated
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "networks"),
     [
@@ -61,6 +62,7 @@ def test_variants_have_their_players(name: str, networks: list[str]) -> None:
     assert list(built(name).networks) == networks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outputs", [("lesion",), ("a", "b"), ("a", "b", "c", "d", "e")])
 def test_any_number_of_regions(outputs: tuple[str, ...]) -> None:
     for name in ("segan_s3_3c", "segan_s3_1c", "segan_s1_1c"):

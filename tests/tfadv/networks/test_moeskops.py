@@ -83,6 +83,7 @@ def speckle(maps: np.ndarray) -> float:
     return float(np.mean(np.all([inner != other for other in neighbours], axis=0)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", [FCN, DILATED])
 def test_dropping_whole_maps_leaves_no_speckle(architecture: Architecture) -> None:
     """Of a smooth image; single voxels speckle what it gives."""

@@ -74,6 +74,7 @@ def test_segmentor_has_group_normalisation_and_five_levels() -> None:
     assert BatchNormalization not in kinds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [16, 32])
 def test_gradients_in_bfloat16_are_of_the_size_of_float32(size: int) -> None:
     """At a depth of 2 those of kernels would be garbage, often of 1e34."""

@@ -35,6 +35,7 @@ def require_equal(one: list[tf.Tensor], other: list[tf.Tensor], share: float = 1
         np.testing.assert_allclose(a, b, rtol=0, atol=share * scale)
 
 
+@pytest.mark.slow
 def test_values_and_gradients_are_those_of_the_plain_network() -> None:
     plain, forgetful = made(False), made(True)
     for training in (False, True):
@@ -55,6 +56,7 @@ def test_weights_have_the_same_names_and_files(tmp_path: Path) -> None:
         np.testing.assert_array_equal(one.numpy(), other.numpy())
 
 
+@pytest.mark.slow
 def test_the_receptive_field_is_found() -> None:
     assert receptive_field(made(True)) == receptive_field(made(False))
 

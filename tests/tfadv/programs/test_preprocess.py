@@ -69,6 +69,7 @@ def test_a_mistake_is_one_line(tmp_path: Path, run: Run, flags: list[str], messa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_invalid_subjects_end_with_their_faults(
     tmp_path: Path, run: Run, small_dataset: Callable[..., Any]
 ) -> None:
@@ -83,6 +84,7 @@ def test_invalid_subjects_end_with_their_faults(
     assert not (tmp_path / "records").exists()
 
 
+@pytest.mark.slow
 def test_a_run_tells_what_it_wrote_and_what_comes_next(
     tmp_path: Path, run: Run, small_dataset: Callable[..., Any]
 ) -> None:
@@ -105,6 +107,7 @@ def test_a_run_tells_what_it_wrote_and_what_comes_next(
     assert (" --preset small " in next_line) == (not any(Path("/dev").glob("nvidia[0-9]*")))
 
 
+@pytest.mark.slow
 def test_a_run_tells_which_subjects_only_train_and_how_many_slices_are_left(
     tmp_path: Path, run: Run, small_dataset: Callable[..., Any]
 ) -> None:
@@ -127,6 +130,7 @@ def test_a_run_tells_which_subjects_only_train_and_how_many_slices_are_left(
     assert "1 subjects only train: fold training\n" in result.stdout
 
 
+@pytest.mark.slow
 def test_a_run_tells_how_many_unlabelled_subjects_it_took(
     tmp_path: Path, run: Run, small_dataset: Callable[..., Any]
 ) -> None:
@@ -145,6 +149,7 @@ def test_a_run_tells_how_many_unlabelled_subjects_it_took(
     assert "volumes: 5 examples in 4 shards" in result.stdout
 
 
+@pytest.mark.slow
 def test_a_run_tells_the_patches_of_each_class_and_the_subjects_without_any(
     tmp_path: Path, run: Run, small_dataset: Callable[..., Any]
 ) -> None:
@@ -179,6 +184,7 @@ def test_a_run_tells_the_patches_of_each_class_and_the_subjects_without_any(
     assert float(planned[1]) >= float(written[1]) + float(volumes[1])
 
 
+@pytest.mark.slow
 def test_a_run_tells_which_label_nobody_annotated(tmp_path: Path, run: Run) -> None:
     """nnU-Net's; a case of nothing else is left out."""
     labels = {"background": 0, "A": 1, "ignore": 2}
@@ -206,6 +212,7 @@ def test_a_run_tells_which_label_nobody_annotated(tmp_path: Path, run: Run) -> N
     assert load_manifest(tmp_path / "records" / "decathlon").ignored == (2,)
 
 
+@pytest.mark.slow
 def test_a_record_set_is_verified(
     tmp_path: Path, run: Run, small_records: tuple[Any, Path]
 ) -> None:
@@ -228,6 +235,7 @@ def test_a_record_set_is_verified(
     assert other.stderr == "error: --verify: expected no other flag, received --folds\n"
 
 
+@pytest.mark.slow
 def test_a_methods_view_leaves_no_tensorflow_in_the_process() -> None:
     """Its 0.9 GB would stay as long as volumes are read."""
     code = """

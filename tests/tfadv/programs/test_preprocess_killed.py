@@ -142,6 +142,7 @@ def killing(
     return Killing(command, small_dataset(tmp_path / "data", 12), tmp_path, preprocess_here)
 
 
+@pytest.mark.slow
 @needs_proc
 def test_after_kills_the_same_command_completes_the_same_record_set(killing: Killing) -> None:
     killing.kill_when(lambda _: killing.out.exists())
@@ -187,7 +188,11 @@ def test_kills_at_any_time_and_during_a_change_of_seed_do_no_harm(killing: Killi
 @needs_proc
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")]
+    ("number", "name"),
+    [
+        (signal.SIGINT, "Ctrl-C"),
+        pytest.param(signal.SIGTERM, "SIGTERM", marks=pytest.mark.variants),
+    ],
 )
 def test_a_signal_ends_in_one_line_and_the_same_command_goes_on(
     killing: Killing, number: signal.Signals, name: str

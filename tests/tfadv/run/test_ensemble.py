@@ -29,6 +29,7 @@ def image(run: WorkDir) -> tf.Tensor:
     return tf.constant(volume.image.astype(np.float32))
 
 
+@pytest.mark.slow
 def test_probabilities_are_the_runs_mean(run: WorkDir, other_run: WorkDir) -> None:
     both = load_ensemble([run, other_run])
     volume = image(run)
@@ -79,6 +80,7 @@ def test_mirrored_are_the_axes_of_training(run: WorkDir, caplog: pytest.LogCaptu
     assert told.startswith("kohl_cross_entropy: training never mirrored along y; compare")
 
 
+@pytest.mark.slow
 def test_other_axes_are_refused(run: WorkDir, tmp_path: Path, rewrite_json: Rewrite) -> None:
     message = "mirror_axes: expected some of y,x, .* training mirrored along"
     for axes in ("z",), ("x", "x"), ("w",):

@@ -147,6 +147,7 @@ def test_a_source_that_changed_before_the_first_epoch_is_refused(
     assert not (tmp_path / "run" / "hyperparameters.json").exists()
 
 
+@pytest.mark.slow
 def test_subjects_that_the_source_knows_are_told(
     run: WorkDir,
     records: RecordSet,
@@ -165,6 +166,7 @@ def test_subjects_that_the_source_knows_are_told(
     assert "was trained on 2 of the 4 subjects that validate and test" in told
 
 
+@pytest.mark.slow
 def test_whom_the_source_knows_the_run_knows(
     run: WorkDir, records: RecordSet, tmp_path: Path
 ) -> None:

@@ -61,6 +61,7 @@ def test_the_chosen_fraction_trains(records: RecordSet) -> None:
     assert len(run.subjects) == 3  # Of two subjects in each group, one positive is left out.
 
 
+@pytest.mark.slow
 def test_subjects_left_out_may_train_without_their_label_maps(records: RecordSet) -> None:
     run = hybrid(records, "unlabelled=true", positive_fraction=0.4, unlabelled_subjects=1)
     everyone = {s.name for s in records.manifest.subjects if s.fold in ("0", "1")}
@@ -95,6 +96,7 @@ def test_a_batch_holds_the_minibatches_of_a_step(records: RecordSet) -> None:
     assert batch["image"].shape == (6, 32, 32, 2)
 
 
+@pytest.mark.slow
 def test_the_predictor_segments_with_the_models_segmentor(records: RecordSet) -> None:
     run = hybrid(records)
     model = run.build_model()

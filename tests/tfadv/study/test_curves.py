@@ -48,6 +48,7 @@ def test_bands_reach_from_run_to_run() -> None:
     assert not len(where(pixels(one), tinted))
 
 
+@pytest.mark.slow
 def test_gradients_have_a_row_for_each_line_and_a_panel_for_each_number() -> None:
     """One term at chance, one above; a judge in the last column alone."""
     rows = [

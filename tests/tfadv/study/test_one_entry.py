@@ -112,6 +112,7 @@ def test_it_is_computed_every_epoch_where_flagged(
     assert logs["val_missed_share"] == 0.5
 
 
+@pytest.mark.slow
 def test_it_is_in_a_studys_tables_tests_and_figures(
     added: Measure, records: RecordSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,6 +89,7 @@ def written(
     return study, pd.DataFrame(rows)
 
 
+@pytest.mark.slow
 def test_a_whole_report(small_records: tuple[Any, Path], tmp_path: Path) -> None:
     study, results = written(small_records, tmp_path, gain=0.1)
     path = report.write_report(study, tmp_path, results)
@@ -121,7 +122,11 @@ def test_a_whole_report(small_records: tuple[Any, Path], tmp_path: Path) -> None
     assert tests["wilcoxon_p"].count() == 2 * 2  # All but Dice is the same in both lines.
 
 
-@pytest.mark.parametrize(("gain", "ahead", "behind"), [(0.1, "new", "old"), (-0.1, "old", "new")])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("gain", "ahead", "behind"),
+    [(0.1, "new", "old"), pytest.param(-0.1, "old", "new", marks=pytest.mark.variants)],
+)
 def test_what_holds_is_said(
     gain: float, ahead: str, behind: str, small_records: tuple[Any, Path], tmp_path: Path
 ) -> None:
@@ -136,6 +141,7 @@ def test_what_holds_is_said(
     assert not (tmp_path / "figures" / "amounts.png").exists()
 
 
+@pytest.mark.slow
 def test_an_unfinished_study(small_records: tuple[Any, Path], tmp_path: Path) -> None:
     """The second line lacks the fold 0 at the most data, and the rest altogether."""
     study, results = written(small_records, tmp_path, gain=0.1)
@@ -163,6 +169,7 @@ def test_one_line_has_no_tests(small_records: tuple[Any, Path], tmp_path: Path) 
     assert len(page.pictures) == 4
 
 
+@pytest.mark.slow
 def test_one_subject_has_no_tests(small_records: tuple[Any, Path], tmp_path: Path) -> None:
     study, results = written(small_records, tmp_path, 0.1)
     alone = results[results["subject"] == "s1"]
@@ -172,10 +179,11 @@ def test_one_subject_has_no_tests(small_records: tuple[Any, Path], tmp_path: Pat
     assert "is better than" not in page
 
 
+@pytest.mark.slow
 def test_without_label_maps_there_are_no_pictures(
     small_records: tuple[Any, Path], tmp_path: Path
 ) -> None:
-    study, results = written(small_records, tmp_path, 0.1)
+    study, results = written(small_records, tmp_path, 0.1, seeds=(0,), fractions=(1.0,))
     for path in (tmp_path / "runs").rglob("adversarial*/predictions/*"):
         path.unlink()
     page = str(Text(report.write_report(study, tmp_path, results).read_text()))

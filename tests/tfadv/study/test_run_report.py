@@ -51,6 +51,7 @@ def written(run: WorkDir, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     return write_run_report(out, trained, progress, tables, folds), tables.subjects
 
 
+@pytest.mark.slow
 def test_it_says_what_the_run_is_how_it_learnt_and_what_it_gives(
     written: tuple[Path, pd.DataFrame], run: WorkDir
 ) -> None:

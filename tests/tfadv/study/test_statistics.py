@@ -102,6 +102,7 @@ def test_holm() -> None:
     assert np.isnan(statistics.holm(np.array([math.nan]))).all()
 
 
+@pytest.mark.slow
 def test_families_are_pairs_and_fractions_of_a_region_and_measure() -> None:
     random = np.random.default_rng(0)
 

@@ -48,6 +48,7 @@ def test_a_measure_has_a_group_with_its_regions(hybrid: Players, name: str, tag:
     assert Tags(hybrid)(name) == tag
 
 
+@pytest.mark.slow
 def test_what_several_critics_share_is_the_updates(hybrid: Players) -> None:
     tags = Tags(players_of("segan_s3_3c", "width=2", "critic_width=2"))
     assert tags("distance_WT") == "critic/distance_WT"

@@ -79,6 +79,7 @@ def test_a_wrong_criterion_is_refused_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_what_the_record_set_lacks_is_told_at_the_start(
     records_of: Callable[[str], RecordSet], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -111,12 +112,14 @@ def test_one_device_needs_no_copies_of_variables(
     assert mirrored or strategy is tf.distribute.get_strategy()
 
 
+@pytest.mark.slow
 def test_divergence_stops_with_step_term_and_advice(records: RecordSet, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"epoch 1, step \d+: .*segmentor_cross_entropy.*--hp"):
         tiny_run("run", tmp_path, records, "learning_rate=1e30", "steps_per_epoch=4")
     assert not list((tmp_path / "run" / "checkpoints").iterdir())
 
 
+@pytest.mark.slow
 def test_what_ends_an_epoch_is_told_on_a_line_of_its_own(
     records: RecordSet,
     tmp_path: Path,
@@ -130,6 +133,7 @@ def test_what_ends_an_epoch_is_told_on_a_line_of_its_own(
     assert re.search(r"1/4.*\n$", capsys.readouterr().out)
 
 
+@pytest.mark.slow
 def test_a_shard_that_goes_meanwhile_ends_the_run_in_one_line(
     records: RecordSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

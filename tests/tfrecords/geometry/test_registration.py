@@ -41,6 +41,7 @@ GRIDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("moving", "fixed", "shift_mm"),
     [
@@ -71,6 +72,7 @@ def test_a_mask_stays_where_moving_it_does_not_raise_the_dice() -> None:
     assert found == registration.Registration((0.0, 0.0, 0.0), 1.0, 1.0)
 
 
+@pytest.mark.slow
 def test_registration_never_lowers_the_dice() -> None:
     small = grid((20, 20, 10), COARSE_MM)
     random = np.random.default_rng(0)

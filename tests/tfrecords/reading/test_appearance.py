@@ -93,6 +93,7 @@ def test_noise_has_a_deviation_from_zero_to_the_amount() -> None:
     assert max(deviations) < 0.53
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 def test_zeros_stay_zero_and_seeds_decide(shape: tuple[int, ...]) -> None:
     image = image_of(shape, zeros=True)

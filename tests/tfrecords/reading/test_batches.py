@@ -240,6 +240,7 @@ def test_a_batch_holds_the_minibatches_of_a_step(
         np.testing.assert_array_equal(batch["image"], np.concatenate([p["image"] for p in parts]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("favoured", [None, LABEL_1])
 def test_workers_prepare_the_parts_of_every_batch(
     records: RecordSet, favoured: Favoured | None

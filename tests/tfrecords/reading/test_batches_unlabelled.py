@@ -45,6 +45,7 @@ def test_unlabelled_images_need_subjects_without_label_map(
         batches(records, recipe)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("view", [Slices(), Patches(5, 3, 2)])
 def test_unlabelled_images_are_cut_from_volumes(
     partly_labelled: Callable[..., tuple[Any, RecordSet]], view: View

@@ -86,6 +86,7 @@ def test_a_crop_is_that_of_the_normalised_whole_to_the_bit(
     assert set(seen[1:]) == {(*shape, 2) if isinstance(view, Slices) else (*size, 2)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("view", "size"), [(Slices(), (14, 12)), (Volumes(), (4, 14, 12))], ids=str
 )

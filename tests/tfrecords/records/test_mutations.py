@@ -58,6 +58,7 @@ def test_a_changed_manifest_is_refused(folder: Path, mutated: Mutated) -> None:
     assert all(str(path) in message for message in messages)
 
 
+@pytest.mark.slow
 def test_a_changed_manifest_with_another_checksum_is_refused_or_can_be_used(
     folder: Path, mutated: Mutated
 ) -> None:

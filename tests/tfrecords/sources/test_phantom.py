@@ -54,6 +54,7 @@ def contrast(arrays: Arrays, modality: str, where: np.ndarray) -> float:
     return median(arrays, modality, where) / median(arrays, modality, healthy)
 
 
+@pytest.mark.slow
 def test_files_are_named_as_promised_and_no_temporary_stays(folder: Path) -> None:
     assert sorted(os.listdir(folder / "tissue")) == ["tissue_seg.nii.gz", "tissue_t1.nii.gz"]
     expected = sorted(f"high_0_{kind}.nii.gz" for kind in (*MODALITIES, "seg"))

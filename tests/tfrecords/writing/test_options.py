@@ -151,6 +151,7 @@ def zs_of(folder: Path, manifest: Manifest, kind: str) -> dict[str, tuple[int, .
     return {name: tuple(sorted(zs)) for name, zs in found.items()}
 
 
+@pytest.mark.slow
 def test_slices_without_foreground_are_left_out_of_training_alone(
     data: Any, tmp_path: Path, preprocess_here: Preprocess, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,6 +49,7 @@ def data(small_dataset: Callable[..., Any], tmp_path: Path) -> Any:
     return small_dataset(tmp_path / "data")
 
 
+@pytest.mark.slow
 def test_any_number_of_workers_writes_the_same_bytes(
     data: Any, tmp_path: Path, preprocess_here: Preprocess, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -104,6 +104,7 @@ def test_every_example_is_of_a_layout() -> None:
     assert {path.stem for path in EXAMPLES.glob("*.py")} <= set(layouts.names())
 
 
+@pytest.mark.slow
 def test_names_are_unique_and_fit_for_files(case: Case) -> None:
     names = [subject.name for subject in case.dataset.subjects]
     assert len(set(names)) == len(names) > 1
