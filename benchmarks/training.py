@@ -1,6 +1,8 @@
 """Trainings: what surrounds their steps, and how they begin and end."""
 
+import errno
 import os
+import pty
 import subprocess
 import sys
 import tempfile
@@ -81,19 +83,16 @@ class _Programs:
         flags = ["--records", str(folder / "records"), "--work_dir", str(folder / f"run{number}")]
         flags += ["--method", "kohl_hybrid", "--preset", "small", "--epochs", "2"]
         command = [sys.executable, "launch/train.py", *flags, "--steps_per_epoch", "20"]
-        start = time.perf_counter()
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        screen, end = pty.openpty()  # A progress bar tells of single steps; a log has none.
+        start = time.perf_counter()
         with subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            cwd=ROOT,
-            env=environment,
+            command, stdout=end, stderr=end, cwd=ROOT, env=environment
         ) as process:
-            assert process.stdout is not None
+            os.close(end)
             output = b""
             seen = start
-            while piece := os.read(process.stdout.fileno(), 65536):
+            for piece in _pieces(screen):
                 output += piece
                 if mark in output:
                     seen, output = time.perf_counter(), b""
@@ -101,9 +100,20 @@ class _Programs:
                         process.kill()
                         break
             process.wait()
+        os.close(screen)
         if seen == start or (not to_mark and process.returncode):
             raise RuntimeError(f"{' '.join(command)}: {output.decode(errors='replace')[-2000:]}")
         self.seconds += seen - start if to_mark else time.perf_counter() - seen
+
+
+def _pieces(screen: int) -> Iterator[bytes]:
+    """What is written on it, until nobody can write there any more."""
+    try:
+        while piece := os.read(screen, 65536):
+            yield piece
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
 
 
 _begins, _ends, _both = _Programs(), _Programs(), _Programs()
