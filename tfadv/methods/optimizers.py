@@ -19,8 +19,7 @@ class Adam(keras.optimizers.Adam):
     ) -> None:
         """Moves all variables, at the rate that makes up for the moments' start at zero."""
         step = tf.cast(self.iterations + 1, learning_rate.dtype)
-        shares = (1.0 - tf.pow(beta, step) for beta in (self.beta_1, self.beta_2))
-        of_mean, of_square = shares
+        of_mean, of_square = (1.0 - tf.pow(beta, step) for beta in (self.beta_1, self.beta_2))
         rate = learning_rate * tf.sqrt(of_square) / of_mean
         super()._backend_update_step(gradients, variables, rate)
 

@@ -16,7 +16,7 @@ class GroupNormalization(layers.Layer):
     dtype.
 
     Args:
-        groups: of as many channels each.
+        groups: of as many channels each; of one each, it is instance normalisation.
         epsilon: what is added to variances.
     """
 

@@ -1,5 +1,7 @@
 """Optimizers against the rules of the papers' frameworks."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -32,6 +34,26 @@ def test_adam_is_keras_over_many_steps(compiled: bool) -> None:
         # The operation takes 1 - 0.999 in float32, which is less by 1.3e-5.
         np.testing.assert_allclose(b, a, rtol=3e-5, atol=1e-6)
     assert not np.array_equal(weights[1].numpy(), start)
+
+
+def test_adam_of_two_replicas_is_that_of_one(mirrored: tf.distribute.Strategy) -> None:
+    """Each gives half of the gradient; the rate is every replica's own tensor."""
+    gradients = tf.constant(np.random.default_rng(0).normal(size=(5, 3)), tf.float32)
+    weights = []
+    for strategy in (tf.distribute.get_strategy(), mirrored):
+        with strategy.scope():
+            weight, optimizer = keras.Variable([1.0, 2.0, 3.0]), Adam(1e-2)
+            optimizer.build([weight])
+
+        def step(gradient: tf.Tensor, optimizer: Adam = optimizer, weight: Any = weight) -> None:
+            replicas = tf.distribute.get_strategy().num_replicas_in_sync
+            optimizer.apply([gradient / replicas], [weight])
+
+        for gradient in gradients:
+            tf.function(strategy.run, autograph=False)(step, (gradient,))
+        weights.append(weight.numpy())
+    np.testing.assert_array_equal(weights[0], weights[1])
+    assert not np.array_equal(weights[0], [1.0, 2.0, 3.0])
 
 
 def test_torch_rmsprop_divides_by_the_root_of_tiny_squares() -> None:
