@@ -42,7 +42,7 @@ def start_tensorflow(prepare: Callable[[], Any] = lambda: None) -> Any:
 
 @contextmanager
 def _without_collection() -> Iterator[None]:
-    """Imports make 400,000 objects that stay: to look through them is a fifth of their time.
+    """Imports make 400,000 objects that stay: to look through them is a sixth of their time.
 
     Neither then nor later: what they leave is garbage to no collection after them.
     """

@@ -105,6 +105,21 @@ def test_one_replica_normalises_in_one_operation(training: bool) -> None:
     assert not {"Mean", "Rsqrt", "SquaredDifference"} & set(kinds)
 
 
+@pytest.mark.parametrize(("channels", "dtype"), [(5, tf.float32), (16, tf.bfloat16)])
+def test_16_bits_of_few_channels_are_normalised_in_float32(channels: int, dtype: tf.DType) -> None:
+    """CPUs have no fast kernel for them."""
+    layer, _ = pair(dtype="bfloat16", channels=channels)
+
+    @tf.function(autograph=False)
+    def normalised(x: tf.Tensor) -> tf.Tensor:
+        return layer(x, training=True)
+
+    spec = tf.TensorSpec([None, None, None, channels], tf.bfloat16)
+    operations = normalised.get_concrete_function(spec).graph.get_operations()
+    (fused,) = (one for one in operations if one.type == "FusedBatchNormV3")
+    assert fused.get_attr("T") == dtype
+
+
 def test_weights_are_named_ordered_and_saved_as_keras_does(tmp_path: Path) -> None:
     """Runs of before go on."""
     ours, theirs = pair()
