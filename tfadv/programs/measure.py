@@ -30,11 +30,13 @@ def main() -> None:
     from tfadv import methods  # noqa: PLC0415
     from tfadv.run.environment import environment  # noqa: PLC0415
     from tfadv.run.run import Run  # noqa: PLC0415
+    from tfadv.run.split import to_measure  # noqa: PLC0415
     from tfadv.training import cost  # noqa: PLC0415
     from tfrecords.reading.record_set import open_record_set  # noqa: PLC0415
 
     method = methods.get(METHOD.value).configure(PRESET.value, HP.value)
-    run = Run.new(method, open_record_set(Path(RECORDS.value)))
+    records = open_record_set(Path(RECORDS.value))
+    run = Run.new(method, records, to_measure(records.manifest))
     chosen = " ".join([f"--preset {PRESET.value}", *(f"--hp.{value}" for value in HP.value)])
     rows = {**environment(), "method": f"{method.name} {chosen}"}
     print("| measured | |\n|---|---|")

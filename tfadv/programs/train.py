@@ -122,10 +122,10 @@ def main() -> None:
     from tfrecords.reading.record_set import open_record_set  # noqa: PLC0415
 
     leave_with_parent()
-    chosen = _chosen()
+    held_out = HeldOut(cli.comma_list(VALIDATION.value), cli.comma_list(TEST.value))
+    chosen = _chosen(held_out)
     method = methods.get(chosen.method).configure(chosen.preset, [*chosen.overrides, *_overrides()])
     records = open_record_set(chosen.records)
-    held_out = HeldOut(cli.comma_list(VALIDATION.value), cli.comma_list(TEST.value))
     work_dir = WorkDir(Path(WORK_DIR.value or _default_work_dir(chosen)))
     if ALL_FOLDS.value:
         _train_all(work_dir.folder, method, records, held_out, chosen.unlabelled)
@@ -203,12 +203,12 @@ def _require_there() -> None:
         early.require_there(f"{early.RUN}, or {early.MODEL}", Path(INIT_FROM.value))
 
 
-def _chosen() -> _Chosen:
+def _chosen(held_out: "HeldOut") -> _Chosen:
     records = Path(RECORDS.value or DEMO)
     if PLAN.value:
         return _planned(Path(PLAN.value))
     if PRESET.value == "auto":
-        return _planned(_own_plan(records))
+        return _planned(_own_plan(records, held_out))
     assert METHOD.value  # As `_require_one_source` holds.
     return _Chosen(METHOD.value, records, PRESET.value, [])
 
@@ -225,7 +225,7 @@ def _planned(path: Path) -> _Chosen:
     return _Chosen(entry.method, records, plan.preset, plan.overrides(line), entry.unlabelled)
 
 
-def _own_plan(records: Path) -> Path:
+def _own_plan(records: Path, held_out: "HeldOut") -> Path:
     """The run's plan, made if it is not there: what is measured again would be another one."""
     from tfadv.study.proposal import limits_of, propose, write  # noqa: PLC0415
     from tfrecords.reading.record_set import open_record_set  # noqa: PLC0415
@@ -234,7 +234,7 @@ def _own_plan(records: Path) -> Path:
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)  # Before minutes of measuring.
         limits = limits_of(MINUTES.value, None)
-        write(path, propose(open_record_set(records), limits, METHOD.value))
+        write(path, propose(open_record_set(records), limits, METHOD.value, held_out))
     return path
 
 

@@ -76,6 +76,12 @@ def choose_split(manifest: Manifest, held_out: HeldOut) -> Split:
     return Split(training, validation, test)
 
 
+def to_measure(manifest: Manifest) -> HeldOut:
+    """What costs are measured with: as by default; of two folds, which leave none, one twice."""
+    folds = manifest.held_out_folds
+    return HeldOut() if len(manifest.folds) > 2 else HeldOut(folds[-1:], folds[-1:])
+
+
 def positive_subjects(manifest: Manifest, folds: tuple[str, ...]) -> list[str]:
     """Names of the subjects in these folds that are of the dataset's first group."""
     positive = manifest.groups[0]

@@ -16,6 +16,7 @@ from absl import logging
 from tfadv import methods
 from tfadv.methods.method import Method
 from tfadv.run.run import Run
+from tfadv.run.split import HeldOut, to_measure
 from tfadv.study.entries import Value
 from tfadv.study.fingerprint import Fingerprint
 from tfadv.study.plan import Line
@@ -78,11 +79,17 @@ def limits_of(minutes: float, memory_gb: float | None) -> Limits:
     return Limits(minutes, HELD * (free if memory_gb is None else memory_gb * 1e9))
 
 
-def propose(records: RecordSet, limits: Limits, name: str | None = None) -> Proposal:
+def propose(
+    records: RecordSet,
+    limits: Limits,
+    name: str | None = None,
+    held_out: HeldOut | None = None,
+) -> Proposal:
     """A baseline, its adversarial partner, and what uses unlabelled subjects, if there are any.
 
     Args:
         name: of the only method to propose for.
+        held_out: of the runs to train; by default as `to_measure`.
 
     Raises:
         SettingError: even the smallest size does not fit, or no method reads this record set.
@@ -90,12 +97,13 @@ def propose(records: RecordSet, limits: Limits, name: str | None = None) -> Prop
     fingerprint = Fingerprint.of(records.manifest)
     chosen = {BASELINE: name} if name else _chosen(fingerprint)
     reasons = [fingerprint.words, *fingerprint.remarks]
+    held_out = held_out or to_measure(records.manifest)
     lines = {}
     for line, method in chosen.items():
         reasons.append(f"{line}: {method}: {methods.get(method).summary}")
-        found = list(_climb(records, limits, method))
+        found = list(_climb(records, held_out, limits, method))
         best = found[-1]
-        values, why = _paced(records, limits, best)
+        values, why = _paced(records, held_out, limits, best)
         lines[line] = Line(method, best.values | values)
         reasons += [*(f"  {_sentence(one, limits)}" for one in found), f"  {why}"]
     return Proposal(records, limits, lines, tuple(reasons))
@@ -130,17 +138,18 @@ def _takes_unlabelled(known: type[Method]) -> bool:
     return any(hyperparameter.name == "unlabelled" for hyperparameter in fields(known))
 
 
-def _climb(records: RecordSet, limits: Limits, name: str) -> Iterator[Measured]:
+def _climb(records: RecordSet, held_out: HeldOut, limits: Limits, name: str) -> Iterator[Measured]:
     """The sizes that fit, each measured, from the smallest to the one to train."""
     known = methods.get(name)
     largest = max(records.manifest.largest_shape)
-    smallest = _smallest(records, known)
+    smallest = _smallest(records, held_out, known)
     before: Measured | None = None
     for size in known.sizes:
         # A crop that the last one held already shows nothing new.
         if before and size.get("crop_size", 0) >= largest + 16:
             return
-        measured = _measured(records, known, {**smallest.values, **size}) if before else smallest
+        values = {**smallest.values, **size}
+        measured = _measured(records, held_out, known, values) if before else smallest
         if measured.step.peak_bytes > limits.memory_bytes:
             if before is None:
                 raise SettingError(
@@ -163,26 +172,32 @@ def _climb(records: RecordSet, limits: Limits, name: str) -> Iterator[Measured]:
         before = measured
 
 
-def _measured(records: RecordSet, known: type[Method], values: dict[str, Value]) -> Measured:
+def _measured(
+    records: RecordSet, held_out: HeldOut, known: type[Method], values: dict[str, Value]
+) -> Measured:
     logging.info("measuring %s: %s", known.name, _named(values))
     method = known.configure("small", [f"{key}={value}" for key, value in values.items()])
-    return Measured(method, values, step_cost(Run.new(method, records), REPETITIONS))
+    run = Run.new(method, records, held_out)
+    return Measured(method, values, step_cost(run, REPETITIONS))
 
 
-def _smallest(records: RecordSet, known: type[Method]) -> Measured:
+def _smallest(records: RecordSet, held_out: HeldOut, known: type[Method]) -> Measured:
     """The first size, in the faster one of float32 and bfloat16."""
     values: dict[str, Value] = dict(known.sizes[0])
     if _takes_unlabelled(known) and records.manifest.unlabelled:
         values["unlabelled"] = True
     found = [
-        _measured(records, known, values | {"precision": precision}) for precision in PRECISIONS
+        _measured(records, held_out, known, values | {"precision": precision})
+        for precision in PRECISIONS
     ]
     return min(found, key=lambda measured: measured.step.seconds)
 
 
-def _paced(records: RecordSet, limits: Limits, measured: Measured) -> tuple[dict[str, Value], str]:
+def _paced(
+    records: RecordSet, held_out: HeldOut, limits: Limits, measured: Measured
+) -> tuple[dict[str, Value], str]:
     """Epochs and their steps, so that validation takes its share and no more."""
-    run = Run.new(measured.method, records)
+    run = Run.new(measured.method, records, held_out)
     volume, _ = inference_cost(run, 1)
     folds = run.settings.validation_folds
     subjects = sum(subject.fold in folds for subject in records.manifest.subjects)

@@ -186,6 +186,9 @@ def total_loss(update: Update, players: Players, batch: dict[str, tf.Tensor]) ->
     return sum(float(value) for value in update.outcome(players.networks, batch).terms.values())
 
 
+HALVINGS = 3  # Of a loss' scale; Moeskops' ascent through a minibatch of two takes up to two.
+
+
 @slow_except({"kohl_hybrid", "segan_s3_1c"})
 def test_bfloat16_step_is_finite(method: type[Method]) -> None:
     require_finite_step(method, "mixed_bfloat16")
@@ -193,8 +196,13 @@ def test_bfloat16_step_is_finite(method: type[Method]) -> None:
 
 @slow_except({"kohl_hybrid", "segan_s3_1c"}, standing={"reciprocal_critic"})
 def test_float16_step_is_finite(method: type[Method]) -> None:
+    """Once every optimizer has found a scale at which nothing overflows."""
     model = require_finite_step(method, "mixed_float16")
-    assert all(int(o.iterations) for o in model.optimizer_list), "a step was left out"
+    for _ in range(HALVINGS):
+        if all(int(o.iterations) for o in model.optimizer_list):
+            return
+        model.train_step(batch_for(tiny(method), model.players))
+    pytest.fail(f"an update was left out {HALVINGS} times")
 
 
 def require_finite_step(method: type[Method], precision: str) -> AdversarialModel:

@@ -36,11 +36,11 @@ MANIFEST: Any = SimpleNamespace(
     classes=[LabelClass(name, (0,)) for name in NAMES], regions={}, class_index=NAMES.index
 )
 SCALE = 2.0**15  # Of losses, as at the start of a run in float16.
-LEAST = {"mixed_bfloat16": 0.95, "mixed_float16": 0.99}
+LEAST = {"mixed_bfloat16": 0.95, "mixed_float16": 0.98}
 JUDGED = {n: m for n, m in methods.all_methods().items() if "signal" in m.configure().values}
 
 
-# The others of one of each paper keep more: Moeskops' 0.97, Peiris' 1.00.
+# The others of one of each paper keep more in bfloat16: Moeskops' 0.97, Peiris' 1.00.
 @slow_except((), JUDGED, standing={"kohl_hybrid", "segan_s3_1c"})
 def test_gradient_of_the_verdict_in_fewer_digits_is_that_in_float32(method: type[Method]) -> None:
     configured = replace(method.configure("small"), batch_size=SAMPLES)

@@ -83,7 +83,39 @@ def test_dilated_images_are_cut_up_only_where_nothing_else_has_a_gradient() -> N
 
 def test_weights_are_named_as_keras_does() -> None:
     assert Conv2D(1, 3).name.startswith("conv2d")
-    assert Conv2D(1, 3).get_config().keys() == keras.layers.Conv2D(1, 3).get_config().keys()
+    more = Conv2D(1, 3).get_config().keys() - keras.layers.Conv2D(1, 3).get_config().keys()
+    assert more == {"gradient_dtype"}
+
+
+@pytest.mark.parametrize("graph", [False, True], ids=["eager", "graph"])
+def test_float32_with_gradients_in_bfloat16(graph: bool) -> None:
+    random = np.random.default_rng(0)
+    exact, layer = (
+        Conv2D(KERNELS, 3, strides=2, padding="same", gradient_dtype=dtype)
+        for dtype in (None, "bfloat16")
+    )
+    assert Conv2D.from_config(layer.get_config()).gradient_dtype == "bfloat16"
+    for one in (exact, layer):
+        one.build(SHAPE)
+    layer.set_weights(exact.get_weights())
+    x = tf.constant(random.normal(size=SHAPE), tf.float32)
+    up = tf.constant(random.normal(size=exact.compute_output_shape(SHAPE)), tf.float32)
+
+    def found(layer: Conv2D) -> tuple[tf.Tensor, ...]:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+        return (y, *tape.gradient(y, [x, layer.kernel.value, layer.bias.value], up))
+
+    (y, *gradients), (other_y, *others) = (
+        tf.function(found)(one) if graph else found(one) for one in (exact, layer)
+    )
+    np.testing.assert_array_equal(y, other_y)
+    for gradient, other in zip(gradients, others, strict=True):
+        scale = np.abs(gradient).max() * 2**-7
+        np.testing.assert_allclose(gradient, other, atol=scale)
+    for gradient in others[:2]:  # Few digits.
+        np.testing.assert_array_equal(gradient, tf.cast(tf.cast(gradient, "bfloat16"), "float32"))
 
 
 WITHOUT_ONEDNN = """

@@ -113,3 +113,16 @@ def test_a_pass_that_does_not_drop_is_one_in_training_all_the_same() -> None:
     assert np.abs(first - network(image, training=True)).max() > 0.01
     after = [variable.numpy() for variable in network.non_trainable_variables]
     assert all((old != new).any() for old, new in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("policy", "gradients"),
+    [("mixed_bfloat16", "bfloat16"), ("mixed_float16", None), ("float32", None)],
+)
+def test_discriminator_is_float32_forward(policy: str, gradients: str | None) -> None:
+    keras.config.set_dtype_policy(policy)
+    layers = moeskops.discriminator(1, 7, momentum=0.9).layers
+    assert {layer.compute_dtype for layer in layers} == {"float32"}
+    convolutions = [layer for layer in layers if isinstance(layer, keras.layers.Conv2D)]
+    assert [layer.gradient_dtype for layer in convolutions] == [gradients] * 7
+    assert keras.config.dtype_policy().name == policy

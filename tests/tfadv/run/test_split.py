@@ -11,6 +11,7 @@ from tfadv.run.split import (
     choose_split,
     positive_subjects,
     rotated,
+    to_measure,
     training_subjects,
     unlabelled_subjects,
 )
@@ -38,6 +39,13 @@ def test_chosen_folds_leave_the_others_for_training() -> None:
 def test_the_same_folds_may_choose_the_epoch_and_test_it() -> None:
     split = choose_split(manifest("0", "1"), HeldOut(("1",), ("1",)))
     assert (split.training, split.validation, split.test) == (("0",), ("1",), ("1",))
+
+
+def test_of_two_folds_one_is_held_out_twice_to_measure_costs() -> None:
+    held = to_measure(manifest("0", "1"))
+    assert held == HeldOut(("1",), ("1",))
+    for three in (manifest("0", "1", "2"), manifest("0", "1", TRAINING)):
+        assert to_measure(three) == HeldOut()
 
 
 def test_the_fold_of_groups_that_only_train_always_trains() -> None:

@@ -1,12 +1,15 @@
 """What is proposed for a record set, when steps cost what a table says."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tfadv import methods
 from tfadv.run.run import Run
+from tfadv.run.split import HeldOut
 from tfadv.study import proposal
 from tfadv.study.plan import read_study
 from tfadv.study.proposal import Limits, propose, write
@@ -137,3 +140,29 @@ def test_partners_exist_and_sizes_are_legal() -> None:
             assert methods.get(known.partner).view == known.view
         for size in known.sizes:
             known.configure("small", [f"{name}={value}" for name, value in size.items()])
+
+
+def of_two_folds(records: RecordSet) -> RecordSet:
+    """All but those of the first fold in one other."""
+    manifest = records.manifest
+    first, last = manifest.folds[0], manifest.folds[-1]
+
+    def moved(one: Any) -> Any:
+        return replace(one, fold=first if one.fold == first else last)
+
+    shards, subjects = (
+        [moved(one) for one in all_] for all_ in (manifest.shards, manifest.subjects)
+    )
+    held = replace(manifest, shards=tuple(shards), subjects=tuple(subjects))
+    return replace(records, manifest=held)
+
+
+def test_two_folds_are_enough_to_plan_with(
+    records: RecordSet, costs: Callable[..., list[str]]
+) -> None:
+    costs({8: 0.1, 16: 0.2, 32: 1.0, 64: 9.0}, dict.fromkeys((8, 16, 32, 64), 1))
+    few = of_two_folds(records)
+    found = propose(few, Limits(MINUTES, 1e9), "kohl_cross_entropy")
+    assert found.lines["baseline"].hp["epochs"] == 20
+    with pytest.raises(SettingError, match=r"twice the same"):
+        propose(few, Limits(MINUTES, 1e9), "kohl_cross_entropy", HeldOut())
