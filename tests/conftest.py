@@ -1,6 +1,7 @@
 """What tests share: small datasets made on the spot, and real data where there is some."""
 
 import copy
+import gc
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,6 +25,12 @@ ROOT = Path(__file__).parents[1]
 MODALITIES = ("t1", "t2")
 SHAPE = (12, 14, 10)
 BODY = (slice(0, 12), slice(0, 12), slice(1, 9))
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: garbage is not looked for among it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,10 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
 
+# Networks of tests are so small that threads wait for each other more than they compute, and tests
+# run side by side. Programs that tests start have all threads.
+tf.config.threading.set_intra_op_parallelism_threads(1)
+
 SHAPE = (32, 30, 6)  # (x, y, z)
 SUBJECTS = 6
 

@@ -168,8 +168,19 @@ def training_batches(
         .apply(lambda numbered: _own(numbered, parts, batch) if parts else numbered)
         .map(prepare, tf.data.AUTOTUNE, deterministic=True)
         .batch(batch // parts.of if parts else batch, drop_remainder=True)
-        .prefetch(tf.data.AUTOTUNE)
+        .prefetch(2)
+        .with_options(_untuned())
     )
+
+
+def _untuned() -> tf.data.Options:
+    """As many examples at a time as there are processors, 16 at most.
+
+    Whoever ends an iterator waits until its tuner looks up, seconds or a minute later.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options
 
 
 def _own(numbered: tf.data.Dataset, parts: Parts, batch: int) -> tf.data.Dataset:

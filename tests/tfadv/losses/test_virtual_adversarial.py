@@ -152,7 +152,7 @@ def test_divergence_grows_more_than_along_random_directions(
     kind: str, dimensions: int, precision: str
 ) -> None:
     network, image = build(dimensions, precision), draw_image(dimensions)
-    divergence = tf.function(divergence_from(kind, network, image))
+    divergence = tf.function(divergence_from(kind, network, image), autograph=False)
     perturbation = perturb(divergence, image)
     np.testing.assert_allclose(sizes(perturbation), EPSILON, rtol=1e-6)
     adversarial = divergence(image + perturbation).numpy()
@@ -306,7 +306,7 @@ def test_graph_and_eager_agree_and_the_start_decides() -> None:
     divergence = divergence_from("prediction", network, image)
     found = perturb(divergence, image)
     np.testing.assert_array_equal(perturb(divergence, image), found)
-    compiled = tf.function(lambda x: perturb(divergence, x))
+    compiled = tf.function(lambda x: perturb(divergence, x), autograph=False)
     np.testing.assert_allclose(compiled(image), found, rtol=1e-3, atol=1e-4)
     assert (sizes(perturb(divergence, image, seed=4) - found) > 0.01 * EPSILON).all()
 

@@ -150,10 +150,14 @@ def passed(update: Update, players: Players, batch: dict[str, tf.Tensor]) -> Pas
         terms = update.outcome(networks, batch).terms
     variables = [v.value for n in players.networks.values() for v in n.trainable_variables]
     zero = tf.UnconnectedGradients.ZERO
+    gradients = {
+        name: [g.numpy() for g in tape.gradient(value, [*variables, *answers], None, zero)]
+        for name, value in terms.items()
+    }
     found = Passed(
         {name: float(value) for name, value in terms.items()},
-        {n: [g.numpy() for g in tape.gradient(v, variables, None, zero)] for n, v in terms.items()},
-        {n: [g.numpy() for g in tape.gradient(v, answers, None, zero)] for n, v in terms.items()},
+        {name: both[: len(variables)] for name, both in gradients.items()},
+        {name: both[len(variables) :] for name, both in gradients.items()},
     )
     for name, network in players.networks.items():
         network.set_weights(before[name])

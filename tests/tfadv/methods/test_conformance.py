@@ -161,17 +161,19 @@ def test_each_player_moves_the_loss_its_way(method: type[Method]) -> None:
     if "epsilon" in configured.values:
         # A step takes the perturbation for a constant; found anew after it, it would be another.
         configured = tiny(method, epsilon=1e-3)
-    for position in range(len(configured.players(CHANNELS, OUTPUTS).schedule)):
-        players = without_noise(configured.players(CHANNELS, OUTPUTS))
-        for network in players.networks.values():
-            for variable in network.trainable_variables:
-                variable.constraint = None  # Clamping alone may move weights further than the step.
-        rates = {name: keras.optimizers.SGD(1e-4) for name in players.optimizers}
-        model = AdversarialModel(replace(players, optimizers=rates))
-        model.compile()
-        update = players.schedule[position]
-        batch = model._split(batch_for(tiny(method), players))[update.minibatch]
-        old = {name: network.get_weights() for name, network in players.networks.items()}
+    players = without_noise(configured.players(CHANNELS, OUTPUTS))
+    for network in players.networks.values():
+        for variable in network.trainable_variables:
+            variable.constraint = None  # Clamping alone may move weights further than the step.
+    rates = {name: keras.optimizers.SGD(1e-4) for name in players.optimizers}
+    model = AdversarialModel(replace(players, optimizers=rates))
+    model.compile()
+    minibatches = model._split(batch_for(tiny(method), players))
+    old = {name: network.get_weights() for name, network in players.networks.items()}
+    for update in players.schedule:
+        for name, network in players.networks.items():
+            network.set_weights(old[name])
+        batch = minibatches[update.minibatch]
         before = total_loss(update, players, batch)
         model._perform(update, batch)
         new = {name: network.get_weights() for name, network in players.networks.items()}

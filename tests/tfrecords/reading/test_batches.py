@@ -263,3 +263,9 @@ def test_workers_prepare_the_parts_of_every_batch(
         for name, values in batch.items():
             np.testing.assert_array_equal(values, np.concatenate([part[name] for part in dealt]))
     assert [len(own) for own in of_workers] == [8, 8]
+
+
+def test_nobody_waits_for_a_tuner_at_the_end(records: RecordSet) -> None:
+    """Its thread looks up seldom, and an iterator ends when it has."""
+    drawn = pipeline.training_batches(records, ("0",), PLAIN, 0, range(1), 1)
+    assert drawn.options().autotune.enabled is False

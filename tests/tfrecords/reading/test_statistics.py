@@ -25,7 +25,7 @@ KINDS: dict[str, Values] = {
 
 def found(function: Callable[[tf.Tensor], Two], values: np.ndarray) -> np.ndarray:
     signature = [tf.TensorSpec([None], tf.float32)]
-    first, second = tf.function(function, input_signature=signature)(values)
+    first, second = tf.function(function, autograph=False, input_signature=signature)(values)
     return np.array([first, second], np.float32)
 
 
