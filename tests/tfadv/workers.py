@@ -18,7 +18,13 @@ def start(command: Sequence[object], environment: dict[str, str]) -> "subprocess
     """A Python program with its arguments."""
     return subprocess.Popen(
         [sys.executable, *map(str, command)],
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        # As many threads an operation as in the tests' own process: sums differ by them.
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "TF_NUM_INTRAOP_THREADS": "1",
+            **environment,
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
