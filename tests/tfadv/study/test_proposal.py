@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tfadv import methods
+from tfadv.methods.kohl import VARIED
 from tfadv.run.run import Run
 from tfadv.run.split import HeldOut
 from tfadv.study import proposal
@@ -54,14 +55,17 @@ def test_the_largest_that_leaves_enough_steps(
     # In bfloat16, which is faster: 8000 steps of width 16, and 1600 of width 32.
     assert baseline.hp == {
         "width": 32,
+        "batch_size": 8,
         "precision": "mixed_bfloat16",
         "epochs": 20,
         "steps_per_epoch": 80,
         "halve_every": 7,
+        **VARIED,  # Two subjects, each seen 6400 times.
     }
     assert found.lines["adversarial"].method == "kohl_hybrid"
-    assert measured[:4] == [
+    assert measured[:5] == [
         "kohl_cross_entropy 16 float32",
+        "kohl_cross_entropy 16 mixed_bfloat16",
         "kohl_cross_entropy 16 mixed_bfloat16",
         "kohl_cross_entropy 32 mixed_bfloat16",
         "kohl_cross_entropy 64 mixed_bfloat16",
@@ -90,17 +94,20 @@ def test_slow_validation_leaves_fewer_epochs(
     assert found.lines["baseline"].hp["halve_every"] == 2
 
 
-def test_subjects_that_are_seen_a_few_times_are_not_mirrored(
+def test_how_often_subjects_are_seen_says_how_much_they_vary(
     records: RecordSet, costs: Callable[..., list[str]]
 ) -> None:
-    """Two subjects train, eight slices a step: four steps of 50 s in five minutes."""
+    """Two subjects train, four slices a step: four steps of 50 s in five minutes."""
     costs(dict.fromkeys((8, 16, 32, 64), 100.0), dict.fromkeys((8, 16, 32, 64), 1))
     few = propose(records, Limits(5, 1e9), "kohl_cross_entropy")
     many = propose(records, Limits(500, 1e9), "kohl_cross_entropy")
+    most = propose(records, Limits(5000, 1e9), "kohl_cross_entropy")
     assert few.lines["baseline"].hp["mirror"] is False
     assert few.lines["baseline"].hp["rotation_rad"] == 0.15
     assert not {"mirror", "rotation_rad"} & set(many.lines["baseline"].hp)
-    assert few.reasons[-1].endswith("the segmentor sees 16 examples of a subject in all")
+    assert few.reasons[-1].endswith("the segmentor sees 8 examples of a subject in all")
+    assert "scale" not in many.lines["baseline"].hp
+    assert most.lines["baseline"].hp["scale"] == 0.4
 
 
 def test_a_plan_is_a_study_file(
