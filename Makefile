@@ -2,6 +2,7 @@
 # make test   .venv, then the test suite; slow conformance tests of one method of each paper
 # make variants   those of all other methods, and slow tests that others stand for
 # make quick  the tests that are not marked slow
+# make watch  ratios within our own code, against what they usually are: three minutes
 # make lint   ruff, mypy, and hadolint of the Dockerfiles
 # make docs   the documentation site, from docs/ and the docstrings, in build/site
 # make server   serving/.venv, in which serving/serve.py runs (docs/serving.md)
@@ -18,7 +19,7 @@ MODEL ?= models/demo
 SHARE ?= 1
 SUBJECT := data/demo_tumour/tumour_000/tumour_000
 
-.PHONY: demo test variants quick campaign lint docs server clean
+.PHONY: demo test variants quick campaign watch lint docs server clean
 
 .venv/.installed: requirements.txt requirements-dev.txt pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -54,6 +55,9 @@ quick: .venv/.installed
 
 campaign: .venv/.installed
 	$(RUN) -m tests.campaign --share $(SHARE)
+
+watch: .venv/.installed
+	$(RUN) benchmarks/run.py --watched --rounds 3
 
 lint: .venv/.installed
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""Training steps and windows, by PyTorch's and MONAI's, which live in processes of their own."""
+"""Training steps, windows and crops, by PyTorch's, MONAI's and torchio's in their own processes."""
 
 import subprocess
 from collections.abc import Callable, Iterator
@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from inference import predictor_of, volume_of
 from measuring import NotHereError, Pair, entry
+from reading import read_crops
 
 from tfadv import methods
 from tfadv.adversarial import AdversarialModel
@@ -23,8 +24,8 @@ def _pytorch(task: str) -> Iterator[Callable[[], object]]:
     """A task of `torch_worker.py`, done once whenever it is called."""
     if not PYTHON.is_file():
         raise NotHereError(
-            f"{PYTHON}: no such file; expected an environment with PyTorch and MONAI. Make it with "
-            "python3 -m venv benchmarks/.venv && "
+            f"{PYTHON}: no such file; expected an environment with PyTorch, MONAI and torchio. "
+            "Make it with python3 -m venv benchmarks/.venv && "
             "benchmarks/.venv/bin/pip install -r benchmarks/requirements.txt"
         )
     command = [str(PYTHON), str(FOLDER / "torch_worker.py"), task]
@@ -116,3 +117,10 @@ def windows_by_monai() -> Iterator[Pair]:
     volume = volume_of(155, 240, 240, 4)
     with _pytorch("monai") as theirs:
         yield Pair(lambda: predictor.predict(volume)["label"].numpy(), theirs)
+
+
+@entry("16 crops of 64^3 x 4 of BraTS' bodies read and normalised, by torchio's queue", 1)
+@contextmanager
+def crops_by_torchio() -> Iterator[Pair]:
+    with read_crops() as crops, _pytorch("torchio") as theirs:
+        yield Pair(crops.measured, theirs)

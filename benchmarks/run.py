@@ -5,7 +5,8 @@ python benchmarks/run.py --list
 python benchmarks/run.py predict_over_network     # one line
 python benchmarks/run.py --watched                # what must not get worse
 
-The exit status is 1 if a goal is missed; with --watched, if one is 1.5 times what it usually is.
+The exit status is 1 if a goal is missed; with --watched, if one is 1.5 times what it usually is,
+and is so again when it is measured once more.
 A further topic is one more file of entries here.
 """
 
@@ -39,6 +40,8 @@ def main() -> None:
     for entry in chosen:
         try:
             result = measure(entry, arguments.rounds)
+            if arguments.watched and result.worse:  # For once, something else may have been at it.
+                result = measure(entry, arguments.rounds)
         except NotHereError as error:
             print(f"{entry.name}: not measured: {error}", file=sys.stderr, flush=True)
             missed.append(f"{entry.name} (not measured)")

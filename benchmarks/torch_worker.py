@@ -1,10 +1,13 @@
-"""What PyTorch and MONAI do beside us: `torch_worker.py TASK`, in requirements.txt's environment.
+"""What PyTorch, MONAI and torchio do beside us: `torch_worker.py TASK`.
 
-Says "ready"; then, for every line that it reads, does the task once and says "done".
+It runs in requirements.txt's environment. Says "ready"; then, for every line that it reads, does
+the task once and says "done".
 """
 
 import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +28,8 @@ STEPS: dict[str, Case] = {
     "unet3d": (lambda: UNet(4, 3, 8, 3), (2, 4, 64, 64, 64), (2, 64, 64, 64)),
 }
 WINDOW = (128, 128, 128)
+BODY = (140, 170, 140)
+CROPS = 16
 
 
 def step_of(name: str, dtype: torch.dtype) -> Callable[[], object]:
@@ -63,14 +68,52 @@ def sliding_window() -> Callable[[], object]:
     return predicted
 
 
+def crops_of(folder: Path) -> Callable[[], object]:
+    """16 crops of 64^3 x 4 of three subjects, uncompressed, as large as the bodies of BraTS.
+
+    Each is normalised by its own percentiles, and gives one crop a visit, as ours does.
+    """
+    import torchio  # noqa: PLC0415
+
+    subjects = []
+    for number in range(3):
+        path = folder / f"{number}.nii"
+        torchio.ScalarImage(tensor=torch.randint(1, 1000, (4, *BODY)).short()).save(path)
+        label = folder / f"{number}_label.nii"
+        torchio.LabelMap(tensor=torch.randint(0, 2, (1, *BODY)).byte()).save(label)
+        images = {"image": torchio.ScalarImage(path), "label": torchio.LabelMap(label)}
+        subjects.append(torchio.Subject(**images))
+    visits = [subjects[number % 3] for number in range(CROPS)]
+    scaled = torchio.RescaleIntensity((0, 1), percentiles=(1, 99), masking_method=_body)
+    dataset = torchio.SubjectsDataset(visits, transform=scaled)
+    sampler = torchio.data.UniformSampler(64)
+
+    def read() -> None:
+        queue = torchio.Queue(dataset, CROPS, 1, sampler, num_workers=torch.get_num_threads())
+        for batch in torchio.SubjectsLoader(queue, batch_size=2):
+            batch["image"]["data"].float()
+
+    return read
+
+
+def _body(image: Tensor) -> Tensor:
+    return image > 0
+
+
 def main() -> None:
     torch.manual_seed(0)
     task, _, dtype = sys.argv[1].partition(":")
-    action = sliding_window() if task == "monai" else step_of(task, getattr(torch, dtype))
-    print("ready", flush=True)
-    for _ in sys.stdin:
-        action()
-        print("done", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        if task == "monai":
+            action = sliding_window()
+        elif task == "torchio":
+            action = crops_of(Path(folder))
+        else:
+            action = step_of(task, getattr(torch, dtype))
+        print("ready", flush=True)
+        for _ in sys.stdin:
+            action()
+            print("done", flush=True)
 
 
 if __name__ == "__main__":

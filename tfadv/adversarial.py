@@ -104,8 +104,9 @@ class AdversarialModel(keras.Model):
             found = self._gradients(update, waiting, scale, begun)
             gradients = tf.nest.map_structure(tf.add, gradients, found) if gradients else found
         for network, optimizer in update.trains.items():
-            sign = -1.0 if network in update.ascends else 1.0
-            directed = [sign * gradient for gradient in gradients[network]]
+            directed = gradients[network]
+            if network in update.ascends:
+                directed = [-gradient for gradient in directed]
             self._move(optimizer, directed, variables[network], scale)
 
     def _watched(self, update: Update) -> dict[str, list[tf.Variable]]:

@@ -21,23 +21,28 @@ class Adam(keras.optimizers.Adam):
         step = tf.cast(self.iterations + 1, learning_rate.dtype)
         of_mean, of_square = (1.0 - tf.pow(beta, step) for beta in (self.beta_1, self.beta_2))
         rate = learning_rate * tf.sqrt(of_square) / of_mean
-        super()._backend_update_step(gradients, variables, rate)
+        constants = (self.beta_1, self.beta_2, self.epsilon, 0.0)
+        # One tensor of each for all variables.
+        shared = tuple(tf.constant(value, rate.dtype) for value in constants)
+        super()._backend_update_step(gradients, variables, (rate, *shared))
 
     def update_step(
-        self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor
+        self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tuple[tf.Tensor, ...]
     ) -> None:
+        """Of the rate and Adam's constants, in this order."""
         index = self._get_variable_index(variable)
+        rate, beta_1, beta_2, epsilon, zero = learning_rate
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=self._momentums[index].value.handle,
             v=self._velocities[index].value.handle,
             # Of a rate that makes up for them already.
-            beta1_power=0.0,
-            beta2_power=0.0,
-            lr=tf.cast(learning_rate, variable.dtype),
-            beta1=self.beta_1,
-            beta2=self.beta_2,
-            epsilon=self.epsilon,
+            beta1_power=zero,
+            beta2_power=zero,
+            lr=rate,
+            beta1=beta_1,
+            beta2=beta_2,
+            epsilon=epsilon,
             grad=tf.cast(gradient, variable.dtype),
         )
 

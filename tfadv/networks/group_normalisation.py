@@ -1,5 +1,6 @@
 """Group normalisation in few passes over its maps."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -48,18 +49,16 @@ def normalised(
     Per sample and channel all of it is one multiplication and one addition, and so is its gradient:
     what they are made of is small, [B, 1, ..., C].
     """
-    axes = list(range(1, x.shape.rank - 1))
     channels = int(x.shape[-1])
+    rank = x.shape.rank
+    # Each once: a thousand equal constants make a step's graph longer to trace.
+    all_but_channels = tf.constant([*range(rank - 1)])
+    axes = tf.constant([*range(1, rank - 1)])
 
     def mean_of(maps: tf.Tensor) -> tf.Tensor:
         return tf.reduce_mean(maps, axes, keepdims=True)
 
-    def over_group(values: tf.Tensor) -> tf.Tensor:
-        """Each group's mean of values [B, 1, ..., C], for each of its channels."""
-        if groups == channels:
-            return values
-        of_groups = tf.reshape(values, [-1, *[1] * len(axes), groups, channels // groups])
-        return tf.repeat(tf.reduce_mean(of_groups, -1), channels // groups, axis=-1)
+    over_group = _mean_over_groups(rank, groups, channels)
 
     @tf.custom_gradient
     def function(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor) -> tuple[tf.Tensor, Any]:
@@ -67,6 +66,7 @@ def normalised(
         mean = over_group(mean_of(values))
         variance = over_group(mean_of(tf.math.squared_difference(values, mean)))
         inverse = tf.math.rsqrt(variance + epsilon)
+        scale = gamma * inverse
 
         def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, ...]:
             up, values = tf.cast(dy, tf.float32), tf.cast(x, tf.float32)
@@ -75,15 +75,36 @@ def normalised(
             slope = (mean_of(up * values) - mean * level) * inverse
             of_values = -tf.square(inverse) * over_group(gamma * slope)
             constant = -inverse * over_group(gamma * level) - mean * of_values
-            dx = up * (gamma * inverse) + values * of_values + constant
-            voxels = tf.cast(tf.reduce_prod(tf.shape(x)[1:-1]), tf.float32)
+            dx = up * scale + values * of_values + constant
+            voxels = _voxels(x)
             dgamma, dbeta = (
-                voxels * tf.reduce_sum(means, list(range(len(axes) + 1)))
-                for means in (slope, level)
+                voxels * tf.reduce_sum(means, all_but_channels) for means in (slope, level)
             )
             return tf.cast(dx, dy.dtype), dgamma, dbeta
 
-        scale = gamma * inverse
         return tf.cast(values * scale + (beta - mean * scale), x.dtype), gradient
 
     return function(x, gamma, beta)
+
+
+def _mean_over_groups(rank: int, groups: int, channels: int) -> Callable[[tf.Tensor], tf.Tensor]:
+    """What makes of values [B, 1, ..., C] each group's mean, for each of its channels."""
+    if groups == channels:
+        return lambda values: values
+    by_group = tf.constant([-1, *[1] * (rank - 2), groups, channels // groups])
+    by_channel = tf.constant([-1, *[1] * (rank - 2), channels])
+    ones = tf.ones(channels // groups)
+
+    def over_group(values: tf.Tensor) -> tf.Tensor:
+        means = tf.reduce_mean(tf.reshape(values, by_group), -1, keepdims=True)
+        # `tf.repeat` would be 34 operations: half of a step of a 3D U-Net with its critic and VAT.
+        return tf.reshape(means * ones, by_channel)
+
+    return over_group
+
+
+def _voxels(x: tf.Tensor) -> float | tf.Tensor:
+    """How many x [B, ..., C] has in a sample."""
+    if x.shape[1:-1].is_fully_defined():
+        return float(x.shape[1:-1].num_elements())
+    return tf.cast(tf.reduce_prod(tf.shape(x)[1:-1]), tf.float32)

@@ -60,4 +60,6 @@ def _nearest(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]
     def gradient(dy: tf.Tensor) -> tf.Tensor:
         return 4.0 * tf.nn.avg_pool2d(dy, 2, 2, "VALID")
 
-    return tf.raw_ops.ResizeNearestNeighbor(images=x, size=2 * tf.shape(x)[1:3]), gradient
+    known = x.shape[1:3].is_fully_defined()
+    size = [2 * extent for extent in x.shape[1:3]] if known else 2 * tf.shape(x)[1:3]
+    return tf.raw_ops.ResizeNearestNeighbor(images=x, size=size), gradient

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.tfadv import forked
+
 ROOT = Path(__file__).parents[3]
 Command = Callable[..., list[str]]
 Launch = Callable[..., subprocess.CompletedProcess[str]]
-LIMIT_S = 300
 
 
 def _command(program: str, *arguments: object) -> list[str]:
@@ -20,15 +21,13 @@ def _command(program: str, *arguments: object) -> list[str]:
 def _launch(
     program: str, *arguments: object, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        _command(program, *arguments), cwd=cwd, capture_output=True, text=True, timeout=LIMIT_S
-    )
+    return forked.run(ROOT / "launch" / f"{program}.py", arguments, cwd)
 
 
 def _tfadv(*arguments: object) -> subprocess.CompletedProcess[str]:
     door = "import sys; sys.argv[0] = '/bin/tfadv'; from tfadv.programs.main import main; main()"
     command = [sys.executable, "-c", door, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S)
+    return subprocess.run(command, capture_output=True, text=True, timeout=forked.LIMIT_S)
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +38,10 @@ def command() -> Command:
 
 @pytest.fixture(scope="session")
 def launch() -> Launch:
-    """`launch("train", flags..., cwd=folder)` starts it and waits for its end."""
+    """`launch("train", flags..., cwd=folder)` starts it and waits for its end.
+
+    With TensorFlow imported before: what a program does without it, `command` shows.
+    """
     return _launch
 
 
