@@ -81,7 +81,7 @@ class _Programs:
     def run(self, folder: Path, number: int, mark: bytes, *, to_mark: bool) -> None:
         """A training. Up to the mark in its output, or from its last one to the process's end."""
         flags = ["--records", str(folder / "records"), "--work_dir", str(folder / f"run{number}")]
-        flags += ["--method", "kohl_hybrid", "--preset", "small", "--epochs", "2"]
+        flags += ["--method", "kohl_hybrid", "--preset", "small", "--epochs", "1"]
         command = [sys.executable, "launch/train.py", *flags, "--steps_per_epoch", "20"]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
         screen, end = pty.openpty()  # A progress bar tells of single steps; a log has none.

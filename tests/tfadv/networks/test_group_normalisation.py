@@ -53,3 +53,38 @@ def test_a_model_with_it_is_what_its_configuration_says() -> None:
     image = keras.Input((None, 4, 6))
     assert layer(image).shape == (None, None, 4, 6)
     assert [w.name for w in layer.weights] == ["gamma", "beta"]
+
+
+@pytest.mark.parametrize("groups", [2, 6])
+def test_extents_may_be_unknown_while_a_graph_is_made(groups: int) -> None:
+    random = np.random.default_rng(0)
+    x, up = (tf.constant(random.normal(size=(2, 3, 4, 6)), tf.float32) for _ in range(2))
+    layer = GroupNormalization(groups, EPSILON)
+    layer.build(x.shape)
+
+    def of(x: tf.Tensor, up: tf.Tensor) -> list[tf.Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+        return [y, *tape.gradient(y, [x, layer.gamma.value, layer.beta.value], up)]
+
+    some = tf.TensorSpec([None, None, None, 6])
+    for one, other in zip(of(x, up), tf.function(of, [some, some])(x, up), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("groups", [2, 6])
+def test_it_is_few_operations(groups: int) -> None:
+    """Of which networks have dozens in each of a step's passes: to trace them takes seconds."""
+    layer = GroupNormalization(groups, EPSILON)
+    layer.build((2, 4, 4, 4, 6))
+
+    def pulled(x: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+        return tape.gradient(y, [x, layer.gamma.value, layer.beta.value], y)
+
+    shape = tf.TensorSpec([2, 4, 4, 4, 6])
+    graph = tf.function(pulled, autograph=False).get_concrete_function(shape).graph
+    assert len(graph.get_operations()) < (120 if groups < 6 else 90)
