@@ -25,6 +25,7 @@ from tfadv.losses.cross_entropy import cross_entropy
 from tfadv.methods.checks import ANY, COUNT, POSITIVE, between, one_of
 from tfadv.methods.controls import Judged, over_unlabelled, unlabelled_too
 from tfadv.methods.method import Method, hyperparameter
+from tfadv.methods.optimizers import RMSprop
 from tfadv.methods.verdicts import GENERATED, TRUE, Verdicts, observed, swapped
 from tfadv.networks import moeskops as networks
 from tfadv.networks.dropout import KINDS
@@ -129,7 +130,7 @@ class Moeskops(Method):
         return self.learning_rate
 
     def rmsprop(self, optimizer: str) -> keras.optimizers.Optimizer:
-        return keras.optimizers.RMSprop(self.rate(optimizer))
+        return RMSprop(self.rate(optimizer))
 
 
 @dataclass(frozen=True, kw_only=True)

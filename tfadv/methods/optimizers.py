@@ -21,10 +21,8 @@ class Adam(keras.optimizers.Adam):
         step = tf.cast(self.iterations + 1, learning_rate.dtype)
         of_mean, of_square = (1.0 - tf.pow(beta, step) for beta in (self.beta_1, self.beta_2))
         rate = learning_rate * tf.sqrt(of_square) / of_mean
-        constants = (self.beta_1, self.beta_2, self.epsilon, 0.0)
-        # One tensor of each for all variables.
-        shared = tuple(tf.constant(value, rate.dtype) for value in constants)
-        super()._backend_update_step(gradients, variables, (rate, *shared))
+        shared = _tensors(rate, self.beta_1, self.beta_2, self.epsilon, 0.0)
+        super()._backend_update_step(gradients, variables, shared)
 
     def update_step(
         self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tuple[tf.Tensor, ...]
@@ -47,6 +45,37 @@ class Adam(keras.optimizers.Adam):
         )
 
 
+class RMSprop(keras.optimizers.RMSprop):
+    """Keras' RMSprop, whose rule for one variable is eleven operations instead of eighteen.
+
+    Neither `centered` nor `momentum` is among what it does.
+    """
+
+    def _backend_update_step(
+        self,
+        gradients: list[tf.Tensor],
+        variables: list[tf.Variable],
+        learning_rate: tf.Tensor,
+    ) -> None:
+        shared = _tensors(learning_rate, self.rho, 1 - self.rho, self.epsilon)
+        super()._backend_update_step(gradients, variables, shared)
+
+    def update_step(
+        self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tuple[tf.Tensor, ...]
+    ) -> None:
+        """Of the rate and RMSprop's constants."""
+        rate, rho, rest, epsilon = learning_rate
+        mean_square = self._velocities[self._get_variable_index(variable)].value
+        found = rho * mean_square + rest * tf.square(gradient)
+        mean_square.assign(found, read_value=False)
+        variable.assign_sub(rate * gradient / tf.sqrt(found + epsilon), read_value=False)
+
+
+def _tensors(rate: tf.Tensor, *constants: float) -> tuple[tf.Tensor, ...]:
+    """The rate and an update's constants, one tensor of each for all variables."""
+    return rate, *(tf.constant(value, rate.dtype) for value in constants)
+
+
 def torch_rmsprop(rate: float) -> keras.optimizers.Optimizer:
     """RMSprop of Torch and PyTorch.
 
@@ -54,4 +83,4 @@ def torch_rmsprop(rate: float) -> keras.optimizers.Optimizer:
     regions and means over many voxels have, that is a brake that stops learning. Torch adds 1e-8 to
     its root.
     """
-    return keras.optimizers.RMSprop(rate, rho=0.99, epsilon=1e-16)
+    return RMSprop(rate, rho=0.99, epsilon=1e-16)

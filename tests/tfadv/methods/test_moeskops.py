@@ -12,6 +12,7 @@ from tfadv import methods
 from tfadv.adversarial import AdversarialModel
 from tfadv.inference.tiling import WholeSlices
 from tfadv.methods.moeskops import _central_image
+from tfadv.methods.optimizers import RMSprop
 from tfadv.players import Players, Update
 from tfrecords.records.views import Patches, View
 
@@ -114,7 +115,7 @@ def test_separate_optimizers_move_the_segmentor_by_ls_and_la(name: str) -> None:
     assert adversarial.trains == {"discriminator": "discriminator", "segmentor": "adversarial"}
     assert [u.minibatch for u in players.schedule] == [0, 1, 2]
     kinds = {type(optimizer) for optimizer in players.optimizers.values()}
-    assert kinds == {keras.optimizers.RMSprop}
+    assert kinds == {RMSprop}
     rates = {
         optimizer: methods.get(name).configure().rate(optimizer) for optimizer in players.optimizers
     }

@@ -7,17 +7,31 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfadv.methods.optimizers import Adam, torch_rmsprop
+from tfadv.methods.optimizers import Adam, RMSprop, torch_rmsprop
+
+# What Keras has, ours, what both are made with, and how close they stay: Adam's operation takes
+# 1 - 0.999 in float32, which is less by 1.3e-5.
+ALIKE = pytest.mark.parametrize(
+    ("theirs", "ours", "values", "close"),
+    [
+        (keras.optimizers.Adam, Adam, {"beta_1": 0.5}, 3e-5),
+        (keras.optimizers.RMSprop, RMSprop, {"rho": 0.9}, 1e-6),
+    ],
+    ids=["Adam", "RMSprop"],
+)
 
 
 @pytest.mark.parametrize("compiled", [False, True])
-def test_adam_is_keras_over_many_steps(compiled: bool) -> None:
+@ALIKE
+def test_a_rule_is_keras_over_many_steps(
+    theirs: Any, ours: Any, values: dict[str, float], close: float, compiled: bool
+) -> None:
     """And holds the same variables, so that checkpoints are alike."""
     rng = np.random.default_rng(0)
     start = rng.normal(size=(3, 4)).astype(np.float32)
     weights, optimizers = [], []
-    for kind in (keras.optimizers.Adam, Adam):
-        weight, optimizer = keras.Variable(start, name="w"), kind(1e-2, beta_1=0.5)
+    for kind in (theirs, ours):
+        weight, optimizer = keras.Variable(start, name="w"), kind(1e-2, **values)
         optimizer.build([weight])
         weights.append(weight)
         optimizers.append(optimizer)
@@ -31,21 +45,21 @@ def test_adam_is_keras_over_many_steps(compiled: bool) -> None:
     keras_own, fused = ([v.numpy() for v in optimizer.variables] for optimizer in optimizers)
     assert [v.name for v in optimizers[0].variables] == [v.name for v in optimizers[1].variables]
     for a, b in zip([weights[0].numpy(), *keras_own], [weights[1].numpy(), *fused], strict=True):
-        # The operation takes 1 - 0.999 in float32, which is less by 1.3e-5.
-        np.testing.assert_allclose(b, a, rtol=3e-5, atol=1e-6)
+        np.testing.assert_allclose(b, a, rtol=close, atol=1e-6)
     assert not np.array_equal(weights[1].numpy(), start)
 
 
-def test_adam_of_two_replicas_is_that_of_one(mirrored: tf.distribute.Strategy) -> None:
+@pytest.mark.parametrize("kind", [Adam, RMSprop])
+def test_two_replicas_do_what_one_does(mirrored: tf.distribute.Strategy, kind: Any) -> None:
     """Each gives half of the gradient; the rate is every replica's own tensor."""
     gradients = tf.constant(np.random.default_rng(0).normal(size=(5, 3)), tf.float32)
     weights = []
     for strategy in (tf.distribute.get_strategy(), mirrored):
         with strategy.scope():
-            weight, optimizer = keras.Variable([1.0, 2.0, 3.0]), Adam(1e-2)
+            weight, optimizer = keras.Variable([1.0, 2.0, 3.0]), kind(1e-2)
             optimizer.build([weight])
 
-        def step(gradient: tf.Tensor, optimizer: Adam = optimizer, weight: Any = weight) -> None:
+        def step(gradient: tf.Tensor, optimizer: Any = optimizer, weight: Any = weight) -> None:
             replicas = tf.distribute.get_strategy().num_replicas_in_sync
             optimizer.apply([gradient / replicas], [weight])
 

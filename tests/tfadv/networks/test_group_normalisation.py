@@ -87,4 +87,4 @@ def test_it_is_few_operations(groups: int) -> None:
 
     shape = tf.TensorSpec([2, 4, 4, 4, 6])
     graph = tf.function(pulled, autograph=False).get_concrete_function(shape).graph
-    assert len(graph.get_operations()) < (120 if groups < 6 else 90)
+    assert len(graph.get_operations()) < (80 if groups < 6 else 60)
