@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.tfadv import forked
+
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
 
@@ -90,8 +92,7 @@ def test_without_a_reference_it_is_seconds(measuring: ModuleType) -> None:
 @pytest.mark.slow
 def test_the_program_measures_what_it_lists() -> None:
     def run(*flags: str) -> subprocess.CompletedProcess[str]:
-        program = [sys.executable, str(FOLDER / "run.py"), *flags]
-        return subprocess.run(program, capture_output=True, text=True, check=False)
+        return forked.run(FOLDER / "run.py", flags)
 
     names = [line.split(":")[0] for line in run("--list").stdout.splitlines()]
     assert {"predict_over_network", "windows_nothing", "reading_crops"} <= set(names)
