@@ -17,7 +17,7 @@ import beside_pytorch
 import inference
 import reading
 import training
-from measuring import HEADER, Entry, NotHereError, measure
+from measuring import HEADER, Entry, NotHereError, measure, watch
 
 TOPICS = (inference, reading, training, beside_pytorch)
 ENTRIES = {
@@ -39,9 +39,7 @@ def main() -> None:
     missed, worse = [], []
     for entry in chosen:
         try:
-            result = measure(entry, arguments.rounds)
-            if arguments.watched and result.worse:  # For once, something else may have been at it.
-                result = measure(entry, arguments.rounds)
+            result = (watch if arguments.watched else measure)(entry, arguments.rounds)
         except NotHereError as error:
             print(f"{entry.name}: not measured: {error}", file=sys.stderr, flush=True)
             missed.append(f"{entry.name} (not measured)")

@@ -84,6 +84,25 @@ def test_a_ratio_is_worse_than_usual_by_a_half(
     assert measured(measuring, actions, goal=9, usual=usual).worse == worse
 
 
+@pytest.mark.parametrize(("second_s", "worse"), [(6, False), (8, True)])
+def test_what_is_worse_is_measured_once_more(
+    measuring: ModuleType, second_s: float, worse: bool
+) -> None:
+    now_s, taken_s = 0.0, iter([99, 9, 99, second_s])
+
+    def action() -> None:
+        nonlocal now_s
+        now_s += next(taken_s)
+
+    @measuring.entry("seconds", 99, lambda: now_s, 5)
+    @contextmanager
+    def some_name() -> Iterator[Any]:
+        yield measuring.Pair(action)
+
+    assert measuring.watch(some_name, 1).worse == worse
+    assert not list(taken_s)
+
+
 def test_without_a_reference_it_is_seconds(measuring: ModuleType) -> None:
     result = measured(measuring, Actions([99, 6, 4, 9]), 5, both=False)
     assert str(result) == "| some_name | one by another | 4 | 4 s | 6 s | 5 s | met |"

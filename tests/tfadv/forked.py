@@ -54,5 +54,6 @@ def _as_main(
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = list(command)
-    sys.path[:1] = [str(Path(command[0]).parent), *environment.get("PYTHONPATH", "").split(":")]
+    named = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
+    sys.path[:1] = [str(Path(command[0]).parent), *named]
     runpy.run_path(command[0], run_name="__main__")
