@@ -7,7 +7,7 @@ baseline, (1, 1/2) the hybrid of Table 1.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
@@ -38,7 +38,7 @@ from tfadv.methods.verdicts import Verdicts, observed, swapped
 from tfadv.networks import kohl as networks
 from tfadv.players import Batch, Networks, Players, Scene, Term, Update
 from tfrecords.reading.augmentation import Augmentation
-from tfrecords.reading.batches import Recipe
+from tfrecords.reading.recipe import Recipe
 from tfrecords.records.manifest import Manifest
 from tfrecords.records.views import Slices
 
@@ -126,18 +126,16 @@ class Kohl(Varied):
             favoured=favoured_of(manifest, self.favoured, self.favoured_share),
         )
 
-    def paced(self, epochs: int, of_subject: float) -> Mapping[str, float]:
-        """The rate is halved twice, as in the paper.
-
-        Subjects that are seen a few times need no other views of themselves, which take steps to
-        learn. Those that are seen thousands of times are soon known by heart, unless they vary.
-        """
-        values: dict[str, float] = {"halve_every": math.ceil(epochs / 3)}
+    def paced(self, epochs: int, of_subject: float) -> Iterator[tuple[Mapping[str, float], str]]:
+        """The rate is halved twice, as in the paper."""
+        yield {"halve_every": math.ceil(epochs / 3)}, "the rate is halved twice, as in the paper"
         if of_subject < FEW:
-            values |= {"mirror": False, "rotation_rad": 0.15}
+            yield (
+                {"mirror": False, "rotation_rad": 0.15},
+                f"fewer than {FEW}: other views of a subject would take steps to learn",
+            )
         if of_subject > MANY:
-            values |= VARIED
-        return values
+            yield VARIED, f"more than {MANY}: subjects are soon known by heart, unless they vary"
 
     def rate(self, optimizer: str, epoch: int = 0) -> float:
         return self.learning_rate * 0.5 ** (epoch // self.halve_every)

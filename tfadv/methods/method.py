@@ -1,7 +1,7 @@
 """What a named method is: a paper, hyperparameters with their sources, and how to build it."""
 
 import abc
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import Field, asdict, dataclass, field, fields
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -14,8 +14,8 @@ from tfadv.inference.tiling import SlidingWindow, Tiling
 from tfadv.methods.checks import COUNT, Check, one_of
 from tfadv.players import Players
 from tfrecords.errors import SettingError
-from tfrecords.reading.batches import Recipe
 from tfrecords.reading.normalisation import SCHEMES
+from tfrecords.reading.recipe import Recipe
 from tfrecords.records.manifest import Manifest
 from tfrecords.records.views import View
 
@@ -148,13 +148,14 @@ class Method(abc.ABC):
     def rate(self, optimizer: str, epoch: int = 0) -> float:
         """The learning rate of an optimizer in an epoch, counted from 0."""
 
-    def paced(self, epochs: int, of_subject: float) -> Mapping[str, float]:
-        """Hyperparameters that follow how long it trains, where that is chosen by the time.
+    def paced(self, epochs: int, of_subject: float) -> Iterator[tuple[Mapping[str, float], str]]:
+        """Hyperparameters that follow how long it trains, where that is chosen by the time: some of
+        them and why, then others.
 
         Args:
             of_subject: how many examples of a subject the segmentor sees in all, in the mean.
         """
-        return {}
+        yield from ()
 
     def players(self, channels: int, outputs: Sequence[str]) -> Players:
         """What trains: what `build` gives, or what a control makes of it."""

@@ -33,7 +33,7 @@ from tfadv.networks.moeskops import DILATED, FCN, Architecture
 from tfadv.players import Batch, Networks, Players, Scene, Term, Update
 from tfrecords.errors import SettingError
 from tfrecords.reading.augmentation import Augmentation
-from tfrecords.reading.batches import Recipe
+from tfrecords.reading.recipe import Recipe
 from tfrecords.records.manifest import Manifest
 from tfrecords.records.views import Patches
 

@@ -27,8 +27,8 @@ from tfadv.methods.verdicts import Verdicts, observed, swapped
 from tfadv.networks import reciprocal as networks
 from tfadv.players import LOOKED, Batch, Networks, Players, Scene, Term, Update
 from tfrecords.reading.augmentation import Augmentation
-from tfrecords.reading.batches import Recipe
 from tfrecords.reading.normalisation import SCHEMES
+from tfrecords.reading.recipe import Recipe
 from tfrecords.records.manifest import Manifest
 from tfrecords.records.views import Volumes
 

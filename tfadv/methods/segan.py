@@ -32,8 +32,8 @@ from tfadv.methods.variation import Varied
 from tfadv.networks import segan as networks
 from tfadv.players import Players, Term
 from tfrecords.reading.augmentation import Augmentation
-from tfrecords.reading.batches import Recipe
 from tfrecords.reading.normalisation import SCHEMES
+from tfrecords.reading.recipe import Recipe
 from tfrecords.records.manifest import Manifest
 from tfrecords.records.views import Slices
 

@@ -7,7 +7,7 @@ not fit into memory.
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -103,9 +103,12 @@ def propose(
         reasons.append(f"{line}: {method}: {methods.get(method).summary}")
         found = list(_climb(records, held_out, limits, method))
         best = found[-1]
-        values, why = _paced(records, held_out, limits, best)
-        lines[line] = Line(method, best.values | values)
-        reasons += [*(f"  {_sentence(one, limits)}" for one in found), f"  {why}"]
+        reasons += [f"  {_sentence(one, limits)}" for one in found]
+        values = best.values
+        for paced, why in _paced(records, held_out, limits, best):
+            values = values | dict(paced)
+            reasons.append(f"  {_named(paced)}: {why}")
+        lines[line] = Line(method, values)
     return Proposal(records, limits, lines, tuple(reasons))
 
 
@@ -195,8 +198,8 @@ def _smallest(records: RecordSet, held_out: HeldOut, known: type[Method]) -> Mea
 
 def _paced(
     records: RecordSet, held_out: HeldOut, limits: Limits, measured: Measured
-) -> tuple[dict[str, Value], str]:
-    """Epochs and their steps, so that validation takes its share and no more."""
+) -> Iterator[tuple[Mapping[str, Value], str]]:
+    """Epochs and their steps, so that validation takes its share and no more; what follows them."""
     run = Run.new(measured.method, records, held_out)
     volume, _ = inference_cost(run, 1)
     folds = run.settings.validation_folds
@@ -205,14 +208,13 @@ def _paced(
     steps = measured.steps(limits)
     epochs = max(1, min(EPOCHS, affordable, steps))
     steps_per_epoch = max(1, steps // epochs)
-    values: dict[str, Value] = {"epochs": epochs, "steps_per_epoch": steps_per_epoch}
     of_subject = epochs * steps_per_epoch * measured.method.batch_size / len(run.subjects)
-    why = (
-        f"{epochs} epochs of {steps_per_epoch} steps: {subjects} validation subjects "
-        f"take {volume.seconds * subjects:.1f} s after each; "
-        f"the segmentor sees {of_subject:.0f} examples of a subject in all"
+    yield (
+        {"epochs": epochs, "steps_per_epoch": steps_per_epoch},
+        f"{subjects} validation subjects take {volume.seconds * subjects:.1f} s after each; "
+        f"the segmentor sees {of_subject:.0f} examples of a subject in all",
     )
-    return values | dict(measured.method.paced(epochs, of_subject)), why
+    yield from measured.method.paced(epochs, of_subject)
 
 
 def _sentence(measured: Measured, limits: Limits) -> str:
@@ -223,7 +225,7 @@ def _sentence(measured: Measured, limits: Limits) -> str:
     )
 
 
-def _named(values: dict[str, Value]) -> str:
+def _named(values: Mapping[str, Value]) -> str:
     return ", ".join(f"{key} {value}" for key, value in values.items())
 
 

@@ -6,20 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from tfrecords.errors import SettingError, UserError
-from tfrecords.reading.augmentation import Augmentation
-from tfrecords.reading.crops import crop_of, from_volume
-from tfrecords.reading.favoured import Favoured
-from tfrecords.reading.normalisation import normalise, stored_statistics
+from tfrecords.errors import UserError
 from tfrecords.reading.owners import Owners
-from tfrecords.reading.parsing import parse
 from tfrecords.reading.places import Places
+from tfrecords.reading.preparation import Preparation
+from tfrecords.reading.recipe import Recipe
 from tfrecords.reading.record_set import RecordSet
 from tfrecords.reading.streams import Draws, Example, mixed, streams, unlabelled_stream
-from tfrecords.records.views import View, Volumes
-from tfrecords.sources.subject import IGNORED
-
-Batch = dict[str, tf.Tensor]
+from tfrecords.records.views import View
 
 
 @dataclass(frozen=True)
@@ -29,45 +23,6 @@ class Parts:
     first: int
     count: int
     of: int
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How training examples become batches.
-
-    Attributes:
-        view: of the examples. A record set's patches may be larger.
-        size: of the crop of a slice (height, width) or of a volume (depth, height, width).
-        minibatch: examples of one minibatch of one replica.
-        scheme: of normalisation.
-        regions: class indices of each region, if labels are to be regions; empty for classes.
-        favoured: what is drawn more often; None draws from all examples alike.
-        unlabelled: whether every example comes with another one's image, of a subject without label
-            map. These are held as whole volumes, each of which is read for one example.
-    """
-
-    view: View
-    size: tuple[int, ...]
-    minibatch: int
-    scheme: str
-    augmentation: Augmentation
-    regions: tuple[tuple[int, ...], ...] = ()
-    favoured: Favoured | None = None
-    unlabelled: bool = False
-
-    def __post_init__(self) -> None:
-        if not self.view.augmentable and self.augmentation.turned:
-            raise SettingError(
-                "augmentation",
-                f"expected none of {self.view}, which cannot be rotated, shifted or mirrored, "
-                f"received {self.augmentation}",
-            )
-        if not self.view.variable and self.augmentation.varied:
-            raise SettingError(
-                "augmentation",
-                f"expected none of {self.view}, which cannot be scaled, deformed or varied in "
-                f"intensity, received {self.augmentation}",
-            )
 
 
 @tf.autograph.experimental.do_not_convert  # Nothing in its maps branches on a tensor: sooner.
@@ -120,9 +75,7 @@ def training_batches(
     ]
     batch = recipe.minibatch * minibatches
     examples = steps_per_epoch * batch
-    crop = crop_of(recipe.view, manifest.view, recipe.size, recipe.augmentation)
-    cut = from_volume(recipe.view)
-    crop_of_cut = crop_of(recipe.view, recipe.view, recipe.size, recipe.augmentation)
+    preparation = Preparation(records, recipe, owners, places, seed)
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         """(number, example), or (number, example, unlabelled example); see `Draws`."""
@@ -132,41 +85,11 @@ def training_batches(
         together = mixed(drawn[: len(labelled)], [s.share for s in labelled], epoch_seed)
         return tf.data.Dataset.zip(numbers, together, *drawn[len(labelled) :])
 
-    def cropped(
-        example: Example, seed: tf.Tensor, *, labelled: bool = True
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        content, shard = example
-        serialised = places.read(content) if places else content
-        axes = recipe.view.axes if labelled else Volumes.axes
-        parsed = parse(serialised, manifest.image_dtype, axes, len(manifest.modalities))
-        statistics = stored_statistics(parsed.statistics, recipe.scheme)
-
-        def normalised(image: tf.Tensor) -> tf.Tensor:
-            return normalise(image, statistics, recipe.scheme)
-
-        with tf.control_dependencies([owners.checked(parsed.subject, shard)]):
-            if labelled:
-                return crop(parsed.image, parsed.label, normalised, seed)
-            return crop_of_cut(*cut(parsed.image, parsed.label, seed), normalised, seed)
-
-    def prepare(number: tf.Tensor, labelled: Example, *others: Example) -> Batch:
-        example_seed = tf.stack([tf.constant(seed, tf.int64), number])
-        image, label = cropped(labelled, example_seed)
-        batch = {"image": image}
-        if manifest.ignored:
-            annotated = label != IGNORED
-            batch["annotated"] = tf.cast(annotated, tf.uint8)
-            label = tf.where(annotated, label, tf.zeros_like(label))
-        batch["label"] = _regions(label, recipe.regions)
-        for other in others:
-            batch["unlabelled"], _ = cropped(other, example_seed, labelled=False)
-        return batch
-
     return (
         tf.data.Dataset.range(epochs.start, epochs.stop)
         .flat_map(one_epoch)
         .apply(lambda numbered: _own(numbered, parts, batch) if parts else numbered)
-        .map(prepare, tf.data.AUTOTUNE, deterministic=True)
+        .map(preparation.prepare, tf.data.AUTOTUNE, deterministic=True)
         .batch(batch // parts.of if parts else batch, drop_remainder=True)
         .prefetch(2)
         .with_options(_untuned())
@@ -202,13 +125,3 @@ def _require_view(records: RecordSet, wanted: View) -> None:
             f"{records.folder}: expected {wanted}, received a record set of {found}. Run "
             f"launch/preprocess.py {wanted.flags}"
         )
-
-
-def _regions(label: tf.Tensor, regions: Sequence[Sequence[int]]) -> tf.Tensor:
-    """Class indices [...] as uint8 masks [..., R]; as they are where there are no regions."""
-    if not regions:
-        return label
-    table = np.zeros((256, len(regions)), np.uint8)
-    for number, members in enumerate(regions):
-        table[list(members), number] = 1
-    return tf.gather(tf.constant(table), tf.cast(label, tf.int32))

@@ -29,7 +29,7 @@ FromVolume = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Ten
 
 @singledispatch
 def from_volume(view: View) -> FromVolume:
-    """How to cut an example of a view from a whole volume, as which unlabelled subjects are held.
+    """How to cut an example of a view, as a record set of it holds one, from a whole volume.
 
     Anywhere in the body's box, with the same chance.
     """
@@ -132,3 +132,18 @@ def _(view: Patches, stored: Patches, size: tuple[int, ...], augmentation: Augme
         return normalise(image), label
 
     return centre
+
+
+def crop_of_volume(view: View, size: tuple[int, ...], augmentation: Augmentation) -> Crop:
+    """How to crop an example of a view from a whole volume, as which unlabelled subjects are held.
+
+    Args: see `crop_of`.
+    """
+    cut, crop = from_volume(view), crop_of(view, view, size, augmentation)
+
+    def cut_out(
+        image: tf.Tensor, label: tf.Tensor, normalise: Normalise, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        return crop(*cut(image, label, seed), normalise, seed)
+
+    return cut_out

@@ -105,7 +105,13 @@ def test_how_often_subjects_are_seen_says_how_much_they_vary(
     assert few.lines["baseline"].hp["mirror"] is False
     assert few.lines["baseline"].hp["rotation_rad"] == 0.15
     assert not {"mirror", "rotation_rad"} & set(many.lines["baseline"].hp)
-    assert few.reasons[-1].endswith("the segmentor sees 8 examples of a subject in all")
+    epochs, halved, less = few.reasons[-3:]
+    assert epochs.endswith("the segmentor sees 8 examples of a subject in all")
+    assert halved.startswith("  halve_every 2: ")
+    assert less.startswith("  mirror False, rotation_rad 0.15: fewer than 300: ")
+    assert many.reasons[-1].startswith("  halve_every 7: ")
+    assert most.reasons[-1].startswith("  scale 0.4, elastic 1.0, ")
+    assert ": more than 2000: " in most.reasons[-1]
     assert "scale" not in many.lines["baseline"].hp
     assert most.lines["baseline"].hp["scale"] == 0.4
 

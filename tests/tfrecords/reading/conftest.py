@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfrecords.reading.batches import Recipe, training_batches
+from tfrecords.reading.batches import training_batches
+from tfrecords.reading.recipe import Recipe
 from tfrecords.reading.record_set import RecordSet, open_record_set
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from tfrecords.reading.augmentation import Augmentation
-from tfrecords.reading.batches import Recipe
 from tfrecords.reading.favoured import Favoured
+from tfrecords.reading.recipe import Recipe
 from tfrecords.records.views import Slices
 
 Records = tuple[Any, Path]

@@ -26,9 +26,10 @@ from tfrecords.errors import SettingError, UserError
 from tfrecords.reading import batches as pipeline
 from tfrecords.reading.appearance import Appearance
 from tfrecords.reading.augmentation import Augmentation
-from tfrecords.reading.batches import Parts, Recipe
+from tfrecords.reading.batches import Parts
 from tfrecords.reading.favoured import Favoured
 from tfrecords.reading.normalisation import normalise, stored_statistics
+from tfrecords.reading.recipe import Recipe
 from tfrecords.reading.record_set import (
     RecordSet,
     open_record_set,

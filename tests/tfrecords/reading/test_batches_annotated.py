@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.tfrecords.reading.recipes import PLAIN, VARIED, Batches, Records
-from tfrecords.reading.batches import Recipe
+from tfrecords.reading.recipe import Recipe
 from tfrecords.reading.record_set import (
     RecordSet,
     open_record_set,

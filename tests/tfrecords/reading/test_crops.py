@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from tfrecords.reading.appearance import Appearance
 from tfrecords.reading.augmentation import Augmentation
-from tfrecords.reading.batches import Recipe
 from tfrecords.reading.crops import crop_of
 from tfrecords.reading.normalisation import normalise
+from tfrecords.reading.recipe import Recipe
 from tfrecords.reading.record_set import RecordSet, open_record_set, subject_volumes
 from tfrecords.records.manifest import Manifest
 from tfrecords.records.views import VIEWS, Patches, Slices, View, Volumes

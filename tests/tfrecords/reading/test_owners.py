@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from tfrecords.errors import UserError
 from tfrecords.reading.augmentation import Augmentation
-from tfrecords.reading.batches import Recipe
 from tfrecords.reading.owners import Owners
+from tfrecords.reading.recipe import Recipe
 from tfrecords.reading.record_set import RecordSet, damage_named, open_record_set
 from tfrecords.records.manifest import Manifest
 from tfrecords.records.views import Slices, Volumes

@@ -13,8 +13,9 @@ import tensorflow as tf
 
 from tfrecords.errors import UserError
 from tfrecords.reading.augmentation import Augmentation
-from tfrecords.reading.batches import Recipe, training_batches
+from tfrecords.reading.batches import training_batches
 from tfrecords.reading.parsing import parse
+from tfrecords.reading.recipe import Recipe
 from tfrecords.reading.record_set import open_record_set
 from tfrecords.records.intensities import foreground_statistics
 from tfrecords.records.manifest import Manifest, load_manifest
