@@ -1,7 +1,6 @@
 """Training steps, windows and crops, by PyTorch's, MONAI's and torchio's in their own processes."""
 
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import tensorflow as tf
 from inference import predictor_of, volume_of
 from measuring import NotHereError, Pair, entry
 from reading import read_crops
+from workers import Action, worker
 
 from tfadv import methods
 from tfadv.adversarial import AdversarialModel
@@ -20,7 +20,7 @@ PYTHON = FOLDER / ".venv" / "bin" / "python"
 
 
 @contextmanager
-def _pytorch(task: str) -> Iterator[Callable[[], object]]:
+def _pytorch(task: str) -> Iterator[Action]:
     """A task of `torch_worker.py`, done once whenever it is called."""
     if not PYTHON.is_file():
         raise NotHereError(
@@ -28,24 +28,7 @@ def _pytorch(task: str) -> Iterator[Callable[[], object]]:
             "Make it with python3 -m venv benchmarks/.venv && "
             "benchmarks/.venv/bin/pip install -r benchmarks/requirements.txt"
         )
-    command = [str(PYTHON), str(FOLDER / "torch_worker.py"), task]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as worker:
-        assert worker.stdin is not None
-        assert worker.stdout is not None
-        given, said = worker.stdin, worker.stdout
-
-        def expect(word: str) -> None:
-            line = said.readline().strip()
-            if line != word:
-                raise RuntimeError(f"{' '.join(command)}: expected {word}, received {line!r}")
-
-        def done() -> None:
-            given.write("\n")
-            given.flush()
-            expect("done")
-
-        expect("ready")
+    with worker([PYTHON, FOLDER / "torch_worker.py", task]) as done:
         yield done
 
 

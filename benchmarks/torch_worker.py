@@ -1,7 +1,6 @@
 """What PyTorch, MONAI and torchio do beside us: `torch_worker.py TASK`.
 
-It runs in requirements.txt's environment. Says "ready"; then, for every line that it reads, does
-the task once and says "done".
+It runs in requirements.txt's environment, and offers the task to who started it.
 """
 
 import sys
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch_networks import SegAN, UNet, moeskops
+from workers import offer
 
 # Of each training step: the network, and the shapes of its images and of its label maps.
 Case = tuple[Callable[[], nn.Module], tuple[int, ...], tuple[int, ...]]
@@ -110,10 +110,7 @@ def main() -> None:
             action = crops_of(Path(folder))
         else:
             action = step_of(task, getattr(torch, dtype))
-        print("ready", flush=True)
-        for _ in sys.stdin:
-            action()
-            print("done", flush=True)
+        offer(action)
 
 
 if __name__ == "__main__":
