@@ -63,7 +63,8 @@ def critic(outputs: int, width: int = 48) -> keras.Model:
         # Momentum 1: a critic always sees batches, so its moving statistics stay as they are.
         x = BatchNormalization(1.0, EPSILON)(x)
         x = layers.LeakyReLU(LEAKY_SLOPE)(x)
-    logits = layers.Conv3D(1, 3, padding="same", dtype="float32", name="logits")(x)
+    x = layers.Conv3D(1, 3, padding="same", name="logits")(x)
+    logits = layers.Activation("linear", dtype="float32")(x)
     return keras.Model(maps, logits, name="critic")
 
 

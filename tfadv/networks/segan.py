@@ -37,7 +37,9 @@ def segmentor(channels: int, outputs: int, width: int = 64, *, masked: bool = Fa
         x = layers.ReLU()(BatchNormalization(MOMENTUM, EPSILON)(x))
         x = layers.Concatenate()([x, skip])
     x = LinearUpsampling()(x)
-    logits = layers.Conv2D(outputs, 3, padding="same", dtype="float32", name="logits")(x)
+    x = layers.Conv2D(outputs, 3, padding="same", name="logits")(x)
+    # Float32 from here: the convolution itself, 3x3 at the full extent, took half of a step in it.
+    logits = layers.Activation("linear", dtype="float32")(x)
     if masked:
         logits = MaskedByImage(dtype="float32")([logits, image])
     return keras.Model(image, logits, name="segmentor")

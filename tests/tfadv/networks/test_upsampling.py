@@ -29,6 +29,29 @@ def test_unknown_extents_double_in_a_graph_and_keep_the_precision() -> None:
     np.testing.assert_array_equal(tf.cast(found, tf.float32), np.ones([1, 6, 12, 8, 2]))
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("shape", [(5, 4), (3, 4, 5), (1, 2, 3)])
+def test_of_few_digits_it_is_the_same(shape: tuple[int, ...], dtype: str) -> None:
+    """Values and gradients, as near as their digits allow, to those in float32."""
+    random = np.random.default_rng(0)
+    x, up = (
+        tf.cast(random.uniform(-1, 1, (2, *(n * side for side in shape), 3)), dtype) for n in (1, 2)
+    )
+    found = []
+    for name in (dtype, "float32"):
+        given = tf.cast(x, name)
+        with tf.GradientTape() as tape:
+            tape.watch(given)
+            y = LinearUpsampling(dtype=name)(given)
+        gradient = tape.gradient(y, given, tf.cast(up, name))
+        assert y.dtype == gradient.dtype == name
+        found.append([tf.cast(tensor, tf.float32) for tensor in (y, gradient)])
+    digit = 2.0**-8 if dtype == "bfloat16" else 2.0**-11
+    for (ours, in_float32), largest in zip(zip(*found, strict=True), (1, 4), strict=True):
+        # Each axis rounds once, by half a digit; a gradient is a sum of some.
+        np.testing.assert_allclose(ours, in_float32, atol=largest * len(shape) * digit)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_nearest_voxels_and_their_gradients_are_keras(dtype: str) -> None:
     random = np.random.default_rng(0)
