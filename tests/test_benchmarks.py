@@ -1,8 +1,6 @@
 """Measuring turn by turn, on a clock that is set by the actions; and the program's entries."""
 
-import importlib.util
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,20 +9,15 @@ from typing import Any
 
 import pytest
 
+from tests.loading import load
 from tests.tfadv import forked
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
 
 @pytest.fixture
-def measuring(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("measuring", FOLDER / "measuring.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "measuring", module)  # Dataclasses look their module up.
-    spec.loader.exec_module(module)
-    return module
+def measuring() -> ModuleType:
+    return load(FOLDER / "measuring.py")
 
 
 class Actions:

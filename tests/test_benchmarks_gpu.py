@@ -1,6 +1,5 @@
 """The checks that want a GPU, as far as a CPU shows them."""
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.loading import load
 from tfadv import methods
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
@@ -17,12 +17,7 @@ FOLDER = Path(__file__).parents[1] / "benchmarks"
 
 @pytest.fixture
 def gpu() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("gpu", FOLDER / "gpu.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load(FOLDER / "gpu.py")
 
 
 def test_rows_are_of_the_papers_sizes(gpu: ModuleType) -> None:

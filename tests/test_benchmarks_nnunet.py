@@ -1,6 +1,5 @@
 """What nnU-Net is given of a run, and how its label maps are measured, without nnU-Net."""
 
-import importlib.util
 import json
 import shutil
 import subprocess
@@ -13,10 +12,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from tests.loading import load
 from tfadv.run.settings import Settings
 from tfrecords.errors import UserError
 from tfrecords.reading.record_set import RecordSet, open_record_set
 from tfrecords.sources import layouts
+from tfrecords.sources.subject import UNLABELLED
 from tfrecords.writing.preprocessing import Options, preprocess
 
 PROGRAM = Path(__file__).parents[1] / "benchmarks" / "nnunet" / "beside.py"
@@ -24,12 +25,7 @@ PROGRAM = Path(__file__).parents[1] / "benchmarks" / "nnunet" / "beside.py"
 
 @pytest.fixture(scope="module")
 def beside() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("beside", PROGRAM)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load(PROGRAM)
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +93,19 @@ def test_of_a_fraction_the_same_subjects_are_left(
     (split,) = json.loads((tmp_path / "splits.json").read_text())
     assert len(split["train"]) == 1
     assert len(list((tmp_path / "raw" / "Dataset001_beside" / "labelsTr").iterdir())) == 3
+    with pytest.raises(UserError, match="holds other subjects' trainings"):
+        beside.lay_out(records.manifest, settings_of(records), tmp_path)
+
+
+def test_who_has_no_label_map_is_left_out(
+    beside: ModuleType, records: RecordSet, tmp_path: Path
+) -> None:
+    subjects = list(records.manifest.subjects)
+    images = dict(list(subjects[0].files.items())[:2])
+    subjects.append(replace(subjects[0], name="other", fold=UNLABELLED, files=images))
+    manifest = replace(records.manifest, subjects=tuple(subjects))
+    beside.lay_out(manifest, settings_of(records), tmp_path)
+    assert not list(tmp_path.rglob("other*"))
 
 
 def test_label_maps_are_measured_by_the_sources(

@@ -1,11 +1,11 @@
 """Actions of other processes, and the table of how steps scale."""
 
-import importlib.util
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+
+from tests.loading import load
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 OFFERED = """
@@ -17,19 +17,10 @@ with open(sys.argv[2], "a", buffering=1) as told:
 """
 
 
-def program(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_another_process_acts_when_it_is_called(tmp_path: Path) -> None:
     told = tmp_path / "told"
     command = [sys.executable, "-c", OFFERED, FOLDER, told]
-    with program("workers").worker(command) as action:
+    with load(FOLDER / "workers.py").worker(command) as action:
         assert told.read_text() == ""
         action()
         assert told.read_text() == "done\n"
@@ -41,7 +32,7 @@ def test_a_process_that_says_something_else_is_named(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "print('no')"]
     with (
         pytest.raises(RuntimeError, match=r"-c print\('no'\): expected ready, received 'no'"),
-        program("workers").worker(command),
+        load(FOLDER / "workers.py").worker(command),
     ):
         pass
 
@@ -50,7 +41,7 @@ def test_scaling_counts_minibatches_a_second(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.syspath_prepend(FOLDER)
-    scaling = program("scaling")
+    scaling = load(FOLDER / "scaling.py")
     asked = []
 
     def least_seconds(name: str, settings: list[tuple[int, int]]) -> list[float]:

@@ -59,7 +59,7 @@ def lay_out(manifest: Manifest, settings: Settings, out_dir: Path) -> list[Subje
 
     Raises:
         UserError: modalities are in one file, or classes of several label values, which nnU-Net
-            reads otherwise.
+            reads otherwise; or the folder is another run's.
     """
     held = settings.training_folds, settings.positive_fraction, settings.seed
     training = sorted(training_subjects(manifest, *held))
@@ -67,16 +67,22 @@ def lay_out(manifest: Manifest, settings: Settings, out_dir: Path) -> list[Subje
     tests = [s for s in manifest.subjects if s.fold in settings.test_folds]
     if any(len(c.labels) > 1 for c in manifest.classes):
         raise UserError(f"{settings.records}: expected classes of one label value each")
+    splits = json.dumps([{"train": training, "val": validation}], indent=1)
+    split_file = out_dir / "splits.json"
+    if split_file.exists() and split_file.read_text() != splits:
+        raise UserError(f"{out_dir}: holds other subjects' trainings; choose another --out_dir")
     raw = out_dir / "raw" / "Dataset001_beside"
+    known = {*training, *validation}
     for subject in manifest.subjects:
+        learned = subject.name in known
+        if not learned and subject not in tests:
+            continue
         *images, label = subject.files
         if len(images) != len(manifest.modalities):
             raise UserError(f"{subject.name}: expected a file per modality, received {images}")
-        learned = subject.name in {*training, *validation}
         folder = raw / "imagesTr" if learned else out_dir / "tests"
-        if learned or subject in tests:
-            for number, image in enumerate(images):
-                _link(Path(image), folder / f"{subject.name}_{number:04d}.nii.gz")
+        for number, image in enumerate(images):
+            _link(Path(image), folder / f"{subject.name}_{number:04d}.nii.gz")
         if learned:
             _link(Path(label), raw / "labelsTr" / f"{subject.name}.nii.gz")
     dataset = {
@@ -86,8 +92,7 @@ def lay_out(manifest: Manifest, settings: Settings, out_dir: Path) -> list[Subje
         "file_ending": ".nii.gz",
     }
     (raw / "dataset.json").write_text(json.dumps(dataset, indent=1))
-    splits = [{"train": training, "val": validation}]
-    (out_dir / "splits.json").write_text(json.dumps(splits, indent=1))
+    split_file.write_text(splits)
     return tests
 
 
@@ -124,7 +129,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--configuration", default="2d", choices=("2d", "3d_fullres"))
     parser.add_argument("--batch", type=int, default=0, help="examples a step [as planned]")
     parser.add_argument("--out_dir", type=Path, help="[RUN/beside_nnunet]")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.minutes <= 0:
+        parser.error(f"--minutes: expected more than 0, received {arguments.minutes:g}")
+    return arguments
 
 
 if __name__ == "__main__":

@@ -64,6 +64,7 @@ def critic(outputs: int, width: int = 48) -> keras.Model:
         x = BatchNormalization(1.0, EPSILON)(x)
         x = layers.LeakyReLU(LEAKY_SLOPE)(x)
     x = layers.Conv3D(1, 3, padding="same", name="logits")(x)
+    # Float32 from here; the convolution itself is slow in it.
     logits = layers.Activation("linear", dtype="float32")(x)
     return keras.Model(maps, logits, name="critic")
 
