@@ -45,11 +45,14 @@ class Scores:
         return rows.groupby([*SEGMENTED, "subject"], sort=False)["dice"].mean()
 
 
-def measure(work_dirs: Sequence[WorkDir], adversarial_steps: int = 0) -> Scores:
+def measure(
+    work_dirs: Sequence[WorkDir], adversarial_steps: int = 0, subjects: int | None = None
+) -> Scores:
     """Segments the runs' test subjects, degraded in every way, with each run's best epoch.
 
     Args:
         adversarial_steps: of each ascent on the worst case (`attack.worst`); 0 for none.
+        subjects: how many of the test subjects, spread over the record set's order; None for all.
 
     Raises:
         UserError: no run in a folder, or runs that differ in record set or test folds.
@@ -70,10 +73,13 @@ def measure(work_dirs: Sequence[WorkDir], adversarial_steps: int = 0) -> Scores:
     norms = NORMS if adversarial_steps else {}
     attacked = {run: Attacked(predictors[run], records.manifest) for run in names if norms}
     images = 1 + sum(len(strengths) for _, strengths, _ in _degraded(norms))
-    total = images * len(names) * sum(subject.fold in folds for subject in origins.values())
+    chosen = _spread([name for name, origin in origins.items() if origin.fold in folds], subjects)
+    total = images * len(names) * len(chosen)
     rows = []
     with tqdm(total=total, desc="Segmenting", dynamic_ncols=True) as progress:
         for volume in subject_volumes(records, folds):
+            if volume.subject not in chosen:
+                continue
             origin = origins[volume.subject]
             x_mm, y_mm, z_mm = origin.working.spacing_mm
             for degradation, strength, image in degradations.variants(volume, (z_mm, y_mm, x_mm)):
@@ -90,6 +96,13 @@ def measure(work_dirs: Sequence[WorkDir], adversarial_steps: int = 0) -> Scores:
                     progress.update()
     table = pd.DataFrame(rows, columns=[*SEGMENTED, "subject", "region", "dice"])
     return Scores(table, averaged_regions(records.manifest))
+
+
+def _spread(names: Sequence[str], count: int | None) -> set[str]:
+    """This many of the names, the first and the last among them; all where there are fewer."""
+    if count is None or count >= len(names):
+        return set(names)
+    return {names[index] for index in np.linspace(0, len(names) - 1, count).round().astype(int)}
 
 
 def describe(scores: Scores) -> str:

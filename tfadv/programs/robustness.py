@@ -31,6 +31,13 @@ STEPS = flags.DEFINE_integer(
     "predictions. 0 for none.",
     0,
 )
+SUBJECTS = flags.DEFINE_integer(
+    "subjects",
+    None,
+    "Of this many test subjects, spread over the record set's order: a worst case of "
+    "--adversarial_steps=5 takes about half a minute of a core for a subject and run. [all]",
+    1,
+)
 OUT_DIR = flags.DEFINE_string("out_dir", "comparisons/robustness", "Folder to write.")
 
 
@@ -43,7 +50,8 @@ def main(folders: list[str]) -> None:
     from tfadv.evaluation import robustness  # noqa: PLC0415
     from tfadv.run.work_dir import WorkDir  # noqa: PLC0415
 
-    scores = robustness.measure([WorkDir(Path(folder)) for folder in folders], STEPS.value)
+    work_dirs = [WorkDir(Path(folder)) for folder in folders]
+    scores = robustness.measure(work_dirs, STEPS.value, SUBJECTS.value)
     print(robustness.describe(scores))
     for path in robustness.write(scores, Path(OUT_DIR.value)):
         print(path)

@@ -58,6 +58,24 @@ def test_a_row_per_run_image_subject_and_region(
     pd.testing.assert_series_equal(clean, expected)
 
 
+def test_fewer_subjects_have_the_same_scores(scores: Scores, pair: tuple[WorkDir, WorkDir]) -> None:
+    fewer = robustness.measure(pair[:1], subjects=1).table
+    (subject,) = fewer["subject"].unique()
+    same = scores.table[scores.table["run"] == str(pair[0].folder)]
+    same = same[same["subject"] == subject]
+    pd.testing.assert_frame_equal(
+        fewer.drop(columns="run").reset_index(drop=True),
+        same.drop(columns="run").reset_index(drop=True),
+    )
+
+
+@pytest.mark.parametrize(
+    ("count", "chosen"), [(1, "a"), (2, "ae"), (3, "ace"), (5, "abcde"), (9, "abcde")]
+)
+def test_subjects_are_spread_over_the_order(count: int, chosen: str) -> None:
+    assert robustness._spread("abcde", count) == set(chosen)
+
+
 def test_what_destroys_the_image_costs_dice(scores: Scores) -> None:
     """Two millimetres of blur mix the inner ball of 4 mm with the outer one."""
     by_image = scores.mean_dice().groupby(["degradation", "strength"]).mean()

@@ -44,7 +44,7 @@ def test_scores_of_blind_runs(
     for name in ("kohl_cross_entropy", "kohl_hybrid"):
         write_blind_run(tmp_path / "runs" / name, name, small_records[1])
     folders = ("runs/kohl_cross_entropy", "runs/kohl_hybrid")
-    result = launch("robustness", *folders, "--adversarial_steps=1", cwd=tmp_path)
+    result = launch("robustness", *folders, "--adversarial_steps=1", "--subjects=1", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     first, _, *rows = result.stdout.splitlines()
     assert first.split() == ["kohl_cross_entropy", "kohl_hybrid"]
@@ -54,6 +54,7 @@ def test_scores_of_blind_runs(
     assert (tmp_path / out / "robustness.png").is_file()
     table = pd.read_csv(tmp_path / out / "robustness.csv")
     assert table.groupby(["run", "degradation", "strength"]).ngroups == 32
+    assert table["subject"].nunique() == 1
     assert {"adversarial_rms", "adversarial_max"} < set(table["degradation"])
     assert (table["dice"] == 0).all()
 
