@@ -37,6 +37,7 @@ class Progress:
         weights: SHA-256 of the checkpoints that are kept, by epoch. Runs of equal weights differ
             in it: HDF5 notes when it was written.
         readings: of gradients and verdicts, each with the number of its step.
+        seconds: of an epoch's steps and validation, by epoch; runs of equal weights differ in it.
         replicas: of all workers where several train; 0 where one process does.
 
     Raises:
@@ -49,6 +50,7 @@ class Progress:
     history: list[dict[str, int | float]] = field(default_factory=list)
     weights: dict[int, str] = field(default_factory=dict, compare=False)
     readings: list[dict[str, int | float]] = field(default_factory=list)
+    seconds: dict[int, float] = field(default_factory=dict, compare=False)
     replicas: int = 0
 
     def __post_init__(self) -> None:

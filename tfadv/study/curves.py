@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -13,6 +15,7 @@ from tfadv.study.figures import palette
 from tfadv.study.readings import CHANCE, NUMBERS
 
 COLUMNS = 3
+EPOCHS: Final = MappingProxyType({"epoch": "epoch"})
 
 
 def judgements(said: pd.DataFrame) -> bytes:
@@ -39,19 +42,28 @@ def judgements(said: pd.DataFrame) -> bytes:
     return figures.encode_png(figure)
 
 
-def learning_curves(validated: pd.DataFrame, title: str, colours: Mapping[str, str]) -> bytes:
-    """A PNG of a measure in validation by epoch, of all lines; lines and bands as in `judgements`.
+def learning_curves(
+    validated: pd.DataFrame,
+    title: str,
+    colours: Mapping[str, str],
+    over: Mapping[str, str] = EPOCHS,
+) -> bytes:
+    """A PNG of a measure in validation, of all lines; lines and bands as in `judgements`.
 
     Args:
-        validated: a row per run and epoch with line, epoch and value.
+        validated: a row per run and epoch with line, value, and the columns of `over`, in which
+            runs of a line are the same.
         title: of the vertical axis.
+        over: titles of the horizontal axes, by column; a panel for each.
     """
-    figure = Figure(figsize=(6.5, 3.8), layout="constrained")
-    axis = figure.subplots()
-    for line, colour in colours.items():
-        _curve(axis, validated[validated["line"] == line], "value", colour, line)
-    axis.set(xlabel="epoch", ylabel=title)
-    _curves_legend(figure, axis)
+    figure = Figure(figsize=(1.5 + 5 * len(over), 3.8), layout="constrained")
+    axes = figure.subplots(1, len(over), squeeze=False, sharey=True)[0]
+    for axis, (x, words) in zip(axes, over.items(), strict=True):
+        for line, colour in colours.items():
+            _curve(axis, validated[validated["line"] == line], "value", colour, line, x)
+        axis.set_xlabel(words)
+    axes[0].set_ylabel(title)
+    _curves_legend(figure, *axes)
     return figures.encode_png(figure)
 
 
@@ -109,7 +121,7 @@ def _curve(
     runs = rows.groupby(x)[y].agg(["mean", "min", "max"])
     axis.plot(runs.index, runs["mean"], color=colour, label=label)
     axis.fill_between(runs.index, runs["min"], runs["max"], color=colour, alpha=0.2, lw=0)
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.xaxis.set_major_locator(MaxNLocator(integer=pd.api.types.is_integer_dtype(rows[x])))
     axis.grid(alpha=0.4)
 
 

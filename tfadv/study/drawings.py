@@ -34,7 +34,7 @@ GRADIENTS = (
 
 
 def all_figures(material: Material) -> list[Shown]:
-    made = (_by_amount, _by_region, _pictures, _judgements, _gradients, _learning_curves)
+    made = (_by_amount, _by_region, _pictures, _judgements, _gradients, learning_curves)
     return [shown for make in made if (shown := make(material))]
 
 
@@ -142,15 +142,20 @@ def _gradients(material: Material) -> Shown | None:
     return Shown(name, title, caption, curves.gradients(read), readings.table(read))
 
 
-def _learning_curves(material: Material) -> Shown | None:
+def learning_curves(material: Material) -> Shown | None:
+    """What chooses the epoch, in validation, over steps and over minutes; None where nothing is."""
     criterion = material.criterion
     history = _history(material)
     if criterion.key not in history:
         return None
+    over = {"step": "steps"}
+    if history["minutes"].notna().any():
+        over["minutes"] = "minutes of steps and validation"
     png = curves.learning_curves(
         history.rename(columns={criterion.key: "value"}),
         criterion.title,
         figures.palette(material.lines),
+        over,
     )
     caption = (
         "Of all lines at the most training subjects. Lines are means over runs, bands reach from "
@@ -160,12 +165,21 @@ def _learning_curves(material: Material) -> Shown | None:
 
 
 def _history(material: Material) -> pd.DataFrame:
-    """A row per finished trial at the largest fraction and epoch: line and what was logged."""
-    tables = [
-        pd.DataFrame(material.work_dir(trial).progress().history).assign(line=trial.line)
-        for trial in _at_most(material)
-    ]
-    return pd.concat(tables, ignore_index=True)
+    """A row per finished trial at the largest fraction and epoch: line, step, what was logged.
+
+    And minutes: from the start, the mean of the line's runs; NaN where an epoch was not timed.
+    """
+    tables = []
+    for trial in _at_most(material):
+        work_dir = material.work_dir(trial)
+        progress, values = work_dir.progress(), work_dir.settings().hyperparameters
+        table = pd.DataFrame(progress.history).assign(line=trial.line)
+        table["step"] = table["epoch"] * int(values["steps_per_epoch"])
+        table["minutes"] = table["epoch"].map(progress.seconds).cumsum(skipna=False) / 60
+        tables.append(table)
+    history = pd.concat(tables, ignore_index=True)
+    history["minutes"] = history.groupby(["line", "epoch"])["minutes"].transform("mean")
+    return history
 
 
 def _at_most(material: Material) -> list[Trial]:

@@ -6,6 +6,7 @@ import pandas as pd
 from tfadv.evaluation import measures
 from tfadv.study import statistics
 from tfadv.study.material import Material, percent, span
+from tfadv.study.plan import Trial
 
 SMALLEST_PRINTED = 0.001
 
@@ -112,15 +113,26 @@ def head(material: Material) -> dict[str, str]:
 
 
 def lines(material: Material) -> list[list[str]]:
-    """A row per line: name, method, hyperparameters, finished runs, best epochs."""
+    """A row per line: name, method, hyperparameters, finished runs, best epochs, minutes."""
     rows = []
     for name, line in material.study.lines.items():
         done = [trial for trial in material.done if trial.line == name]
         epochs = material.results.loc[material.results["line"] == name, "best_epoch"]
         best = span(epochs.min(), epochs.max()) if done else "none"
         overrides = ", ".join(material.study.overrides(name)) or "the preset's"
-        rows.append([name, line.method, overrides, str(len(done)), best])
+        rows.append([name, line.method, overrides, str(len(done)), best, _minutes(material, done)])
     return rows
+
+
+def _minutes(material: Material, done: list[Trial]) -> str:
+    """Of a run's steps and validation, the least and the most; nothing where none was timed."""
+    found = [material.work_dir(trial).progress() for trial in done]
+    minutes = [
+        sum(progress.seconds.values()) / 60
+        for progress in found
+        if len(progress.seconds) == progress.epochs
+    ]
+    return span(round(min(minutes), 1), round(max(minutes), 1)) if minutes else ""
 
 
 def score_titles() -> list[str]:

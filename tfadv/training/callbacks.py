@@ -168,18 +168,26 @@ class Validation(keras.callbacks.Callback):
 
 
 class Checkpoints(keras.callbacks.Callback):
-    """Saves every epoch; keeps the last and the best by a criterion."""
+    """Saves every epoch, and how long it took; keeps the last and the best by a criterion.
+
+    After what an epoch's time is to hold.
+    """
 
     def __init__(self, work_dir: WorkDir, progress: Progress, criterion: Criterion) -> None:
         super().__init__()
         self.criterion = criterion
         self.work_dir = work_dir
         self.progress = progress
+        self.start_s = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self.start_s = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         assert logs is not None
         row = {"epoch": epoch + 1, **{name: float(value) for name, value in logs.items()}}
         progress = self.progress
+        progress.seconds[epoch + 1] = time.perf_counter() - self.start_s
         progress.history.append(row)
         progress.epochs = epoch + 1
         value = row[self.criterion.key]
@@ -192,7 +200,7 @@ class Checkpoints(keras.callbacks.Callback):
 class EpochLine(keras.callbacks.Callback):
     """Tells each epoch in a line, where nobody watches a progress bar: in a log.
 
-    After Checkpoints, which notes the best epoch.
+    After Checkpoints, which notes the best epoch and the seconds of each.
     """
 
     def __init__(self, progress: Progress, criterion: Criterion, epochs: int) -> None:
@@ -200,10 +208,6 @@ class EpochLine(keras.callbacks.Callback):
         self.progress = progress
         self.criterion = criterion
         self.epochs = epochs
-        self.start_s = 0.0
-
-    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        self.start_s = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         logs, progress = logs or {}, self.progress
@@ -213,7 +217,7 @@ class EpochLine(keras.callbacks.Callback):
             "epoch %d of %d, %.0f s: %s %.3f (best %.3f in epoch %d); %s",
             epoch + 1,
             self.epochs,
-            time.perf_counter() - self.start_s,
+            progress.seconds[epoch + 1],
             self.criterion.title,
             logs[self.criterion.key],
             progress.best,

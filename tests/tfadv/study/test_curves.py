@@ -48,6 +48,18 @@ def test_bands_reach_from_run_to_run() -> None:
     assert not len(where(pixels(one), tinted))
 
 
+def test_a_panel_for_each_axis() -> None:
+    """Two lines of as many steps, one of which takes three times as long."""
+    rows = by_epoch("value", {"a": [[0.2, 0.7]], "b": [[0.3, 0.8]]})
+    rows["step"] = 100 * rows["epoch"]
+    rows["minutes"] = rows["epoch"] * np.where(rows["line"] == "a", 1.0, 3.0)
+    over = {"step": "steps", "minutes": "minutes"}
+    picture = pixels(curves.learning_curves(rows, "Dice", palette("ab"), over))
+    for panel, expected in zip(np.array_split(picture, 2, axis=1), (1, 1 / 3), strict=True):
+        fast, slow = (np.ptp(where(panel, COLOURS[line])[:, 1]) for line in "ab")
+        assert fast / slow == pytest.approx(expected, abs=0.05)
+
+
 @pytest.mark.slow
 def test_gradients_have_a_row_for_each_line_and_a_panel_for_each_number() -> None:
     """One term at chance, one above; a judge in the last column alone."""

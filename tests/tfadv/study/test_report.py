@@ -2,6 +2,7 @@
 
 import base64
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ import pandas as pd
 import pytest
 
 from tfadv.evaluation import measures
+from tfadv.run.settings import Settings
 from tfadv.run.work_dir import VERSION, Progress, WorkDir
-from tfadv.study import report
+from tfadv.study import drawings, report, statistics
+from tfadv.study.material import Material
 from tfadv.study.plan import Line, Study, all_trials
 from tfrecords.files import write_json
 from tfrecords.geometry.nifti import write_label
@@ -71,10 +74,12 @@ def written(
         if later:
             logged |= {"discriminator_true": 0.6, "discriminator_generated": 0.4}
         history = [{"epoch": epoch + 1} | logged for epoch in range(3)]
-        work_dir.folder.mkdir(parents=True)
+        folds = (("training",), run.split.validation, run.split.test)
+        work_dir.begin(Settings("m", {"steps_per_epoch": 50}, str(place), *folds, run.seed))
         read: dict[str, int | float] = {"step": 100, "gradients/adversarial/norm": 0.123}
         read |= {"gradients/adversarial/cosine": 0.456, "verdicts/discriminator/auc": 0.789}
         progress = Progress(3, 2, 0.5, history, readings=[read] if later else [])
+        progress.seconds = {1: 70.0 + 10 * run.seed, 2: 30.0, 3: 30.0}
         write_json(work_dir.folder / "progress.json", progress, VERSION)
         for subject in (s for s in manifest.subjects if s.fold in run.split.test):
             dice = 0.3 + 0.02 * int(subject.name[1:]) + later * gain * random.uniform(0.9, 1.1)
@@ -87,6 +92,40 @@ def written(
             scores = dict.fromkeys(measures.names(), 0.5) | {"dice": dice}
             rows += [about | {"region": region} | scores for region in ("mean", score)]
     return study, pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_curves_lie_over_steps_and_minutes(
+    timed: bool, small_records: tuple[Any, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs of a line have their mean minutes; those of before epochs were timed have none."""
+    study, results = written(small_records, tmp_path, gain=0.1, fractions=(1.0,))
+    if not timed:
+        for folder in (tmp_path / "runs").iterdir():
+            progress = replace(WorkDir(folder).progress(), seconds={2: 30.0, 3: 30.0})
+            write_json(folder / "progress.json", progress, VERSION)
+    drawn: list[tuple[pd.DataFrame, dict[str, str]]] = []
+
+    def note(validated: pd.DataFrame, _: str, __: object, over: dict[str, str]) -> bytes:
+        drawn.append((validated, over))
+        return b"png"
+
+    monkeypatch.setattr(drawings.curves, "learning_curves", note)
+    tests = statistics.compare_lines(results, list(study.lines))
+    records = open_record_set(study.records)
+    shown = drawings.learning_curves(Material(study, tmp_path, records, results, tests))
+    assert shown is not None
+    assert shown.png == b"png"
+    ((validated, over),) = drawn
+    assert list(over) == (["step", "minutes"] if timed else ["step"])
+    by_epoch = validated.groupby(["line", "epoch"])[["step", "minutes"]].agg(["min", "max"])
+    for line in study.lines:
+        for epoch, step, minutes in ((1, 50, 1.25), (2, 100, 1.75), (3, 150, 2.25)):
+            steps = by_epoch.loc[(line, epoch), "step"]
+            assert list(steps) == [step, step]
+            found = by_epoch.loc[(line, epoch), "minutes"]
+            expected = minutes if timed else np.nan
+            np.testing.assert_allclose(list(found), [expected, expected])
 
 
 @pytest.mark.slow
@@ -103,7 +142,7 @@ def test_a_whole_report(small_records: tuple[Any, Path], tmp_path: Path) -> None
     assert str(page).startswith(" A <b> & c")  # Escaped.
     assert "runs 24 of 24 finished" in str(page)
     assert "4 (100 %), 2 (50 %)" in str(page)
-    assert "adversarial kohl_hybrid discriminator_steps=2 12 2" in str(page)
+    assert "adversarial kohl_hybrid discriminator_steps=2 12 2 2.2 to 2.3" in str(page)
     # Six subjects, two tests (fractions) in a family: p = 2 * 2 / 2^6 is not enough.
     found = r"Dice, 100 %: no difference holds between plain and adversarial: 0\.\d+ in favour of "
     assert re.search(

@@ -1,6 +1,7 @@
 """What happens around the steps: the epoch that is kept, and the rates."""
 
 import logging
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -47,6 +48,19 @@ def test_the_chosen_criterion_selects_the_epoch(
     assert (progress.best_epoch, progress.best) == (best, value)
 
 
+def test_an_epoch_has_its_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process goes on with the second one."""
+    saved: Any = SimpleNamespace(save=lambda model, progress: None)
+    progress = Progress()
+    for epoch, (start_s, end_s) in enumerate([(10.0, 13.5), (2.0, 4.0)]):
+        callback = Checkpoints(saved, progress, MEAN_DICE)
+        callback.set_model(keras.Sequential())
+        monkeypatch.setattr(time, "perf_counter", iter([start_s, end_s]).__next__)
+        callback.on_epoch_begin(epoch)
+        callback.on_epoch_end(epoch, {"val_dice": 0.5})
+    assert progress.seconds == {1: 3.5, 2: 2.0}
+
+
 def test_every_optimizer_has_its_rate_in_the_logs() -> None:
     """Of critics, too, whose names are the regions'."""
     method = methods.get("segan_s3_3c").configure("small", ["width=2", "critic_width=2"])
@@ -65,15 +79,15 @@ def test_every_optimizer_has_its_rate_in_the_logs() -> None:
 def test_a_log_has_a_line_for_each_epoch(caplog: pytest.LogCaptureFixture) -> None:
     """Of what chooses it and of what players descend, and of nothing else that is logged."""
     method = methods.get("kohl_hybrid").configure("small", ["width=2", "discriminator_width=2"])
-    callback = EpochLine(Progress(1, 1, 0.75, [{"epoch": 1}]), MEAN_DICE, epochs=8)
+    progress = Progress(1, 1, 0.75, [{"epoch": 1}], seconds={2: 12.7})
+    callback = EpochLine(progress, MEAN_DICE, epochs=8)
     callback.set_model(AdversarialModel(method.build(1, ("a", "b"))))
-    callback.on_epoch_begin(1)
     losses = {"discriminator_loss": 1.25, "segmentor_cross_entropy": 0.5}
     losses["segmentor_adversarial"] = 0.69314
     with caplog.at_level(logging.INFO, logger="absl"):
         callback.on_epoch_end(1, losses | {"val_dice": 0.5, "discriminator_true": 0.9})
     assert caplog.messages == [
-        "epoch 2 of 8, 0 s: validation Dice: mean 0.500 (best 0.750 in epoch 1); "
+        "epoch 2 of 8, 13 s: validation Dice: mean 0.500 (best 0.750 in epoch 1); "
         "discriminator_loss 1.25, segmentor_adversarial 0.6931, segmentor_cross_entropy 0.5"
     ]
 
