@@ -66,6 +66,12 @@ class Progress:
                 f"expected one of {self.epochs} finished epochs, received {self.best_epoch}",
             )
 
+    @property
+    def minutes(self) -> float:
+        """Of all epochs' steps and validation; NaN where one was not timed."""
+        timed = [self.seconds.get(epoch, math.nan) for epoch in range(1, self.epochs + 1)]
+        return sum(timed) / 60
+
 
 class WorkDir:
     """The files of one run. Every write is atomic."""

@@ -1,5 +1,6 @@
 """An evaluated run's report: one HTML file that says what it is, how it learnt, what it gives."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -67,6 +68,7 @@ def _head(
 ) -> dict[str, str]:
     run, dice = trained.run, tables.subjects["mean_dice"]
     criterion = Criterion.parse(run.settings.selected_by, run.manifest)
+    timed = not math.isnan(progress.minutes)
     return {
         "method": f"{run.method.name} ({run.method.paper})",
         "record set": f"{run.settings.records} ({run.manifest.dataset})",
@@ -74,6 +76,7 @@ def _head(
         "training": f"{len(run.subjects)} subjects, folds {', '.join(run.settings.training_folds)}",
         "best epoch": f"{progress.best_epoch} of {progress.epochs}, by {criterion.title} "
         f"{progress.best:.3f}",
+        **({"minutes": f"{progress.minutes:.1f}, of steps and validation"} if timed else {}),
         "evaluated": f"{len(dice)} subjects, folds {', '.join(folds)}",
         "mean Dice": f"{dice.mean():.3f} ± {dice.std(ddof=0):.3f}",
     }

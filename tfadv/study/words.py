@@ -126,13 +126,9 @@ def lines(material: Material) -> list[list[str]]:
 
 def _minutes(material: Material, done: list[Trial]) -> str:
     """Of a run's steps and validation, the least and the most; nothing where none was timed."""
-    found = [material.work_dir(trial).progress() for trial in done]
-    minutes = [
-        sum(progress.seconds.values()) / 60
-        for progress in found
-        if len(progress.seconds) == progress.epochs
-    ]
-    return span(round(min(minutes), 1), round(max(minutes), 1)) if minutes else ""
+    found = [material.work_dir(trial).progress().minutes for trial in done]
+    timed = [round(minutes, 1) for minutes in found if not np.isnan(minutes)]
+    return span(min(timed), max(timed)) if timed else ""
 
 
 def score_titles() -> list[str]:

@@ -1,6 +1,7 @@
 """Checkpoints and settings on disk."""
 
 import json
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -166,3 +167,10 @@ def test_a_full_disk_leaves_the_earlier_epoch(tmp_path: Path) -> None:
     assert WorkDir(tmp_path).restore(restored).epochs == 1
     assert restored.get_weights()[0].item() == 1
     assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["epoch-0001.weights.h5"]
+
+
+def test_minutes_are_known_where_every_epoch_was_timed() -> None:
+    two = progress(2, 1)
+    assert math.isnan(replace(two, seconds={2: 30.0}).minutes)
+    assert replace(two, seconds={1: 60.0, 2: 30.0}).minutes == 1.5
+    assert two == replace(two, seconds={1: 1.0})

@@ -47,7 +47,7 @@ def written(run: WorkDir, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     folds = ("1", "2")
     tables = evaluate(out, trained.predictor, trained.run.records, folds)
     readings = [{"step": 200, "gradients/a/norm": 0.12, "gradients/a/cosine": 0.3}]
-    progress = replace(run.progress(), readings=readings)
+    progress = replace(run.progress(), readings=readings, seconds={1: 90.0, 2: 60.0})
     return write_run_report(out, trained, progress, tables, folds), tables.subjects
 
 
@@ -59,6 +59,7 @@ def test_it_says_what_the_run_is_how_it_learnt_and_what_it_gives(
     page, progress = Page(path.read_text()), run.progress()
     text = str(page)
     assert f"best epoch {progress.best_epoch} of 2, by validation Dice: mean" in text
+    assert "minutes 2.5, of steps and validation" in text
     dice = subjects["mean_dice"]
     assert f"mean Dice {dice.mean():.3f} ± {dice.std(ddof=0):.3f}" in text
     assert "batch_size 6" in text
