@@ -6,10 +6,9 @@ import pandas as pd
 
 from tfadv.evaluation import label_maps, measures
 from tfadv.methods.verdicts import GENERATED, TRUE
-from tfadv.study import curves, figures, pictures, readings, statistics
+from tfadv.study import curves, figures, learning, pictures, readings, statistics
 from tfadv.study.material import Material, percent
 from tfadv.study.page import Shown
-from tfadv.study.plan import Trial
 from tfadv.training.microscope import EVERY
 from tfrecords.names import MEAN
 
@@ -111,7 +110,7 @@ def _predictions(material: Material, fraction: float, seed: int) -> dict[str, li
 
 
 def _judgements(material: Material) -> Shown | None:
-    history = _history(material)
+    history = learning.of_runs(material)
     parts = [
         history.rename(columns={of_true: "true", of_generated: "generated"})
         for of_true, of_generated in judges(history)
@@ -133,7 +132,7 @@ def judges(history: pd.DataFrame) -> list[tuple[str, str]]:
 
 def _gradients(material: Material) -> Shown | None:
     read = readings.of_lines(
-        (trial.line, material.work_dir(trial).progress().readings) for trial in _at_most(material)
+        (trial.line, material.work_dir(trial).progress().readings) for trial in material.at_most
     )
     if read.empty:
         return None
@@ -145,7 +144,7 @@ def _gradients(material: Material) -> Shown | None:
 def learning_curves(material: Material) -> Shown | None:
     """What chooses the epoch, in validation, over steps and over minutes; None where nothing is."""
     criterion = material.criterion
-    history = _history(material)
+    history = learning.of_runs(material)
     if criterion.key not in history:
         return None
     over = {"step": "steps"}
@@ -159,29 +158,7 @@ def learning_curves(material: Material) -> Shown | None:
     )
     caption = (
         "Of all lines at the most training subjects. Lines are means over runs, bands reach from "
-        "the lowest run to the highest."
+        "the lowest run to the highest. Below, the best so far: a line whose last two numbers "
+        "differ still learns, and more epochs would say more."
     )
-    return Shown("validation", "Learning curves", caption, png)
-
-
-def _history(material: Material) -> pd.DataFrame:
-    """A row per finished trial at the largest fraction and epoch: line, step, what was logged.
-
-    And minutes: from the start, the mean of the line's runs; NaN where an epoch was not timed.
-    """
-    tables = []
-    for trial in _at_most(material):
-        work_dir = material.work_dir(trial)
-        progress, values = work_dir.progress(), work_dir.settings().hyperparameters
-        table = pd.DataFrame(progress.history).assign(line=trial.line)
-        table["step"] = table["epoch"] * int(values["steps_per_epoch"])
-        table["minutes"] = table["epoch"].map(progress.seconds).cumsum(skipna=False) / 60
-        tables.append(table)
-    history = pd.concat(tables, ignore_index=True)
-    history["minutes"] = history.groupby(["line", "epoch"])["minutes"].transform("mean")
-    return history
-
-
-def _at_most(material: Material) -> list[Trial]:
-    """The finished trials at the largest fraction."""
-    return [trial for trial in material.done if trial.fraction == material.fractions[0]]
+    return Shown("validation", "Learning curves", caption, png, learning.so_far(history, criterion))

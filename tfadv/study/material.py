@@ -67,6 +67,11 @@ class Material:
             if (trial.line, trial.seed, trial.fraction, "+".join(trial.split.test)) in found
         ]
 
+    @property
+    def at_most(self) -> list[Trial]:
+        """Those at the largest fraction."""
+        return [trial for trial in self.done if trial.fraction == self.fractions[0]]
+
     def work_dir(self, trial: Trial) -> WorkDir:
         return WorkDir(trial_folder(self.folder, trial))
 

@@ -2,7 +2,6 @@
 
 import base64
 import re
-from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,7 @@ import pytest
 from tfadv.evaluation import measures
 from tfadv.run.settings import Settings
 from tfadv.run.work_dir import VERSION, Progress, WorkDir
-from tfadv.study import drawings, report, statistics
-from tfadv.study.material import Material
+from tfadv.study import report
 from tfadv.study.plan import Line, Study, all_trials
 from tfrecords.files import write_json
 from tfrecords.geometry.nifti import write_label
@@ -92,40 +90,6 @@ def written(
             scores = dict.fromkeys(measures.names(), 0.5) | {"dice": dice}
             rows += [about | {"region": region} | scores for region in ("mean", score)]
     return study, pd.DataFrame(rows)
-
-
-@pytest.mark.parametrize("timed", [True, False])
-def test_curves_lie_over_steps_and_minutes(
-    timed: bool, small_records: tuple[Any, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Runs of a line have their mean minutes; those of before epochs were timed have none."""
-    study, results = written(small_records, tmp_path, gain=0.1, fractions=(1.0,))
-    if not timed:
-        for folder in (tmp_path / "runs").iterdir():
-            progress = replace(WorkDir(folder).progress(), seconds={2: 30.0, 3: 30.0})
-            write_json(folder / "progress.json", progress, VERSION)
-    drawn: list[tuple[pd.DataFrame, dict[str, str]]] = []
-
-    def note(validated: pd.DataFrame, _: str, __: object, over: dict[str, str]) -> bytes:
-        drawn.append((validated, over))
-        return b"png"
-
-    monkeypatch.setattr(drawings.curves, "learning_curves", note)
-    tests = statistics.compare_lines(results, list(study.lines))
-    records = open_record_set(study.records)
-    shown = drawings.learning_curves(Material(study, tmp_path, records, results, tests))
-    assert shown is not None
-    assert shown.png == b"png"
-    ((validated, over),) = drawn
-    assert list(over) == (["step", "minutes"] if timed else ["step"])
-    by_epoch = validated.groupby(["line", "epoch"])[["step", "minutes"]].agg(["min", "max"])
-    for line in study.lines:
-        for epoch, step, minutes in ((1, 50, 1.25), (2, 100, 1.75), (3, 150, 2.25)):
-            steps = by_epoch.loc[(line, epoch), "step"]
-            assert list(steps) == [step, step]
-            found = by_epoch.loc[(line, epoch), "minutes"]
-            expected = minutes if timed else np.nan
-            np.testing.assert_allclose(list(found), [expected, expected])
 
 
 @pytest.mark.slow
