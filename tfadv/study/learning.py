@@ -9,10 +9,10 @@ SHARES = {"a quarter of the steps": 4, "half": 2, "all": 1}  # And by what they 
 
 
 def of_runs(material: Material) -> pd.DataFrame:
-    """A row per finished run at the most training subjects and epoch: what was logged, and
+    """A row per finished run at the most training subjects and epoch: line, run, what was logged.
 
-    line, run, step (how many from the start), and minutes: from the start, the mean of the line's
-    runs; NaN where an epoch was not timed.
+    And from the start of the run: step, and minutes, which are the mean of the line's runs; NaN
+    where an epoch was not timed.
     """
     tables = []
     for trial in material.at_most:
