@@ -9,7 +9,7 @@ import pytest
 from tfadv.evaluation.criterion import Criterion
 from tfadv.run.settings import Settings
 from tfadv.run.work_dir import VERSION, Progress
-from tfadv.study import learning
+from tfadv.study import curves, drawings, learning
 from tfadv.study.material import Material
 from tfadv.study.plan import Line, SplitEntry, Study
 from tfrecords.files import write_json
@@ -55,6 +55,27 @@ def test_steps_and_mean_minutes_from_the_start(
             np.testing.assert_array_equal(run["step"], STEPS[line] * counted)
             np.testing.assert_allclose(run["minutes"], minutes * counted if timed else np.nan)
     assert len(found) == 12
+
+
+@pytest.mark.parametrize(("timed", "panels"), [(True, ["step", "minutes"]), (False, ["step"])])
+def test_curves_lie_over_minutes_where_epochs_were_timed(
+    timed: bool,
+    panels: list[str],
+    records: RecordSet,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn: list[str] = []
+
+    def note(_: object, __: object, ___: object, over: dict[str, str]) -> bytes:
+        drawn.extend(over)
+        return b"png"
+
+    monkeypatch.setattr(curves, "learning_curves", note)
+    shown = drawings.learning_curves(material(records, tmp_path, timed=timed))
+    assert shown is not None
+    assert drawn == panels
+    assert [row[-1] for row in shown.table[1]] == ["0.700", "0.650"]
 
 
 @pytest.mark.parametrize(
