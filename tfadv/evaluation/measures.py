@@ -80,6 +80,8 @@ class Measure:
         tested: in a study's statistical tests.
         by_amount: in a study's figure over the amount of training data; only where tested.
         every_epoch: validated after every epoch, and not only where it chooses the epoch.
+        either_sign: whether errors of both signs would cancel in a mean over subjects; seeds are
+            then compared by the mean of its absolute values.
         of_stated: whether it needs probabilities, which are kept only where one does.
     """
 
@@ -94,6 +96,7 @@ class Measure:
     tested: bool = False
     by_amount: bool = False
     every_epoch: bool = False
+    either_sign: bool = False
     of_stated: bool = False
 
 
@@ -156,6 +159,7 @@ MEASURES = (
         lambda masks: _ratio(masks.in_prediction - masks.in_reference, masks.in_reference),
         better="neither",
         scale="linear",
+        either_sign=True,
     ),
     Measure(
         "reference_volume_ml",

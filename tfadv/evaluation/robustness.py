@@ -34,15 +34,24 @@ class Scores:
             subject and region. The images as they are stored have the degradation CLEAN and the
             strength 0.
         averaged: the regions of the mean Dice.
+        lines: runs that differ in their seed alone, by their common name; see `runs.lines`.
     """
 
     table: pd.DataFrame
     averaged: tuple[str, ...]
+    lines: Mapping[str, Sequence[str]]
 
     def mean_dice(self) -> pd.Series:
         """Over `averaged`, by (run, degradation, strength, subject), in the table's order."""
         rows = self.table[self.table["region"].isin(self.averaged)]
         return rows.groupby([*SEGMENTED, "subject"], sort=False)["dice"].mean()
+
+    def by_seed(self) -> dict[str, pd.DataFrame]:
+        """By line, the mean over subjects: a row per degradation and strength, a column per run."""
+        means = self.mean_dice().groupby(SEGMENTED, sort=False).mean()
+        return {
+            line: pd.DataFrame({run: means[run] for run in of}) for line, of in self.lines.items()
+        }
 
 
 def measure(
@@ -95,7 +104,9 @@ def measure(
                     rows += _rows(named, Segmented(volume, label), origin, records.manifest)
                     progress.update()
     table = pd.DataFrame(rows, columns=[*SEGMENTED, "subject", "region", "dice"])
-    return Scores(table, averaged_regions(records.manifest))
+    lines = runs.lines(work_dirs, settings)
+    of = {line: [names[place] for place in places] for line, places in lines.items()}
+    return Scores(table, averaged_regions(records.manifest), of)
 
 
 def _spread(names: Sequence[str], count: int | None) -> set[str]:
@@ -106,16 +117,32 @@ def _spread(names: Sequence[str], count: int | None) -> set[str]:
 
 
 def describe(scores: Scores) -> str:
-    """Mean Dice over subjects: a row per degradation and strength, a column per run."""
-    grouped = scores.mean_dice().groupby(SEGMENTED, sort=False)
-    cells = grouped.mean().map("{:.3f}".format) + " ± " + grouped.std(ddof=0).map("{:.3f}".format)
-    runs = scores.table["run"].unique()
+    """Mean Dice: a row per degradation and strength, a column per line.
+
+    Of one run mean and standard deviation over subjects, of several seeds their mean and range.
+    """
+    deviations = scores.mean_dice().groupby(SEGMENTED, sort=False).std(ddof=0)
     subjects = scores.table["subject"].nunique()
-    return (
-        f"{pd.DataFrame({run: cells[run] for run in runs}).to_string()}\n"
-        f"Dice, mean of {', '.join(scores.averaged)}\n"
-        f"mean ± standard deviation of {subjects} subjects"
-    )
+    columns, notes = {}, []
+    for line, means in scores.by_seed().items():
+        seeds = len(means.columns)
+        mean, least, most, deviation = (
+            numbers.map("{:.3f}".format)
+            for numbers in (
+                means.mean(axis=1),
+                means.min(axis=1),
+                means.max(axis=1),
+                deviations[means.columns[0]],
+            )
+        )
+        if seeds == 1:
+            columns[line] = mean + " ± " + deviation
+            notes.append(f"mean ± standard deviation of {subjects} subjects")
+        else:
+            columns[f"{line}, {seeds} seeds"] = mean + " (" + least + " to " + most + ")"
+            notes.append(f"mean of {subjects} subjects and of seeds (smallest to largest seed)")
+    table = pd.DataFrame(columns).to_string()
+    return "\n".join([table, f"Dice, mean of {', '.join(scores.averaged)}", *dict.fromkeys(notes)])
 
 
 def write(scores: Scores, out_dir: Path) -> list[Path]:
@@ -128,15 +155,15 @@ def write(scores: Scores, out_dir: Path) -> list[Path]:
 
 
 def _curves(scores: Scores) -> bytes:
-    means = scores.mean_dice().groupby(SEGMENTED, sort=False).mean()
+    by_line = {line: means.mean(axis=1) for line, means in scores.by_seed().items()}
     panels: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]] = {}
     measured = set(scores.table["degradation"])
     norms = {name: norm for name, norm in NORMS.items() if name in measured}
     for name, strengths, axis in _degraded(norms):
         points = [(CLEAN, 0.0), *((name, strength) for strength in strengths)]
         panels[axis] = {
-            run: (np.array([0.0, *strengths]), means[run].loc[points].to_numpy())
-            for run in scores.table["run"].unique()
+            line: (np.array([0.0, *strengths]), means.loc[points].to_numpy())
+            for line, means in by_line.items()
         }
     return figures.curves(panels, "mean Dice")
 

@@ -1,7 +1,7 @@
 """Runs beside each other: their scores, what they are called, and whether they can be compared."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -75,6 +75,26 @@ def names(work_dirs: Sequence[WorkDir], settings: Sequence[Settings]) -> list[st
     if len(set(methods)) == len(methods):
         return methods
     return [str(work_dir.folder) for work_dir in work_dirs]
+
+
+def lines(work_dirs: Sequence[WorkDir], settings: Sequence[Settings]) -> dict[str, list[int]]:
+    """The runs by line, which is all that differ in their seed alone: its name, and their places.
+
+    A line is called as its method, or as its first folder where several lines are of one method.
+    """
+    found: list[list[int]] = []
+    for place, each in enumerate(settings):
+        for line in found:
+            seeds = {settings[other].seed for other in line}
+            first = settings[line[0]]
+            if each.seed not in seeds and replace(each, seed=first.seed) == first:
+                line.append(place)
+                break
+        else:
+            found.append([place])
+    firsts = [line[0] for line in found]
+    called = names([work_dirs[first] for first in firsts], [settings[first] for first in firsts])
+    return dict(zip(called, found, strict=True))
 
 
 def require_comparable(

@@ -13,7 +13,8 @@ With --adversarial_steps, each run also at the worst that projected gradient asc
     adversarial_rms  root mean square 0.02, 0.05 and 0.1 of the modality's standard deviation
     adversarial_max  no voxel changed by more than that
 
-The runs must have one record set and the same test folds.
+The runs must have one record set and the same test folds. Those that differ in their seed alone, as
+a study's do, are one line: of the table, their mean and range.
 """
 
 from pathlib import Path

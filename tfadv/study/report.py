@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tfadv.study import drawings, page, statistics, words
+from tfadv.study import by_seed, drawings, page, statistics, words
 from tfadv.study.material import Material
 from tfadv.study.plan import Study
 from tfrecords.files import write_file
@@ -42,6 +42,8 @@ def write_report(study: Study, folder: Path, results: pd.DataFrame) -> Path:
         score_titles=words.score_titles(),
         directions=words.directions(),
         score_tables={region: words.scores(material, region) for region in material.regions},
+        seed_titles=by_seed.titles(),
+        seed_tables={region: by_seed.rows(material, region) for region in material.regions},
         test_tables={region: words.tests(material, region) for region in material.regions},
         figures=shown,
     )

@@ -9,6 +9,8 @@ import pytest
 
 from tfadv.evaluation import compare, runs
 from tfadv.evaluation.runs import EvaluatedRun
+from tfadv.run.settings import Settings
+from tfadv.run.work_dir import WorkDir
 from tfrecords.errors import UserError
 
 Evaluated = Callable[..., EvaluatedRun]
@@ -96,3 +98,30 @@ def test_runs_are_named_by_method_or_else_folder(
     other = evaluated(tmp_path / "c", {"x": BASE}, method="kohl_hybrid")
     assert compare.names(one, other) == ("kohl_cross_entropy", "kohl_hybrid")
     assert compare.names(one, two) == (str(tmp_path / "a"), str(tmp_path / "b"))
+
+
+def lines(*settings: dict[str, Any]) -> dict[str, list[int]]:
+    """Of runs in the folders 0, 1, ..."""
+    made = [
+        Settings(**{"method": "vat", "hyperparameters": {"width": 8}} | FOLDS | each)
+        for each in settings
+    ]
+    return runs.lines([WorkDir(Path(str(place))) for place in range(len(made))], made)
+
+
+FOLDS = {"records": "r", "training_folds": "a", "validation_folds": "b", "test_folds": "c"}
+
+
+def test_runs_that_differ_in_their_seed_alone_are_a_line() -> None:
+    assert lines({"seed": 4}, {"method": "dice", "seed": 4}, {"seed": 0}) == {
+        "vat": [0, 2],
+        "dice": [1],
+    }
+
+
+@pytest.mark.parametrize(
+    "other", [{"hyperparameters": {"width": 16}}, {"positive_fraction": 0.5}, {"seed": 0}]
+)
+def test_other_runs_are_lines_of_their_own_folders(other: dict[str, Any]) -> None:
+    """A seed that is there already is no other seed."""
+    assert lines({"seed": 0}, {"seed": 1} | other, {"seed": 2}) == {"0": [0, 2], "1": [1]}

@@ -116,6 +116,7 @@ def test_a_whole_report(small_records: tuple[Any, Path], tmp_path: Path) -> None
     assert "No difference between lines holds after correction (4 tested). None could" in str(page)
     assert "adversarial adversarial 0.12 0.456" in str(page)
     assert "adversarial discriminator 0.789" in str(page)
+    assert re.search(r"100 % plain 2 0\.3\d\d \(0\.3\d\d to 0\.3\d\d\) 0\.500 \(", str(page))
     names = ["amounts", "discriminators", "gradients", "pictures", "regions", "validation"]
     files = sorted((tmp_path / "figures").iterdir())
     assert [file.stem for file in files] == names
